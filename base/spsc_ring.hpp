@@ -1,0 +1,75 @@
+// A bounded ring between exactly one producer thread and one consumer thread (Lamport's queue with
+// each side caching the other's position, as in FastForward and MCRingBuffer). No locks; a full
+// ring refuses, and the producer decides what that means.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/check.hpp"
+
+namespace ringway {
+
+inline constexpr std::size_t kCacheLineBytes = 64;
+
+template <typename T>
+class SpscRing {
+ public:
+  // capacity: a power of two.
+  explicit SpscRing(std::size_t capacity)
+      : mask_(capacity - 1), slots_(std::make_unique<std::optional<T>[]>(capacity)) {
+    CHECK(std::has_single_bit(capacity));
+  }
+  SpscRing(const SpscRing&) = delete;
+  SpscRing& operator=(const SpscRing&) = delete;
+
+  // Producer. False, and `value` untouched, when the ring is full.
+  [[nodiscard]] bool try_push(T&& value) {
+    const std::size_t tail = tail_.load(std::memory_order_relaxed);
+    if (tail - cached_head_ > mask_) {
+      cached_head_ = head_.load(std::memory_order_acquire);
+      if (tail - cached_head_ > mask_) return false;
+    }
+    slots_[tail & mask_].emplace(std::move(value));
+    tail_.store(tail + 1, std::memory_order_release);
+    return true;
+  }
+
+  // Consumer. Empty when there is nothing.
+  [[nodiscard]] std::optional<T> try_pop() {
+    const std::size_t head = head_.load(std::memory_order_relaxed);
+    if (head == cached_tail_) {
+      cached_tail_ = tail_.load(std::memory_order_acquire);
+      if (head == cached_tail_) return std::nullopt;
+    }
+    std::optional<T> value = std::move(slots_[head & mask_]);
+    slots_[head & mask_].reset();
+    head_.store(head + 1, std::memory_order_release);
+    return value;
+  }
+
+  // Either side; exact only for the consumer's question "is there something for me".
+  [[nodiscard]] bool empty() const {
+    return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] std::size_t size() const {
+    // The head is read first: tail only grows, so the difference never wraps below zero.
+    const std::size_t head = head_.load(std::memory_order_acquire);
+    return tail_.load(std::memory_order_acquire) - head;
+  }
+  [[nodiscard]] std::size_t capacity() const { return mask_ + 1; }
+
+ private:
+  const std::size_t mask_;
+  std::unique_ptr<std::optional<T>[]> slots_;
+  alignas(kCacheLineBytes) std::atomic<std::size_t> head_{0};  // written by the consumer
+  std::size_t cached_tail_ = 0;                                // consumer's
+  alignas(kCacheLineBytes) std::atomic<std::size_t> tail_{0};  // written by the producer
+  std::size_t cached_head_ = 0;                                // producer's
+};
+
+}  // namespace ringway

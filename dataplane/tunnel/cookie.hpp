@@ -1,0 +1,78 @@
+// mac1, mac2 and cookies (WireGuard whitepaper, sections 5.3 and 5.4.7): the answer to floods of
+// handshakes. CookieChecker and HandshakeRateLimiter stand at the receiver, before any public-key
+// operation; CookieJar is the sender's memory for one peer.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/net/address.hpp"
+#include "base/rng.hpp"
+#include "base/time.hpp"
+#include "dataplane/tunnel/messages.hpp"
+
+namespace ringway::tunnel {
+
+// Worker thread: checks what arrives, makes cookie replies. The secret turns over by itself.
+class CookieChecker {
+ public:
+  CookieChecker(const PublicKey& own_key, Rng& rng);
+
+  // `message`: a whole initiation or response of exact length.
+  [[nodiscard]] bool mac1_valid(ConstBytes message) const;
+  // The cookie is bound to source address and port.
+  [[nodiscard]] bool mac2_valid(Instant now, ConstBytes message, const net::Endpoint& source);
+  // 64 bytes, smaller than either message that can trigger it. The suite byte is the message's.
+  void make_reply(Instant now, ConstBytes message, const net::Endpoint& source,
+                  std::span<std::uint8_t, CookieReplyLayout::kSize> reply);
+
+ private:
+  void refresh_secret(Instant now);
+  [[nodiscard]] Mac cookie_for(const net::Endpoint& source) const;
+
+  Rng& rng_;
+  std::array<std::uint8_t, kHashBytes> mac1_key_;
+  std::array<std::uint8_t, kKeyBytes> cookie_key_;
+  SecretBytes<kHashBytes> secret_;
+  Instant secret_born_ = Instant::distant_past();
+};
+
+// Token buckets of 20/s, burst 5, by IPv4 address or IPv6 /64, in a table of fixed size: when it is
+// full of live buckets, strangers are refused.
+class HandshakeRateLimiter {
+ public:
+  explicit HandshakeRateLimiter(Rng& rng, std::size_t capacity = 8192);
+  [[nodiscard]] bool allow(Instant now, const net::IpAddress& source);
+
+ private:
+  struct Bucket {
+    std::uint64_t key = 0;
+    std::int64_t tokens_ns = 0;
+    Instant refilled = Instant::distant_past();
+  };
+  std::uint64_t hash_seed_[2];
+  std::vector<Bucket> buckets_;
+};
+
+// Control thread: one a peer.
+class CookieJar {
+ public:
+  explicit CookieJar(const PublicKey& peer_key);
+  // Writes mac1, and mac2 while a cookie is fresh, into the last 32 bytes of `message`, and
+  // remembers mac1.
+  void stamp(Instant now, Bytes message);
+  // True when the reply answers the last stamped mac1 and authenticates; a mac1 is answered once.
+  [[nodiscard]] bool consume_reply(Instant now, ConstBytes reply);
+
+ private:
+  std::array<std::uint8_t, kHashBytes> mac1_key_;
+  std::array<std::uint8_t, kKeyBytes> cookie_key_;
+  Mac last_mac1_{};
+  bool awaiting_reply_ = false;
+  Mac cookie_{};
+  Instant cookie_born_ = Instant::distant_past();
+};
+
+}  // namespace ringway::tunnel

@@ -1,0 +1,166 @@
+// The handshake side of the tunnel for all peers of a node: initiations, responses, cookies,
+// retransmission, give-up and key erasure. A sans-IO state machine: it is given messages, requests
+// and `now`, and returns outputs and a deadline. It never sees a socket, a clock or a data packet;
+// the data-side timers are the worker's (data_timers.hpp). Control-plane thread.
+// Sources: WireGuard whitepaper section 5.4 and 6; Noise revision 34, IKpsk2.
+//
+//                  request_session()            response accepted -> InstallSession (initiator)
+//        IDLE ───────────────────────► INITIATED ─────────────────────────────► IDLE
+//         ▲                            │   ▲  │ 5 s + jitter: send again
+//         │ 18 retries or 90 s: GaveUp │   └──┘
+//         └────────────────────────────┘
+//   An accepted initiation at any time: SendTo(response), InstallSession (responder), IDLE.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "base/net/address.hpp"
+#include "base/rng.hpp"
+#include "base/time.hpp"
+#include "dataplane/tunnel/messages.hpp"
+#include "dataplane/tunnel/receiver_index.hpp"
+
+namespace ringway::tunnel {
+
+struct PeerSettings {
+  PublicKey public_key{};
+  PresharedKey preshared_key;
+  Suite suite = Suite::kChaCha20Poly1305;  // the only one accepted and offered: no fallback
+  bool ringway = false;  // speaks Ringway's extensions; a stock WireGuard peer does not
+};
+
+// What a finished handshake yields.
+struct SessionKeys {
+  PeerId peer;
+  Suite suite = Suite::kChaCha20Poly1305;
+  bool initiator = false;      // we sent the initiation: we rekey by time, and may send at once
+  ReceiverIndex local_index;   // in messages to us
+  ReceiverIndex remote_index;  // in messages to the peer
+  SecretBytes<kKeyBytes> send_key;
+  SecretBytes<kKeyBytes> receive_key;
+  std::array<std::uint8_t, kHashBytes>
+      handshake_hash{};  // binds what is said inside to this handshake
+  Instant created;
+};
+
+// Where a datagram came from, and the local address to answer from.
+struct DatagramSource {
+  net::Endpoint remote;
+  net::IpAddress local;
+  std::uint32_t interface = 0;  // 0: `local` is unknown
+};
+
+// One handshake message, as long as it is.
+struct HandshakeBytes {
+  std::array<std::uint8_t, kMaxHandshakeBytes> data{};
+  std::uint8_t length = 0;
+  [[nodiscard]] ConstBytes view() const { return {data.data(), length}; }
+};
+
+namespace handshake_output {
+// An initiation: to the peer's best path, traffic class kHandshakeTrafficClass.
+struct SendToPeer {
+  PeerId peer;
+  HandshakeBytes message;
+};
+// A response: to where the initiation came from.
+struct SendTo {
+  DatagramSource to;
+  HandshakeBytes message;
+};
+struct InstallSession {
+  SessionKeys keys;
+};
+// An authenticated handshake message came from here.
+struct EndpointSeen {
+  PeerId peer;
+  DatagramSource from;
+};
+// No answer within kRekeyAttemptTime: staged packets have no future.
+struct GaveUp {
+  PeerId peer;
+};
+// kEraseKeysAfter without a new session, or the peer was removed: all its sessions end.
+struct EraseSessions {
+  PeerId peer;
+};
+// To be kept on disk before the message that carries it is sent.
+struct TimestampSent {
+  Tai64n timestamp;
+};
+struct TimestampReceived {
+  PeerId peer;
+  Tai64n timestamp;
+};
+}  // namespace handshake_output
+
+using HandshakeOutput =
+    std::variant<handshake_output::SendToPeer, handshake_output::SendTo,
+                 handshake_output::InstallSession, handshake_output::EndpointSeen,
+                 handshake_output::GaveUp, handshake_output::EraseSessions,
+                 handshake_output::TimestampSent, handshake_output::TimestampReceived>;
+
+// What became of a message; one counter each.
+enum class HandshakeVerdict : std::uint8_t {
+  kAccepted,
+  kMalformed,      // length, type or reserved bytes
+  kUnknownPeer,    // static key of no configured peer
+  kUnknownIndex,   // response or cookie for no handshake of ours
+  kWrongSuite,     // the peer is known to have another suite: no downgrade
+  kDecryptFailed,  // authentication inside the handshake failed
+  kReplayedTimestamp,
+  kTooSoon,  // over 50 initiations a second from one peer
+  kCrossed,  // SECURITY 4: ours takes precedence
+  kNoIndex,  // session table full
+};
+inline constexpr std::size_t kHandshakeVerdictCount = 10;
+[[nodiscard]] const char* verdict_label(HandshakeVerdict verdict);
+
+class Handshaker {
+ public:
+  // last_sent: the newest timestamp this key ever sent; exceeded even if the wall clock went back.
+  // rng and indices must outlive the handshaker.
+  Handshaker(const PrivateKey& private_key, Tai64n last_sent, ReceiverIndexAllocator& indices,
+             Rng& rng);
+  ~Handshaker();
+
+  [[nodiscard]] const PublicKey& public_key() const;
+
+  // `id` must be unused. last_received: the newest timestamp ever accepted from this peer.
+  // False when the public key is ours, belongs to another peer, or is of low order.
+  [[nodiscard]] bool add_peer(PeerId id, const PeerSettings& settings, Tai64n last_received);
+  // Forgets the peer's handshake, keys and timers; emits EraseSessions.
+  void remove_peer(PeerId id);
+  // A new preshared key or suite takes effect with the next handshake.
+  void change_peer(PeerId id, const PeerSettings& settings);
+
+  // A message of type 1, 2 or 3 whose mac1 (types 1 and 2) was checked already.
+  HandshakeVerdict input(Instant now, WallTime wall, ConstBytes message,
+                         const DatagramSource& from);
+
+  // The worker has something to send and no session, or a session that is due. Starts a handshake
+  // unless one is under way; with `new_data` it also restarts the attempt window.
+  void request_session(PeerId peer, Instant now, WallTime wall, bool new_data);
+
+  // Retransmission, give-up, erasure. To be called at next_deadline() or later.
+  void tick(Instant now, WallTime wall);
+  [[nodiscard]] Instant next_deadline() const;
+
+  // The oldest output not yet taken; false when there is none.
+  [[nodiscard]] bool poll_output(HandshakeOutput& output);
+
+  [[nodiscard]] std::uint64_t verdict_count(HandshakeVerdict verdict) const;
+  [[nodiscard]] bool handshake_in_progress(PeerId peer) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ringway::tunnel
