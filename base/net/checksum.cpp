@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstring>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -80,8 +81,8 @@ std::uint64_t copy_and_sum_portable(std::uint8_t* dst, const std::uint8_t* src, 
 
 // Vectors of the compilers' extension: plain operators, and none of the false "uninitialized"
 // warnings that GCC 12 gives for the AVX-512 intrinsics.
-using Words4 = std::uint64_t __attribute__((vector_size(32), aligned(1), may_alias));
-using Words8 = std::uint64_t __attribute__((vector_size(64), aligned(1), may_alias));
+using Words4 = std::uint64_t __attribute__((vector_size(32)));
+using Words8 = std::uint64_t __attribute__((vector_size(64)));
 
 template <bool kCopy>
 RINGWAY_AVX2 inline std::uint64_t run_avx2(std::uint8_t* dst, const std::uint8_t* src,
@@ -89,11 +90,13 @@ RINGWAY_AVX2 inline std::uint64_t run_avx2(std::uint8_t* dst, const std::uint8_t
   Words4 wrapped0{}, wrapped1{}, highs0{}, highs1{};
   std::size_t at = 0;
   for (; n - at >= 64; at += 64) {
-    const Words4 first = *reinterpret_cast<const Words4*>(src + at);
-    const Words4 second = *reinterpret_cast<const Words4*>(src + at + 32);
+    Words4 first;
+    std::memcpy(&first, src + at, sizeof first);
+    Words4 second;
+    std::memcpy(&second, src + at + 32, sizeof second);
     if constexpr (kCopy) {
-      *reinterpret_cast<Words4*>(dst + at) = first;
-      *reinterpret_cast<Words4*>(dst + at + 32) = second;
+      std::memcpy(dst + at, &first, sizeof first);
+      std::memcpy(dst + at + 32, &second, sizeof second);
     }
     wrapped0 += first;
     wrapped1 += second;
@@ -101,8 +104,9 @@ RINGWAY_AVX2 inline std::uint64_t run_avx2(std::uint8_t* dst, const std::uint8_t
     highs1 += second >> 32;
   }
   if (n - at >= 32) {
-    const Words4 last = *reinterpret_cast<const Words4*>(src + at);
-    if constexpr (kCopy) *reinterpret_cast<Words4*>(dst + at) = last;
+    Words4 last;
+    std::memcpy(&last, src + at, sizeof last);
+    if constexpr (kCopy) std::memcpy(dst + at, &last, sizeof last);
     wrapped0 += last;
     highs0 += last >> 32;
     at += 32;
@@ -128,11 +132,13 @@ RINGWAY_AVX512 inline std::uint64_t run_avx512(std::uint8_t* dst, const std::uin
   Words8 wrapped0{}, wrapped1{}, highs0{}, highs1{};
   std::size_t at = 0;
   for (; n - at >= 128; at += 128) {
-    const Words8 first = *reinterpret_cast<const Words8*>(src + at);
-    const Words8 second = *reinterpret_cast<const Words8*>(src + at + 64);
+    Words8 first;
+    std::memcpy(&first, src + at, sizeof first);
+    Words8 second;
+    std::memcpy(&second, src + at + 64, sizeof second);
     if constexpr (kCopy) {
-      *reinterpret_cast<Words8*>(dst + at) = first;
-      *reinterpret_cast<Words8*>(dst + at + 64) = second;
+      std::memcpy(dst + at, &first, sizeof first);
+      std::memcpy(dst + at + 64, &second, sizeof second);
     }
     wrapped0 += first;
     wrapped1 += second;
@@ -140,8 +146,9 @@ RINGWAY_AVX512 inline std::uint64_t run_avx512(std::uint8_t* dst, const std::uin
     highs1 += second >> 32;
   }
   if (n - at >= 64) {
-    const Words8 next = *reinterpret_cast<const Words8*>(src + at);
-    if constexpr (kCopy) *reinterpret_cast<Words8*>(dst + at) = next;
+    Words8 next;
+    std::memcpy(&next, src + at, sizeof next);
+    if constexpr (kCopy) std::memcpy(dst + at, &next, sizeof next);
     wrapped0 += next;
     highs0 += next >> 32;
     at += 64;
@@ -150,7 +157,7 @@ RINGWAY_AVX512 inline std::uint64_t run_avx512(std::uint8_t* dst, const std::uin
     const __mmask64 mask = ~std::uint64_t{0} >> (64 - (n - at));
     const __m512i loaded = _mm512_maskz_loadu_epi8(mask, src + at);
     if constexpr (kCopy) _mm512_mask_storeu_epi8(dst + at, mask, loaded);
-    const Words8 last = reinterpret_cast<const Words8&>(loaded);
+    const Words8 last = reinterpret_cast<Words8>(loaded);
     wrapped1 += last;
     highs1 += last >> 32;
   }

@@ -1,14 +1,14 @@
 // Allowed IPs (cryptokey routing): which peer an inner address belongs to, by longest prefix, over
 // all peers at once. An immutable snapshot: the control plane builds one, workers read it without
-// locks and swap to the next at a quiet point. Poptrie (Asai, Ohara, SIGCOMM 2015).
+// locks and swap to the next at a quiet point. The structure is prefix_trie.hpp's.
 #pragma once
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "base/ids.hpp"
 #include "base/net/address.hpp"
+#include "dataplane/tunnel/prefix_trie.hpp"
 
 namespace ringway::tunnel {
 
@@ -21,7 +21,8 @@ class AllowedIps {
  public:
   AllowedIps() = default;
   // Where one prefix appears for several peers, the last one wins, as with wg(8); configuration
-  // refuses that earlier. O(entries) time and memory.
+  // refuses that earlier. O(n log n) time for n entries, and memory in proportion to them: 60 to 70
+  // bytes for a host route.
   explicit AllowedIps(std::span<const AllowedIp> entries);
 
   // PeerId::none() when no prefix holds the address. The pointers are to 4 or 16 bytes in network
@@ -29,11 +30,13 @@ class AllowedIps {
   [[nodiscard]] PeerId lookup_v4(const std::uint8_t* address) const;
   [[nodiscard]] PeerId lookup_v6(const std::uint8_t* address) const;
 
-  [[nodiscard]] std::size_t prefix_count() const { return prefix_count_; }
+  // Distinct prefixes.
+  [[nodiscard]] std::size_t prefix_count() const { return v4_.prefix_count() + v6_.prefix_count(); }
   [[nodiscard]] std::size_t memory_bytes() const;
 
  private:
-  std::size_t prefix_count_ = 0;
+  PrefixTrie<std::uint32_t> v4_;
+  PrefixTrie<Uint128> v6_;
 };
 
 }  // namespace ringway::tunnel

@@ -1,0 +1,173 @@
+// The only door between the control plane and a worker: commands one way, events the other, each a
+// bounded ring with one producer and one consumer. Objects change owner by crossing: the control
+// thread makes and frees them, so the packet path neither allocates nor frees.
+// Handshakes have a ring of their own, so that a flood of them cannot hold up anything else
+// (SECURITY: sessions and handshakes).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "base/doorbell.hpp"
+#include "base/ids.hpp"
+#include "base/spsc_ring.hpp"
+#include "base/time.hpp"
+#include "dataplane/drop_reasons.hpp"
+#include "dataplane/peer.hpp"
+#include "dataplane/tunnel/allowed_ips.hpp"
+#include "dataplane/tunnel/handshaker.hpp"
+#include "dataplane/tunnel/messages.hpp"
+#include "dataplane/tunnel/path.hpp"
+#include "dataplane/tunnel/session.hpp"
+
+namespace ringway {
+
+// A control frame fits the smallest path and one cache-friendly ring entry.
+inline constexpr std::size_t kMaxControlFrameBytes = 240;
+struct ControlFrameBytes {
+  std::array<std::uint8_t, kMaxControlFrameBytes> data{};
+  std::uint16_t length = 0;
+  [[nodiscard]] ConstBytes view() const { return {data.data(), length}; }
+};
+
+// What the worker knows of its peers, at one moment.
+struct PeerSnapshot {
+  PeerId id;
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t rx_packets = 0;
+  std::uint64_t tx_packets = 0;
+  std::uint32_t staged_packets = 0;
+  bool has_session = false;
+  tunnel::Path path;  // the best one; remote.port 0 where there is none
+};
+struct WorkerSnapshot {
+  // In: which peers are asked for, one entry each. Out: filled in; an unknown peer keeps zeros.
+  std::vector<PeerSnapshot> peers;
+};
+
+namespace command {
+struct AddPeer {
+  std::unique_ptr<Peer> peer;
+};
+struct RemovePeer {
+  PeerId peer;
+};
+struct SetKeepalive {
+  PeerId peer;
+  Duration interval;  // Duration{}: off
+};
+struct SetAllowedIps {
+  std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
+};
+struct PreferPath {
+  PeerId peer;
+  tunnel::Path path;
+};
+struct ForgetPaths {
+  PeerId peer;
+};
+struct InstallSession {
+  std::unique_ptr<tunnel::Session> session;
+};
+// Ends all sessions of a peer and drops what waits for one.
+struct EraseSessions {
+  PeerId peer;
+};
+// The handshake did not complete: what waits for it has no future.
+struct DropStaged {
+  PeerId peer;
+};
+// A handshake message to the peer's best path.
+struct SendHandshake {
+  PeerId peer;
+  tunnel::HandshakeBytes message;
+};
+// A handshake message to an address.
+struct SendDatagram {
+  tunnel::DatagramSource to;
+  tunnel::HandshakeBytes message;
+};
+// A control frame in the peer's current session; to its best path, or to `to` where that is valid.
+struct SendControlFrame {
+  PeerId peer;
+  tunnel::Path to;
+  ControlFrameBytes frame;
+};
+struct Snapshot {
+  std::unique_ptr<WorkerSnapshot> snapshot;
+};
+struct Stop {};
+}  // namespace command
+
+using Command = std::variant<command::AddPeer, command::RemovePeer, command::SetKeepalive,
+                             command::SetAllowedIps, command::PreferPath, command::ForgetPaths,
+                             command::InstallSession, command::EraseSessions, command::DropStaged,
+                             command::SendHandshake, command::SendDatagram,
+                             command::SendControlFrame, command::Snapshot, command::Stop>;
+
+namespace event {
+// There is something to send and no session, or the session is due for renewal.
+struct SessionWanted {
+  PeerId peer;
+  bool new_data;  // a packet waits: the attempt window starts afresh
+};
+// Stock peers: the endpoint has moved. Ringway peers: a packet came from elsewhere, nothing moved.
+struct SourceSeen {
+  PeerId peer;
+  tunnel::DatagramSource from;
+};
+struct ControlFrameReceived {
+  PeerId peer;
+  tunnel::DatagramSource from;
+  ControlFrameBytes frame;
+};
+// The peer's first packet on a session that we answered: both ends have the keys.
+struct SessionConfirmed {
+  PeerId peer;
+};
+// Homecomings.
+struct SessionRetired {
+  std::unique_ptr<tunnel::Session> session;
+};
+struct PeerRemoved {
+  std::unique_ptr<Peer> peer;
+};
+struct AllowedIpsRetired {
+  std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
+};
+struct SnapshotTaken {
+  std::unique_ptr<WorkerSnapshot> snapshot;
+};
+}  // namespace event
+
+using Event = std::variant<event::SessionWanted, event::SourceSeen, event::ControlFrameReceived,
+                           event::SessionConfirmed, event::SessionRetired, event::PeerRemoved,
+                           event::AllowedIpsRetired, event::SnapshotTaken>;
+
+// A handshake message that passed mac1 (and mac2 under load).
+struct HandshakeReceived {
+  tunnel::DatagramSource from;
+  tunnel::HandshakeBytes message;
+};
+
+inline constexpr std::size_t kCommandRingEntries = 1024;
+inline constexpr std::size_t kEventRingEntries = 1024;
+inline constexpr std::size_t kHandshakeRingEntries = 4096;
+// As the Linux implementation's MAX_QUEUED_INCOMING_HANDSHAKES / 8.
+inline constexpr std::size_t kUnderLoadHandshakes = kHandshakeRingEntries / 8;
+inline constexpr Duration kUnderLoadHysteresis = Duration::seconds(1);
+
+// The rings between the control thread and one worker.
+struct ControlLink {
+  SpscRing<Command> commands{kCommandRingEntries};
+  SpscRing<Event> events{kEventRingEntries};
+  SpscRing<HandshakeReceived> handshakes{kHandshakeRingEntries};
+  Doorbell worker_doorbell;   // rung by control
+  Doorbell control_doorbell;  // rung by the worker
+};
+
+}  // namespace ringway

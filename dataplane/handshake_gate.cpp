@@ -1,0 +1,92 @@
+#include "dataplane/handshake_gate.hpp"
+
+#include <cstring>
+
+namespace ringway {
+namespace {
+
+using tunnel::MessageType;
+
+std::size_t exact_length(MessageType type) {
+  switch (type) {
+    case MessageType::kInitiation:
+      return tunnel::InitiationLayout::kSize;
+    case MessageType::kResponse:
+      return tunnel::ResponseLayout::kSize;
+    case MessageType::kCookieReply:
+      return tunnel::CookieReplyLayout::kSize;
+    case MessageType::kData:
+      break;
+  }
+  return SIZE_MAX;
+}
+
+bool under_load(WorkerState& worker, Instant now) {
+  if (worker.link.handshakes.size() >= kUnderLoadHandshakes) {
+    if (now >= worker.under_load_until) worker.counters.under_load.increment();
+    worker.under_load_until = now + kUnderLoadHysteresis;
+  }
+  return now < worker.under_load_until;
+}
+
+void send_cookie_reply(WorkerState& worker, ConstBytes message, const tunnel::DatagramSource& from,
+                       Instant now) {
+  Slot slot;
+  if (worker.outer.alloc_burst({&slot, 1}) == 0) {
+    worker.drop(DropReason::kNoBuffer);
+    return;
+  }
+  worker.cookie_checker.make_reply(now, message, from.remote,
+                                   std::span<std::uint8_t, tunnel::CookieReplyLayout::kSize>(
+                                       slot.data, tunnel::CookieReplyLayout::kSize));
+  slot.length = tunnel::CookieReplyLayout::kSize;
+  slot.tailroom -= slot.length;
+  slot.remote = from.remote;
+  slot.local = from.local;
+  slot.interface = from.interface;
+  const std::size_t refused = worker.outer.tx_burst({&slot, 1});
+  if (refused > 0) {
+    worker.drop(DropReason::kTxFailed, refused);
+  } else {
+    worker.counters.cookie_replies.increment();
+  }
+}
+
+}  // namespace
+
+void admit_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHeader header,
+                     const tunnel::DatagramSource& from, Instant now) {
+  if (message.size() != exact_length(header.type)) {
+    worker.drop(DropReason::kOuterMalformed);
+    return;
+  }
+  // A cookie reply carries no MAC of its own: control checks it against what it sent.
+  if (header.type != MessageType::kCookieReply) {
+    if (!worker.cookie_checker.mac1_valid(message)) {
+      worker.drop(DropReason::kBadMac1);
+      return;
+    }
+    if (under_load(worker, now)) {
+      if (!worker.cookie_checker.mac2_valid(now, message, from.remote)) {
+        worker.drop(DropReason::kCookieDemanded);
+        send_cookie_reply(worker, message, from, now);
+        return;
+      }
+      if (!worker.handshake_limiter.allow(now, from.remote.address)) {
+        worker.drop(DropReason::kHandshakeRateLimit);
+        return;
+      }
+    }
+  }
+  HandshakeReceived received{from, {}};
+  std::memcpy(received.message.data.data(), message.data(), message.size());
+  received.message.length = static_cast<std::uint8_t>(message.size());
+  if (!worker.link.handshakes.try_push(std::move(received))) {
+    worker.drop(DropReason::kHandshakeRingFull);
+    return;
+  }
+  worker.events_pushed = true;
+  worker.counters.handshakes_in.increment();
+}
+
+}  // namespace ringway

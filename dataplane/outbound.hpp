@@ -1,0 +1,45 @@
+// Plaintext on its way out: segments are framed behind each other into trains of one peer, sealed
+// in one batch, and handed to the outer port. Used by the stages of to_tunnel and for keepalives
+// and control frames.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/worker_state.hpp"
+
+namespace ringway {
+
+class Outbound {
+ public:
+  explicit Outbound(WorkerState& worker);
+
+  // Room for a plaintext of `text_bytes` in a data message of `session`, with header and padding in
+  // place: the caller writes the plaintext to the returned address before the next call. Null when
+  // there is no buffer (counted) or the message would not fit a datagram (counted).
+  // `path`: where the message goes; `ecn`: the inner packet's two ECN bits.
+  [[nodiscard]] std::uint8_t* frame(const tunnel::Session& session, const tunnel::Path& path,
+                                    std::uint64_t counter, std::uint32_t text_bytes,
+                                    std::uint8_t ecn);
+
+  // Seals what was framed and sends it. Called by itself when the vector is full.
+  void flush();
+
+ private:
+  [[nodiscard]] bool fits_open_train(const tunnel::Session& session, const tunnel::Path& path,
+                                     std::uint32_t message_bytes, std::uint8_t ecn) const;
+  [[nodiscard]] bool open_train(const tunnel::Session& session, const tunnel::Path& path,
+                                std::uint32_t message_bytes, std::uint8_t ecn);
+
+  WorkerState& worker_;
+  std::uint32_t inner_mtu_;
+  std::array<tunnel::AeadJob, kVectorSegments> jobs_;
+  std::array<Slot, kVectorSegments> trains_;
+  std::size_t job_count_ = 0;
+  std::size_t train_count_ = 0;
+  const tunnel::Session* open_session_ = nullptr;  // whose train is the last one; null: closed
+  std::uint32_t open_segments_ = 0;
+};
+
+}  // namespace ringway

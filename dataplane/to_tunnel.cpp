@@ -1,0 +1,147 @@
+#include "dataplane/to_tunnel.hpp"
+
+#include <array>
+#include <cstring>
+#include <optional>
+
+#include "base/net/inner_packet.hpp"
+#include "dataplane/buffer_pool.hpp"
+#include "dataplane/outbound.hpp"
+#include "dataplane/segmenter.hpp"
+#include "dataplane/session_slots.hpp"
+
+namespace ringway {
+namespace {
+
+Duration handshake_jitter(Rng& rng) {
+  return Duration::milliseconds(
+      static_cast<std::int64_t>(rng.below(tunnel::kRekeyTimeoutJitterMs + 1)));
+}
+
+// 2 route. Null when the packet was dropped.
+Peer* route(WorkerState& worker, const net::InnerPacket& packet) {
+  const PeerId id = packet.family == net::Family::kIpv4
+                        ? worker.allowed_ips->lookup_v4(packet.destination)
+                        : worker.allowed_ips->lookup_v6(packet.destination);
+  Peer* peer = worker.find_peer(id);
+  if (peer == nullptr) worker.drop(DropReason::kNoRoute);
+  return peer;
+}
+
+// Without a session the packet waits, and control is asked for one.
+void stage(WorkerState& worker, Peer& peer, const Slot& slot, Instant now) {
+  if (peer.paths.empty()) {
+    worker.drop(DropReason::kNoEndpoint);
+    BufferPool::release(slot);
+    return;
+  }
+  if (!worker.staging.push(peer, slot)) worker.drop(DropReason::kStageFull);
+  request_session(worker, peer, now, true);
+}
+
+// 4 frame: every segment of the slot into the outbound vector.
+void frame_segments(WorkerState& worker, Outbound& outbound, Peer& peer,
+                    const tunnel::Session& session, const Segmenter& segmenter, std::uint8_t ecn,
+                    std::uint64_t first_counter) {
+  for (std::uint32_t i = 0; i < segmenter.count(); ++i) {
+    const std::uint32_t length = segmenter.length(i);
+    std::uint8_t* text = outbound.frame(session, peer.paths.best(), first_counter + i, length, ecn);
+    if (text == nullptr) continue;
+    segmenter.write(i, text);
+    peer.tx_bytes += length + tunnel::DataLayout::kOverhead;
+    ++peer.tx_packets;
+    worker.counters.inner_packets.increment();
+  }
+}
+
+// 2 to 4 for one slot.
+void send_one(WorkerState& worker, Outbound& outbound, const Slot& slot, Instant now) {
+  Segmenter segmenter;
+  net::InnerPacket packet;
+  if (!net::parse_inner_packet({slot.data, slot.length}, packet) || !segmenter.begin(slot)) {
+    worker.drop(DropReason::kInnerMalformed);
+    BufferPool::release(slot);
+    return;
+  }
+  Peer* peer = route(worker, packet);
+  if (peer == nullptr) {
+    BufferPool::release(slot);
+    return;
+  }
+  tunnel::Session* session = sendable_session(*peer, now);
+  std::optional<std::uint64_t> first_counter;
+  if (session != nullptr && !peer->paths.empty()) {
+    first_counter = session->reserve_counters(segmenter.count(), now);
+  }
+  if (!first_counter) {
+    stage(worker, *peer, slot, now);
+    return;
+  }
+  frame_segments(worker, outbound, *peer, *session, segmenter, packet.ecn, *first_counter);
+  BufferPool::release(slot);
+  peer->timers.on_data_sent(now, handshake_jitter(worker.rng));
+  arm_timers(worker, *peer);
+  if (session->rekey_due_on_send(now)) request_session(worker, *peer, now, false);
+}
+
+// A message that carries no packet. False when there is no session or no path.
+bool send_bare(WorkerState& worker, Peer& peer, const tunnel::Path& path, ConstBytes text,
+               Instant now) {
+  tunnel::Session* session = sendable_session(peer, now);
+  if (session == nullptr) return false;
+  const auto counter = session->reserve_counters(1, now);
+  if (!counter) return false;
+  Outbound outbound(worker);
+  std::uint8_t* to =
+      outbound.frame(*session, path, *counter, static_cast<std::uint32_t>(text.size()), 0);
+  if (to == nullptr) return false;
+  if (!text.empty()) std::memcpy(to, text.data(), text.size());
+  outbound.flush();
+  peer.tx_bytes += text.size() + tunnel::DataLayout::kOverhead;
+  ++peer.tx_packets;
+  peer.timers.on_packet_sent(now);
+  arm_timers(worker, peer);
+  return true;
+}
+
+}  // namespace
+
+std::size_t to_tunnel(WorkerState& worker, Instant now) {
+  std::array<Slot, kBurstSlots> burst;
+  const std::size_t received = worker.inner.rx_burst(burst);  // 1 receive
+  if (received > 0) send_inner(worker, {burst.data(), received}, now);
+  return received;
+}
+
+void send_inner(WorkerState& worker, std::span<Slot> slots, Instant now) {
+  Outbound outbound(worker);
+  for (const Slot& slot : slots)
+    send_one(worker, outbound, slot, now);  // 2 to 4
+  outbound.flush();                         // 5 and 6
+}
+
+void send_staged_or_keepalive(WorkerState& worker, Peer& peer, Instant now) {
+  if (peer.staged_count == 0) {
+    send_keepalive(worker, peer, now);
+    return;
+  }
+  std::array<Slot, tunnel::kMaxStagedPacketsPerPeer> waiting;
+  std::size_t count = 0;
+  while (count < waiting.size() && worker.staging.pop(peer, waiting[count]))
+    ++count;
+  send_inner(worker, {waiting.data(), count}, now);
+}
+
+void send_keepalive(WorkerState& worker, Peer& peer, Instant now) {
+  if (peer.paths.empty()) return;
+  if (send_bare(worker, peer, peer.paths.best(), {}, now)) {
+    worker.counters.keepalives_out.increment();
+  }
+}
+
+bool send_control_frame(WorkerState& worker, Peer& peer, const tunnel::Path& path, ConstBytes frame,
+                        Instant now) {
+  return send_bare(worker, peer, path, frame, now);
+}
+
+}  // namespace ringway

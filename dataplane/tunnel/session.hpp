@@ -1,0 +1,83 @@
+// One session: the transport keys of one finished handshake, its send counter and replay window.
+// Made on the control thread, then owned and used by one worker only.
+// Source: WireGuard whitepaper, section 5.4.6 and 6.2.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "dataplane/tunnel/crypto_batch.hpp"
+#include "dataplane/tunnel/handshaker.hpp"
+#include "dataplane/tunnel/messages.hpp"
+#include "dataplane/tunnel/replay.hpp"
+
+namespace ringway::tunnel {
+
+class Session {
+ public:
+  explicit Session(const SessionKeys& keys)
+      : peer_(keys.peer),
+        local_index_(keys.local_index),
+        remote_index_(keys.remote_index),
+        created_(keys.created),
+        limits_(packet_limits(keys.suite)),
+        suite_(keys.suite),
+        initiator_(keys.initiator),
+        send_key_(keys.suite, keys.send_key),
+        receive_key_(keys.suite, keys.receive_key) {}
+
+  [[nodiscard]] PeerId peer() const { return peer_; }
+  [[nodiscard]] Suite suite() const { return suite_; }
+  [[nodiscard]] bool initiator() const { return initiator_; }
+  [[nodiscard]] ReceiverIndex local_index() const { return local_index_; }
+  [[nodiscard]] ReceiverIndex remote_index() const { return remote_index_; }
+  [[nodiscard]] Instant created() const { return created_; }
+  [[nodiscard]] const BulkKey& send_key() const { return send_key_; }
+  [[nodiscard]] const BulkKey& receive_key() const { return receive_key_; }
+  [[nodiscard]] std::uint64_t sent() const { return next_counter_; }
+
+  // Too old to send or to accept anything.
+  [[nodiscard]] bool expired(Instant now) const { return now - created_ >= kRejectAfterTime; }
+
+  // The first of `count` fresh counters, never handed out again; empty when the session is past its
+  // time or packet limit.
+  [[nodiscard]] std::optional<std::uint64_t> reserve_counters(std::uint64_t count, Instant now) {
+    if (expired(now) || count > limits_.reject_after - next_counter_) return std::nullopt;
+    const std::uint64_t first = next_counter_;
+    next_counter_ += count;
+    return first;
+  }
+
+  // A new handshake is wanted: by message count on either side, by age only on the initiator's.
+  [[nodiscard]] bool rekey_due_on_send(Instant now) const {
+    return next_counter_ > limits_.rekey_after || (initiator_ && now - created_ >= kRekeyAfterTime);
+  }
+  [[nodiscard]] bool rekey_due_on_receive(Instant now) const {
+    return initiator_ && now - created_ >= kRekeyOnReceiveAfter;
+  }
+
+  // After authentication only.
+  [[nodiscard]] bool accept_counter(std::uint64_t counter) {
+    return replay_.accept(counter, limits_.reject_after);
+  }
+
+  Session* next_retired = nullptr;  // the worker's list of sessions on their way back to control
+
+ private:
+  friend class SessionTestAccess;
+  PeerId peer_;
+  ReceiverIndex local_index_;
+  ReceiverIndex remote_index_;
+  Instant created_;
+  PacketLimits limits_;
+  std::uint64_t next_counter_ = 0;
+  Suite suite_;
+  bool initiator_;
+  BulkKey send_key_;
+  BulkKey receive_key_;
+  ReplayWindow replay_;
+};
+
+}  // namespace ringway::tunnel

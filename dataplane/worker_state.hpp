@@ -1,0 +1,122 @@
+// Everything one worker owns. The stages are free functions over it; nothing here is shared with
+// another thread but the counters (read by control) and the rings of the link.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/counters.hpp"
+#include "base/rng.hpp"
+#include "dataplane/control_api.hpp"
+#include "dataplane/drop_reasons.hpp"
+#include "dataplane/io/port.hpp"
+#include "dataplane/peer.hpp"
+#include "dataplane/staging.hpp"
+#include "dataplane/timer_wheel.hpp"
+#include "dataplane/tunnel/allowed_ips.hpp"
+#include "dataplane/tunnel/cookie.hpp"
+#include "dataplane/tunnel/crypto_batch.hpp"
+
+namespace ringway {
+
+// Slots taken from a port at once, and segments sealed or opened at once. A vector of 256 covers
+// four full trains and keeps the descriptors within the L2 cache.
+inline constexpr std::size_t kBurstSlots = 64;
+inline constexpr std::size_t kVectorSegments = 256;
+
+struct WorkerOptions {
+  tunnel::PublicKey own_key{};
+  unsigned session_slot_bits = 20;  // as the ReceiverIndexAllocator's
+  std::uint32_t max_peers = 1U << 20;
+  std::uint32_t max_staged_packets = 256;  // of all peers together
+  tunnel::CryptoBatch::Selection crypto = tunnel::CryptoBatch::Selection::kMeasure;
+};
+
+struct WorkerCounters {
+  DropCounters drops;
+  Counter turns;           // of the loop
+  Counter sleeps;          // times it waited in epoll
+  Counter inner_packets;   // sealed: IP packets, not keepalives
+  Counter outer_packets;   // opened and accepted, keepalives included
+  Counter handshakes_in;   // passed to control
+  Counter cookie_replies;  // sent
+  Counter keepalives_out;
+  Counter under_load;  // times the state was entered
+};
+
+struct WorkerState {
+  WorkerState(const WorkerOptions& options, io::Port& inner_port, io::Port& outer_port,
+              ControlLink& control_link, Rng& random)
+      : inner(inner_port),
+        outer(outer_port),
+        link(control_link),
+        rng(random),
+        peers(options.max_peers),
+        sessions(std::size_t{1} << options.session_slot_bits),
+        session_mask((1U << options.session_slot_bits) - 1),
+        allowed_ips(std::make_unique<tunnel::AllowedIps>()),
+        staging(options.max_staged_packets),
+        crypto(options.crypto),
+        cookie_checker(options.own_key, random),
+        handshake_limiter(random) {}
+
+  io::Port& inner;  // plaintext side: TUN
+  io::Port& outer;  // sealed side: UDP
+  ControlLink& link;
+  Rng& rng;
+
+  // By PeerId and by slot of the receiver index. Large and mostly empty: pages that nobody touches
+  // cost nothing.
+  struct LazyFree {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  template <typename T>
+  class LazyTable {
+   public:
+    explicit LazyTable(std::size_t size)
+        : entries_(static_cast<T*>(std::calloc(size, sizeof(T)))), size_(size) {
+      CHECK(entries_ != nullptr);
+    }
+    [[nodiscard]] T& operator[](std::size_t index) {
+      DCHECK(index < size_);
+      return entries_.get()[index];
+    }
+    [[nodiscard]] std::size_t size() const { return size_; }
+
+   private:
+    std::unique_ptr<T, LazyFree> entries_;
+    std::size_t size_;
+  };
+  LazyTable<Peer*> peers;
+  LazyTable<tunnel::Session*> sessions;
+  std::uint32_t session_mask;
+
+  std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
+  Staging staging;
+  TimerWheel wheel;
+  tunnel::CryptoBatch crypto;
+  tunnel::CookieChecker cookie_checker;
+  tunnel::HandshakeRateLimiter handshake_limiter;
+  Instant under_load_until = Instant::distant_past();
+  tunnel::Session* retired = nullptr;  // on their way back to control
+  bool events_pushed = false;          // control is to be woken at the end of the turn
+  bool stop_requested = false;
+  WorkerCounters counters;
+
+  [[nodiscard]] Peer* find_peer(PeerId id) {
+    return id.value < peers.size() ? peers[id.value] : nullptr;
+  }
+  [[nodiscard]] tunnel::Session* find_session(ReceiverIndex index) {
+    tunnel::Session* session = sessions[index.value & session_mask];
+    return session != nullptr && session->local_index() == index ? session : nullptr;
+  }
+  void drop(DropReason reason, std::uint64_t packets = 1) { counters.drops.add(reason, packets); }
+  // False, and the event is lost, when the ring is full: only for what will be said again.
+  bool push_event(Event&& event) {
+    events_pushed = true;
+    return link.events.try_push(std::move(event));
+  }
+};
+
+}  // namespace ringway
