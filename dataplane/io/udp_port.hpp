@@ -1,0 +1,87 @@
+// The outer side of a node on a kernel socket: one UDP socket that carries IPv4 and IPv6. Trains
+// stay trains: what the kernel's receive offload (UDP_GRO) coalesced comes up as one kDatagrams
+// slot, and equal datagrams to one destination go down as one segmented send (UDP_SEGMENT). Where
+// a route refuses segmented sends the port sends the datagrams one by one, by itself, and tries
+// again later. Worker thread. Sources: udp(7), ip(7), ipv6(7), Linux net/ipv4/udp_offload.c.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/result.hpp"
+#include "dataplane/buffer_pool.hpp"
+#include "dataplane/io/port.hpp"
+
+namespace ringway::io {
+
+struct UdpOptions {
+  std::uint16_t port = 0;             // 0: the kernel chooses, see UdpPort::local_port()
+  std::optional<std::uint32_t> mark;  // SO_MARK, for policy routing; needs CAP_NET_ADMIN
+  // Of the socket, each way; past net.core.[rw]mem_max only with CAP_NET_ADMIN. 4 MiB: some 30 ms
+  // at 1 Gbit/s.
+  std::uint32_t socket_buffer_bytes = 4U << 20;
+  std::uint32_t pool_buffers = 128;  // 64 KiB each, touched only when used
+  bool receive_offload = true;       // UDP_GRO
+  bool segmentation_offload = true;  // UDP_SEGMENT
+  bool ipv6 = true;                  // false: an IPv4-only socket even where the host has IPv6
+};
+
+class UdpPort final : public Port {
+ public:
+  // The most that one segmented send takes: UDP_MAX_SEGMENTS of every kernel that has them, and the
+  // largest UDP payload over IPv4.
+  static constexpr std::uint32_t kMaxSegments = 64;
+  static constexpr std::uint32_t kMaxTrainBytes = 65507;
+
+  // Fails where the port is taken, or the mark is not permitted.
+  [[nodiscard]] static Result<std::unique_ptr<UdpPort>> open(const UdpOptions& options);
+  ~UdpPort() override;
+
+  // Slots carry remote, local, interface and traffic_class. An IPv4 sender appears as IPv4.
+  [[nodiscard]] std::size_t rx_burst(std::span<Slot> out) override;
+  // Takes kNone and kDatagrams slots with `remote` set. Where `local` is set it becomes the source
+  // address, as long as the host still has it; the route is the kernel's choice all the same
+  // (`interface` only gives a link-local destination its scope).
+  std::size_t tx_burst(std::span<Slot> slots) override;
+  [[nodiscard]] std::size_t alloc_burst(std::span<Slot> out) override;
+
+  [[nodiscard]] const PortCapabilities& capabilities() const override { return capabilities_; }
+  [[nodiscard]] int wake_fd() const override { return fd_; }
+  [[nodiscard]] std::string describe() const override;
+
+  [[nodiscard]] std::uint16_t local_port() const { return local_port_; }
+  [[nodiscard]] bool dual_stack() const { return dual_stack_; }
+  // Segmented sends that the kernel refused and that went out one by one.
+  [[nodiscard]] std::uint64_t segmentation_refusals() const {
+    return segmentation_refusals_.value();
+  }
+
+  // Buffers of received slots and of alloc_burst. The port keeps some of them at hand for the next
+  // rx_burst: with every slot returned, pool().held() == prepared_buffers().
+  [[nodiscard]] BufferPool& pool() { return pool_; }
+  [[nodiscard]] std::uint32_t prepared_buffers() const;
+
+ private:
+  struct Receiver;
+  struct Sender;
+  UdpPort(int fd, const UdpOptions& options);
+
+  [[nodiscard]] Result<void> configure(const UdpOptions& options);
+  [[nodiscard]] Result<void> bind_to(std::uint16_t port);
+  // Hands out what the receiver holds; returns the bytes.
+  std::size_t take_received(std::span<Slot> out);
+
+  int fd_;
+  bool dual_stack_;
+  bool receive_offload_ = false;
+  bool segmentation_offload_ = false;
+  std::uint16_t local_port_ = 0;
+  PortCapabilities capabilities_;
+  Counter segmentation_refusals_;
+  BufferPool pool_;
+  std::unique_ptr<Receiver> receiver_;
+  std::unique_ptr<Sender> sender_;
+};
+
+}  // namespace ringway::io
