@@ -7,6 +7,7 @@
 #   run_step TITLE COMMAND...        runs the command between a title and its elapsed time
 #   ensure_packages SET...           installs what is missing of the sets: build, test, demo
 #   build_preset NAME [TARGET...]    configures and builds; log in build/NAME/build.log
+#   give_back_build                  for an EXIT trap: what sudo built belongs to who called sudo
 
 if [[ -z ${RINGWAY_ROOT:-} ]]; then
   RINGWAY_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -252,5 +253,12 @@ build_preset() {
     tee -a "$log" | show_build_progress "$name"; then
     show_build_failure "$log"
     return 1
+  fi
+}
+
+# Without this, a later build as the user would stop at files of root's.
+give_back_build() {
+  if ((EUID == 0)) && [[ -n ${SUDO_UID:-} && ${SUDO_UID} != 0 && -d $RINGWAY_ROOT/build ]]; then
+    chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$RINGWAY_ROOT/build"
   fi
 }

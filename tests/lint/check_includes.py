@@ -87,7 +87,7 @@ SYSTEM_HEADER = re.compile(
     r"strings|syslog|termios|time|unistd|x86intrin)\.h)$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
-CMAKE_TARGET = re.compile(r"^ringway_(module|program|unit_test|fuzzer)\(\s*(\S+)([^)]*)\)",
+CMAKE_TARGET = re.compile(r"^ *ringway_(module|program|unit_test|fuzzer)\(\s*(\S+)([^)]*)\)",
                           re.MULTILINE)
 
 
