@@ -102,6 +102,8 @@ struct Ip6UpperLayer {
   std::uint8_t protocol = kNextNone;
   std::uint16_t offset = 0;    // from the start of the IPv6 header; at most the given bytes
   bool fragment = false;       // a fragment header was passed
+  bool rerouted = false;       // a routing header names further hops: the transport checksum covers
+                               // another destination than the header's
   bool first_fragment = true;  // false: what stands at offset is not the start of the upper layer
 };
 
@@ -126,6 +128,7 @@ inline constexpr unsigned kMaxExtensionHeaders = 8;
     const std::uint8_t* const header = packet.data() + at;
     std::size_t length = (std::size_t{header[1]} + 1) * 8;
     if (next == kNextAuthentication) length = (std::size_t{header[1]} + 2) * 4;  // RFC 4302
+    if (next == kNextRouting && header[3] != 0) found.rerouted = true;           // Segments Left
     if (next == kNextFragment) {
       length = 8;
       found.fragment = true;
