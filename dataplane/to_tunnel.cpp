@@ -101,6 +101,7 @@ bool send_bare(WorkerState& worker, Peer& peer, const tunnel::Path& path, ConstB
   ++peer.tx_packets;
   peer.timers.on_packet_sent(now);
   arm_timers(worker, peer);
+  if (session->rekey_due_on_send(now)) request_session(worker, peer, now, false);
   return true;
 }
 

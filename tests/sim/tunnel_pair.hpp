@@ -53,8 +53,8 @@ struct PairOptions {
   std::uint64_t seed = 1;
   tunnel::Suite suite = tunnel::Suite::kChaCha20Poly1305;
   bool ringway = false;
-  Duration keepalive_a;
-  Duration keepalive_b;
+  Duration keepalive_a = {};
+  Duration keepalive_b = {};
   bool b_knows_a = true;  // false: b learns a's endpoint from its first handshake
 };
 

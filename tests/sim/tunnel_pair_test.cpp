@@ -132,7 +132,7 @@ TEST(TunnelPair, RekeysEveryTwoMinutesWithoutLoss) {
   EXPECT_EQ(pair.delivered_count(), sent);
   const std::uint64_t handshakes = pair.service(0).counters().handshakes_completed;
   EXPECT_GE(handshakes, 8U);
-  EXPECT_LE(handshakes, 10U);
+  EXPECT_LE(handshakes, 11U);  // nine, and the first two may cross
   pair.finish();
   EXPECT_THAT(pair.violations(), testing::IsEmpty());
 }
