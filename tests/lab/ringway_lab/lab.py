@@ -19,8 +19,12 @@ from pathlib import Path
 
 NAMESPACE_DIRECTORY = Path("/run/netns")
 NAME_PATTERN = re.compile(r"^rw-(\d+)-\d+-")
+DIRECTORY_PATTERN = re.compile(r"^ringway-lab-(\d+)-")
 WIREGUARD_SOCKETS = Path("/run/wireguard")
 TERMINATE_SECONDS = 5.0
+SETTINGS = ("ipv4/ip_forward ipv4/ip_local_reserved_ports ipv4/conf/*/forwarding ipv4/conf/*/rp_filter "
+            "ipv4/conf/*/src_valid_mark ipv6/conf/*/forwarding ipv6/conf/*/disable_ipv6 "
+            "ipv6/conf/*/accept_ra")
 PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -168,11 +172,13 @@ class Namespace:
         self.run("nft", "-f", "-", input=ruleset)
 
     def state(self):
-        """Links, addresses, routes, rules and nftables as text, to compare before and after."""
+        """Links, addresses, routes, rules, nftables and the settings that a VPN touches, as text, to compare
+        before and after."""
         parts = [self.run("ip", *words).out for words in (
             ("-o", "link", "show"), ("-o", "addr", "show"), ("rule", "show"), ("-6", "rule", "show"),
             ("route", "show", "table", "all"), ("-6", "route", "show", "table", "all"))]
         parts.append(self.run("nft", "list", "ruleset").out)
+        parts.append(self.run("sh", "-c", f"cd /proc/sys/net && grep -s . {SETTINGS}").out)
         return "\n".join(_without_volatile(part) for part in parts)
 
     def interface_exists(self, interface):
@@ -203,8 +209,12 @@ class Lab:
 
     def __enter__(self):
         remove_abandoned()
-        with _interrupts.deferred():
-            self.directory = Path(tempfile.mkdtemp(prefix="ringway-lab-"))
+        try:
+            with _interrupts.deferred():
+                self.directory = Path(tempfile.mkdtemp(prefix=f"ringway-lab-{os.getpid()}-"))
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_exception):
@@ -300,13 +310,15 @@ def require_root():
 
 
 def remove_abandoned():
-    """Removes namespaces of runs whose process is gone (it was killed and could not do so itself)."""
-    if not NAMESPACE_DIRECTORY.is_dir():
-        return
-    for path in NAMESPACE_DIRECTORY.iterdir():
-        match = NAME_PATTERN.match(path.name)
-        if match and not Path(f"/proc/{match[1]}").exists():
-            subprocess.run(["ip", "netns", "delete", path.name], check=False, capture_output=True)
+    """Removes what runs left whose process is gone (it was killed and could not do so itself)."""
+    def of_dead_runs(directory, pattern):
+        matches = [(path, pattern.match(path.name)) for path in directory.glob("*")]
+        return [path for path, match in matches if match and not Path(f"/proc/{match[1]}").exists()]
+
+    for path in of_dead_runs(NAMESPACE_DIRECTORY, NAME_PATTERN):
+        subprocess.run(["ip", "netns", "delete", path.name], check=False, capture_output=True)
+    for path in of_dead_runs(Path(tempfile.gettempdir()), DIRECTORY_PATTERN):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def wait_until(condition, what, timeout=10.0, interval=0.02):

@@ -249,7 +249,7 @@ class Ringway:
         if peer.psk:
             lines.append(f"preshared_key_file = {_toml(self.directory / (peer.name + '.psk'))}")
         if peer.keepalive_s:
-            lines.append(f"persistent_keepalive = {peer.keepalive_s}")
+            lines.append(f"persistent_keepalive_s = {peer.keepalive_s}")
         if peer.kind == STOCK:
             lines.append('type = "wireguard"')
         else:
@@ -299,6 +299,11 @@ class Ringway:
 
     def show(self):
         return json.loads(self.command("show", "--json").out)
+
+    def reload(self):
+        """Writes the configuration anew from `spec` and makes the running node take it."""
+        self.write_configuration()
+        self.command("reload")
 
     def stop(self, number=signal.SIGTERM):
         """Ends the node; returns its exit status (None if it was not running)."""

@@ -39,11 +39,11 @@ class Edge:
 
     @property
     def outer6(self):
-        return f"2001:db8:a:{self.index}::2"
+        return f"2001:db8:a:{self.index + 1}::2"
 
     @property
     def router6(self):
-        return f"2001:db8:a:{self.index}::1"
+        return f"2001:db8:a:{self.index + 1}::1"
 
     @property
     def inner4(self):
