@@ -67,7 +67,7 @@ def test_include_against_an_arrow_is_found(path, header):
     ("base/x.cpp", "vector"),
     ("base/x.cpp", "sys/random.h"),
     ("base/result.hpp", "tl/expected.hpp"),
-    ("dataplane/tunnel/crypto_batch.cpp", "intel-ipsec-mb.h"),
+    ("dataplane/tunnel/ipsec_mb.hpp", "intel-ipsec-mb.h"),
     ("dataplane/tunnel/noise.cpp", "openssl/evp.h"),
     ("dataplane/io/tun_port.cpp", "linux/if_tun.h"),
     ("controlplane/main.cpp", "boost/asio.hpp"),
