@@ -62,6 +62,30 @@ def rtt_us(namespace, address, count=RTT_PINGS):
     return statistics.median(samples)
 
 
+class BackgroundPing:
+    """Pings that run while something else happens; afterwards it tells how many were lost."""
+
+    def __init__(self, namespace, address, interval_s=0.02):
+        self.namespace, self.address, self.interval_s = namespace, address, interval_s
+
+    def __enter__(self):
+        self.process = self.namespace.start("ping", "-n", "-q", "-i", self.interval_s, "-W", "1", self.address,
+                                            stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_exception):
+        self.process.stop()
+
+    def finish(self):
+        """Ends the pings; returns (sent, received)."""
+        self.process.send_signal(signal.SIGINT)
+        text, _ = self.process.popen.communicate(timeout=10)
+        match = re.search(r"(\d+) packets transmitted, (\d+) received", text)
+        if not match:
+            raise LabError(f"ping of {self.address} gave no summary: {text.strip()}")
+        return int(match[1]), int(match[2])
+
+
 class IperfServer:
     """One iperf3 server for one test, so that a test that went wrong cannot spoil the next."""
 

@@ -285,6 +285,10 @@ class Ringway:
         state = "is still running" if status is None else f"ended with status {status}"
         raise LabError(f"{self.process.name} was not ready and {state}:\n{self.log().strip()}")
 
+    @property
+    def pid(self):
+        return self.process.pid
+
     def run_to_end(self, wrapper=(), timeout=READY_SECONDS):
         """Runs ringwayd where it must refuse to start; returns what it left."""
         return self.namespace.run(*wrapper, program("ringwayd"), "--config", self.config_path,
@@ -299,6 +303,13 @@ class Ringway:
 
     def show(self):
         return json.loads(self.command("show", "--json").out)
+
+    def peer_facts(self):
+        """public key → the same facts as WireguardGo.peer_facts."""
+        return {peer["public_key"]: {"endpoint": peer.get("endpoint") or "(none)",
+                                     "latest_handshake": int(peer.get("latest_handshake") or 0),
+                                     "rx_bytes": peer["rx_bytes"], "tx_bytes": peer["tx_bytes"]}
+                for peer in self.show()["peers"]}
 
     def reload(self):
         """Writes the configuration anew from `spec` and makes the running node take it."""
