@@ -225,12 +225,15 @@ show_build_progress() {
     END { if (live) printf "\r\033[K" }'
 }
 
-# The log from the first failed command on, or its end when no command failed (configuration).
+# The log from the first failed command on and the errors in short, or the log's end when no command
+# failed (configuration).
 show_build_failure() {
   local log=$1
   {
     if grep -q '^FAILED: ' "$log"; then
-      sed -n '/^FAILED: /,$p' "$log" | head -n 60
+      sed -n '/^FAILED: /,$p' "$log" | head -n 40
+      say "Errors:"
+      grep -E '(error|undefined reference)' "$log" | grep -v '^/usr/bin' | sort -u | head -n 20
     else
       tail -n 40 "$log"
     fi

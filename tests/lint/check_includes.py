@@ -41,16 +41,6 @@ MODULES = [
 # Ports know packets and buffers, not who drives them.
 IO_FORBIDDEN = re.compile(r"dataplane/(worker|handoff|control_api)")
 
-# The CMake target of each module; io is part of the dataplane's.
-TARGETS = {
-    "ringway_base": "base",
-    "ringway_overlay": "overlay",
-    "ringway_tunnel": "tunnel",
-    "ringway_nat": "nat",
-    "ringway_dataplane": "dataplane",
-    "ringway_control": "controlplane",
-}
-
 # Vendor headers and the folders or files that are their home. Tests may include any of them.
 VENDORS = [
     (r"tl/expected\.hpp", ["base/result.hpp"]),
@@ -194,6 +184,11 @@ def modules_included(path, sources, seen=None):
     return names
 
 
+def module_of_target(target):
+    """By the folder of its CMakeLists.txt; None outside the modules."""
+    return module_of(target.path)
+
+
 def check_targets(targets, sources):
     """USES may only follow the arrows, and must lead to every module that is included."""
     findings = []
@@ -210,16 +205,18 @@ def check_targets(targets, sources):
         findings.append(Finding(target.path, target.line, text))
 
     for target in targets:
-        own = TARGETS.get(target.name) or getattr(module_of(target.path), "name", None)
-        user = next((m for m in MODULES if m.name == own), None)
+        user = module_of_target(target)
         if user is None:
             complain(target, f"{target.name} is in no module's folder")
             continue
         for use in target.uses:
-            used = next((m for m in MODULES if m.name == TARGETS.get(use)), None)
-            if used and not allowed(user, used):
-                complain(target, f"{target.name} may not use {use}")
-        linked = {TARGETS.get(use) for use in reachable(target)} | {user.name, "bpf"}
+            if use in libraries:
+                if not allowed(user, module_of_target(libraries[use])):
+                    complain(target, f"{target.name} may not use {use}")
+            elif use.startswith("ringway_"):
+                complain(target, f"{target.name} uses {use}, which is no module")
+        linked = {module_of_target(libraries[use]).name for use in reachable(target)}
+        linked |= {user.name, "bpf"}  # bpf is headers only
         for source in target.sources:
             for name in sorted(modules_included(source, sources) - linked):
                 complain(target, f"{source} includes from {name}, which {target.name} does not use")
