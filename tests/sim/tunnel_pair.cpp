@@ -118,6 +118,11 @@ std::uint32_t TunnelPair::send(End from) {
   return number;
 }
 
+void TunnelPair::inject_outer(End at, Datagram datagram) {
+  nodes_[at]->outer->inject(std::move(datagram));
+  settle(at);
+}
+
 void TunnelPair::replay_recorded(End from) {
   if (recorded_[from].empty()) return;
   const std::size_t which = rng_.below(recorded_[from].size());

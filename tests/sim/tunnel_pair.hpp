@@ -81,6 +81,9 @@ class TunnelPair {
   void suspend(End end, Duration length) { suspended_until_[end] = now_ + length; }
   void move(End end);     // a new address: old ones no longer reach it
   void restart(End end);  // sessions and counters are lost, keys and timestamps stay
+  // Straight into the outer port of `at`, as from any sender.
+  void inject_outer(End at, Datagram datagram);
+  [[nodiscard]] const std::vector<Datagram>& recorded(End from) const { return recorded_[from]; }
   // An old datagram of `from` once more.
   void replay_recorded(End from);
 
