@@ -54,8 +54,7 @@ TARGETS = {
 # Vendor headers and the folders or files that are their home. Tests may include any of them.
 VENDORS = [
     (r"tl/expected\.hpp", ["base/result.hpp"]),
-    (r"(intel-ipsec-mb|ipsec-mb)\.h", ["dataplane/tunnel/crypto_batch", "dataplane/tunnel/raw_aead",
-                                       "bench/"]),
+    (r"(intel-ipsec-mb|ipsec-mb)\.h", ["dataplane/tunnel/ipsec_mb"]),
     (r"openssl/.*", ["dataplane/tunnel/", "controlplane/", "bench/"]),
     (r"sodium(/.*|\.h)", ["dataplane/tunnel/", "controlplane/", "bench/"]),
     (r"linux/(if_tun|virtio_net)\.h", ["dataplane/io/", "controlplane/"]),
