@@ -61,6 +61,16 @@ bool tags_equal(const std::uint8_t* a, const std::uint8_t* b) {
   return (low | high) == 0;
 }
 
+// An expanded key is 16 cache lines, and with thousands of sessions it is in no near cache. Sealing
+// 1,420 bytes with 10,000 keys in turn (`ringway-bench crypto --keys 10000`, Zen 5): 310 cycles
+// without prefetching, 238 with it, and 214 with one key.
+constexpr std::size_t kPrefetchAhead = 2;
+void prefetch(const GcmKeyData& key) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&key);
+  for (std::size_t i = 0; i < sizeof key; i += 64)
+    __builtin_prefetch(bytes + i);
+}
+
 // The jobs of a chunk that one engine's one function will do. Nonces are stored for all of them
 // before the first is used (see IpsecMb::seal_gcm).
 struct Lane {
@@ -134,6 +144,10 @@ void CryptoBatch::Engines::run_gcm() {
   for (std::size_t i = 0; i < gcm_lane.count; ++i) {
     AeadJob& job = *gcm_lane.jobs[i];
     const GcmKeyData& key = job.key->expanded().gcm;
+    if (i + kPrefetchAhead < gcm_lane.count) {
+      const BulkKey* later_key = gcm_lane.jobs[i + kPrefetchAhead]->key;
+      if (later_key != job.key) prefetch(later_key->expanded().gcm);
+    }
     if constexpr (direction == Direction::kSeal) {
       library.seal_gcm(key, gcm_lane.nonces[i], job.text, job.text_bytes);
       job.ok = true;
@@ -152,8 +166,10 @@ void CryptoBatch::Engines::run_chacha() {
                     chacha_lane.count);
   for (std::size_t i = 0; i < chacha_lane.count; ++i) {
     const AeadJob& job = *chacha_lane.jobs[i];
+    const std::uint8_t* key = job.key->expanded().raw.data();
+    __builtin_prefetch(key);  // 1,420 bytes, 10,000 keys: 1,330 cycles without, 960 with
     std::uint8_t* tag = kSealing ? job.text + job.text_bytes : tags[i].bytes.data();
-    burst.add(job.key->expanded().raw.data(), chacha_lane.nonces[i], job.text, job.text_bytes, tag);
+    burst.add(key, chacha_lane.nonces[i], job.text, job.text_bytes, tag);
   }
   // A job left undone could send plaintext. The library completes all or is broken.
   CHECK(burst.submit());
