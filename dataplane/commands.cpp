@@ -71,10 +71,6 @@ class Runner {
     if (Peer* peer = worker_.find_peer(prefer.peer)) peer->paths.prefer(prefer.path);
   }
 
-  void operator()(command::ForgetPaths& forget) {
-    if (Peer* peer = worker_.find_peer(forget.peer)) peer->paths.clear();
-  }
-
   void operator()(command::InstallSession& install) {
     const bool initiator = install.session->initiator();
     const PeerId id = install.session->peer();

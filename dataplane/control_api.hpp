@@ -67,9 +67,6 @@ struct PreferPath {
   PeerId peer;
   tunnel::Path path;
 };
-struct ForgetPaths {
-  PeerId peer;
-};
 struct InstallSession {
   std::unique_ptr<tunnel::Session> session;
 };
@@ -104,10 +101,10 @@ struct Stop {};
 }  // namespace command
 
 using Command = std::variant<command::AddPeer, command::RemovePeer, command::SetKeepalive,
-                             command::SetAllowedIps, command::PreferPath, command::ForgetPaths,
-                             command::InstallSession, command::EraseSessions, command::DropStaged,
-                             command::SendHandshake, command::SendDatagram,
-                             command::SendControlFrame, command::Snapshot, command::Stop>;
+                             command::SetAllowedIps, command::PreferPath, command::InstallSession,
+                             command::EraseSessions, command::DropStaged, command::SendHandshake,
+                             command::SendDatagram, command::SendControlFrame, command::Snapshot,
+                             command::Stop>;
 
 namespace event {
 // There is something to send and no session, or the session is due for renewal.

@@ -44,10 +44,10 @@ void frame_segments(WorkerState& worker, Outbound& outbound, Peer& peer,
                     const tunnel::Session& session, const Segmenter& segmenter, std::uint8_t ecn,
                     std::uint64_t first_counter) {
   for (std::uint32_t i = 0; i < segmenter.count(); ++i) {
-    const std::uint32_t length = segmenter.length(i);
+    const std::uint32_t length = segmenter.packet_bytes(i);
     std::uint8_t* text = outbound.frame(session, peer.paths.best(), first_counter + i, length, ecn);
     if (text == nullptr) continue;
-    segmenter.write(i, text);
+    segmenter.emit(i, text);
     peer.tx_bytes += length + tunnel::DataLayout::kOverhead;
     ++peer.tx_packets;
     worker.counters.inner_packets.increment();
@@ -58,7 +58,7 @@ void frame_segments(WorkerState& worker, Outbound& outbound, Peer& peer,
 void send_one(WorkerState& worker, Outbound& outbound, const Slot& slot, Instant now) {
   Segmenter segmenter;
   net::InnerPacket packet;
-  if (!net::parse_inner_packet({slot.data, slot.length}, packet) || !segmenter.begin(slot)) {
+  if (!net::parse_inner_packet({slot.data, slot.length}, packet) || !segmenter.start(slot)) {
     worker.drop(DropReason::kInnerMalformed);
     BufferPool::release(slot);
     return;
@@ -101,6 +101,7 @@ bool send_bare(WorkerState& worker, Peer& peer, const tunnel::Path& path, ConstB
   ++peer.tx_packets;
   peer.timers.on_packet_sent(now);
   arm_timers(worker, peer);
+  if (session->rekey_due_on_send(now)) request_session(worker, peer, now, false);
   return true;
 }
 

@@ -25,6 +25,7 @@ std::size_t Worker::run_once(Instant now) {
     state_.link.control_doorbell.ring();
   }
   state_.counters.turns.increment();
+  if (moved == 0) state_.counters.idle_turns.increment();
   return moved;
 }
 

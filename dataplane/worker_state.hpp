@@ -36,6 +36,7 @@ struct WorkerOptions {
 struct WorkerCounters {
   DropCounters drops;
   Counter turns;           // of the loop
+  Counter idle_turns;      // of these, without a packet
   Counter sleeps;          // times it waited in epoll
   Counter inner_packets;   // sealed: IP packets, not keepalives
   Counter outer_packets;   // opened and accepted, keepalives included

@@ -7,6 +7,7 @@
 #   run_step TITLE COMMAND...        runs the command between a title and its elapsed time
 #   ensure_packages SET...           installs what is missing of the sets: build, test, demo
 #   build_preset NAME [TARGET...]    configures and builds; log in build/NAME/build.log
+#   give_back_build                  for an EXIT trap: what sudo built belongs to who called sudo
 
 if [[ -z ${RINGWAY_ROOT:-} ]]; then
   RINGWAY_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -224,12 +225,15 @@ show_build_progress() {
     END { if (live) printf "\r\033[K" }'
 }
 
-# The log from the first failed command on, or its end when no command failed (configuration).
+# The log from the first failed command on and the errors in short, or the log's end when no command
+# failed (configuration).
 show_build_failure() {
   local log=$1
   {
     if grep -q '^FAILED: ' "$log"; then
-      sed -n '/^FAILED: /,$p' "$log" | head -n 60
+      sed -n '/^FAILED: /,$p' "$log" | head -n 40
+      say "Errors:"
+      grep -E '(error|undefined reference)' "$log" | grep -v '^/usr/bin' | sort -u | head -n 20
     else
       tail -n 40 "$log"
     fi
@@ -252,5 +256,12 @@ build_preset() {
     tee -a "$log" | show_build_progress "$name"; then
     show_build_failure "$log"
     return 1
+  fi
+}
+
+# Without this, a later build as the user would stop at files of root's.
+give_back_build() {
+  if ((EUID == 0)) && [[ -n ${SUDO_UID:-} && ${SUDO_UID} != 0 && -d $RINGWAY_ROOT/build ]]; then
+    chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$RINGWAY_ROOT/build"
   fi
 }

@@ -1,5 +1,5 @@
 // Bulk AEAD for data messages: many segments a call, in place, on whichever engine is fastest for
-// the suite and size on this machine. The only home of ipsec-mb. One CryptoBatch a worker thread
+// the suite and size on this machine. One CryptoBatch a worker thread
 // (an ipsec-mb manager is not thread-safe); keys may be expanded on any thread.
 // Sources: RFC 8439 (ChaCha20-Poly1305), NIST SP 800-38D (AES-GCM); nonces as Noise lays them out:
 // 32 zero bits, then the 64-bit counter, little-endian for ChaCha20-Poly1305 and big-endian for
@@ -41,9 +41,10 @@ class BulkKey {
 };
 
 // One segment, sealed or opened in place. `text` is the first plaintext byte; `text_bytes` the
-// plaintext length without tag. seal(): the 16-byte tag is written at text + text_bytes.
-// open(): the tag is read there; `ok` says whether it was right, and where it was not the bytes at
-// text are unspecified and must not be used.
+// plaintext length without tag, at most kMaxSegmentPlaintext. seal(): the 16-byte tag is written at
+// text + text_bytes; it always succeeds, or aborts rather than let plaintext through. open(): the
+// tag is read there; `ok` says whether it was right, and where it was not the bytes at text are
+// unspecified and must not be used.
 struct AeadJob {
   const BulkKey* key;
   std::uint8_t* text;
@@ -54,14 +55,15 @@ struct AeadJob {
 
 class CryptoBatch {
  public:
-  // Measures the engines on this machine (some milliseconds) unless told which to use.
+  // Measures the engines on this machine (some milliseconds, once a process) unless told which to
+  // use. Where the CPU cannot run ipsec-mb, everything is done by OpenSSL whatever was asked for.
   enum class Selection { kMeasure, kIpsecMbOnly, kOpenSslOnly };
   explicit CryptoBatch(Selection selection = Selection::kMeasure);
   ~CryptoBatch();
   CryptoBatch(const CryptoBatch&) = delete;
   CryptoBatch& operator=(const CryptoBatch&) = delete;
 
-  // Jobs of one call may mix keys, suites and sizes.
+  // Jobs of one call may mix keys, suites and sizes. Nothing is allocated.
   void seal(std::span<AeadJob> jobs);
   void open(std::span<AeadJob> jobs);
 

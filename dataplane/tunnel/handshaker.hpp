@@ -9,7 +9,12 @@
 //         ▲                            │   ▲  │ 5 s + jitter: send again
 //         │ 18 retries or 90 s: GaveUp │   └──┘
 //         └────────────────────────────┘
-//   An accepted initiation at any time: SendTo(response), InstallSession (responder), IDLE.
+//   An accepted initiation at any time: InstallSession (responder), SendTo(response). It overwrites
+//   an initiation of ours (one handshake a peer); the retry timer goes on until
+//   session_confirmed(), because when two stock peers cross, each drops what the other answers, and
+//   both would wait. Between Ringway peers the larger public key (bytewise) ignores the crossing
+//   initiation instead, for kCrossedInitiationWait after the first transmission of its own; later
+//   its own seems lost.
 #pragma once
 
 #include <array>
@@ -35,7 +40,9 @@ struct PeerSettings {
   bool ringway = false;  // speaks Ringway's extensions; a stock WireGuard peer does not
 };
 
-// What a finished handshake yields.
+// What a finished handshake yields. local_index now belongs to the session: whoever owns the
+// sessions returns it to the ReceiverIndexAllocator when the session ends (also when it refuses to
+// install it). Indices of unfinished handshakes are the handshaker's affair.
 struct SessionKeys {
   PeerId peer;
   Suite suite = Suite::kChaCha20Poly1305;
@@ -137,7 +144,9 @@ class Handshaker {
   [[nodiscard]] bool add_peer(PeerId id, const PeerSettings& settings, Tai64n last_received);
   // Forgets the peer's handshake, keys and timers; emits EraseSessions.
   void remove_peer(PeerId id);
-  // A new preshared key or suite takes effect with the next handshake.
+  // A new preshared key or suite takes effect with the next handshake; one under way is not
+  // finished under the old ones, but started anew at its next retry. Sessions are left alone. The
+  // public key is the peer's identity and must be the same.
   void change_peer(PeerId id, const PeerSettings& settings);
 
   // A message of type 1, 2 or 3 whose mac1 (types 1 and 2) was checked already.
@@ -145,10 +154,17 @@ class Handshaker {
                          const DatagramSource& from);
 
   // The worker has something to send and no session, or a session that is due. Starts a handshake
-  // unless one is under way; with `new_data` it also restarts the attempt window.
+  // unless one is under way; with `new_data` it also restarts the attempt window. The initiation
+  // waits until kRekeyTimeout has passed since the last handshake message to this peer, so that
+  // nobody can make us send many. An id of no peer is ignored: the request may have crossed a
+  // removal.
   void request_session(PeerId peer, Instant now, WallTime wall, bool new_data);
+  // The first data arrived on a session that we answered: the peer has it, and a retry that was
+  // pending from before is not needed. Without this call it costs one superfluous handshake.
+  void session_confirmed(PeerId peer);
 
-  // Retransmission, give-up, erasure. To be called at next_deadline() or later.
+  // Retransmission, give-up, erasure. To be called at next_deadline() or later. Does a bounded
+  // number of peers a call; when more are due, next_deadline() stays in the past.
   void tick(Instant now, WallTime wall);
   [[nodiscard]] Instant next_deadline() const;
 

@@ -43,7 +43,6 @@ class PathSet {
     best_ = count_ < kMaxPaths ? count_++ : (best_ + 1) % kMaxPaths;
     paths_[best_] = path;
   }
-  void clear() { count_ = best_ = 0; }
 
  private:
   std::array<Path, kMaxPaths> paths_{};

@@ -67,7 +67,7 @@ def test_include_against_an_arrow_is_found(path, header):
     ("base/x.cpp", "vector"),
     ("base/x.cpp", "sys/random.h"),
     ("base/result.hpp", "tl/expected.hpp"),
-    ("dataplane/tunnel/crypto_batch.cpp", "intel-ipsec-mb.h"),
+    ("dataplane/tunnel/ipsec_mb.hpp", "intel-ipsec-mb.h"),
     ("dataplane/tunnel/noise.cpp", "openssl/evp.h"),
     ("dataplane/io/tun_port.cpp", "linux/if_tun.h"),
     ("controlplane/main.cpp", "boost/asio.hpp"),
@@ -116,6 +116,7 @@ def test_file_outside_every_module_is_found():
 
 
 BASE_CMAKE = "ringway_module(ringway_base SOURCES bytes.cpp)\n"
+WORKER_CMAKE = "ringway_module(ringway_dataplane SOURCES io/port.cpp USES ringway_base)\n"
 TUNNEL_CMAKE = """\
 # The tunnel.
 ringway_module(ringway_tunnel  # with a comment (and a bracket)
@@ -134,6 +135,7 @@ def target_findings(uses, noise):
         "dataplane/tunnel/noise.cpp": noise,
     }
     targets = check_includes.parse_targets("base/CMakeLists.txt", BASE_CMAKE)
+    targets += check_includes.parse_targets("dataplane/CMakeLists.txt", WORKER_CMAKE)
     targets += check_includes.parse_targets("dataplane/tunnel/CMakeLists.txt",
                                             TUNNEL_CMAKE.format(uses=uses))
     return check_includes.check_targets(targets, sources)
@@ -154,8 +156,9 @@ def test_target_that_uses_along_the_arrows_is_fine():
     assert target_findings("ringway_base", '#include "base/bytes.hpp"\n') == []
 
 
-def test_target_that_uses_against_the_arrows_is_found():
-    assert len(target_findings("ringway_dataplane", "")) == 1
+@pytest.mark.parametrize("uses", ["ringway_dataplane", "ringway_nowhere"])
+def test_target_that_uses_against_the_arrows_is_found(uses):
+    assert len(target_findings(uses, "")) == 1
 
 
 def test_included_module_that_the_target_does_not_use_is_found():

@@ -1,0 +1,418 @@
+#include "controlplane/node.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+
+#include "base/check.hpp"
+#include "controlplane/asio_await.hpp"
+#include "controlplane/endpoint_resolver.hpp"
+#include "controlplane/logging.hpp"
+#include "controlplane/version.hpp"
+
+namespace ringway::control {
+namespace {
+
+namespace asio = boost::asio;
+
+// 2^20 sessions and handshakes at once: three for each peer that a configuration may have.
+constexpr unsigned kSessionSlotBits = 20;
+constexpr Duration kSnapshotPatience = Duration::seconds(1);
+// After suspension the timer runs on where it stood: deadlines that passed must not wait for it.
+constexpr Duration kLongestWait = Duration::seconds(5);
+
+Result<TunnelPeer> to_tunnel_peer(const PeerConfig& config) {
+  TunnelPeer peer;
+  peer.settings.public_key = config.public_key;
+  peer.settings.preshared_key = config.preshared_key;
+  peer.settings.suite = config.suite;
+  peer.settings.ringway = config.is_ringway();
+  peer.allowed_ips = config.allowed_ips;
+  peer.persistent_keepalive = Duration::seconds(config.persistent_keepalive_s);
+  if (config.endpoint) {
+    auto resolved = resolve_endpoint(*config.endpoint);
+    if (!resolved) {
+      Error error = resolved.error();
+      error.message = "peer " + config.name + ": " + error.message;
+      return tl::unexpected(std::move(error));
+    }
+    peer.endpoint = *resolved;
+  }
+  return peer;
+}
+
+bool carries_default_route(const PeerConfig& peer) {
+  return std::any_of(peer.allowed_ips.begin(), peer.allowed_ips.end(),
+                     [](const net::Prefix& prefix) { return prefix.length == 0; });
+}
+
+}  // namespace
+
+Node::Node(const Config& config, asio::io_context& io)
+    : config_(config),
+      io_(io),
+      link_(std::make_unique<ControlLink>()),
+      doorbell_(io, ::dup(link_->control_doorbell.fd())),
+      deadline_timer_(io),
+      started_(Instant::now()),
+      started_at_(WallTime::now()) {}
+
+Result<std::unique_ptr<Node>> Node::start(const Config& config, asio::io_context& io) {
+  auto node = std::unique_ptr<Node>(new Node(config, io));
+  if (auto opened = node->open_ports(); !opened) return tl::unexpected(opened.error());
+  auto timestamps = TimestampFile::open(config.state.directory);
+  if (!timestamps) return tl::unexpected(timestamps.error());
+  node->timestamps_ = std::move(*timestamps);
+  node->service_ = std::make_unique<TunnelService>(config.interface.private_key, kSessionSlotBits,
+                                                   *node->link_, *node->timestamps_, node->rng_);
+  if (auto started = node->start_worker(); !started) return tl::unexpected(started.error());
+  if (auto added = node->add_configured_peers(); !added) return tl::unexpected(added.error());
+  auto host = HostSetup::apply(node->host_plan());
+  if (!host) return tl::unexpected(host.error());
+  node->host_ = std::move(*host);
+  asio::co_spawn(io, node->serve_worker_events(), asio::detached);
+  asio::co_spawn(io, node->serve_deadlines(), asio::detached);
+  return node;
+}
+
+Node::~Node() {
+  (void)stop();
+}
+
+Result<void> Node::stop() {
+  stopping_ = true;
+  Result<void> taken_back;
+  if (host_ != nullptr) {
+    taken_back = host_->take_back();
+    host_.reset();
+  }
+  stop_worker();
+  inner_.reset();
+  outer_.reset();
+  return taken_back;
+}
+
+void Node::request_stop() {
+  stopping_ = true;
+  // Posted, so that whoever asked gets an answer first.
+  asio::post(io_, [this] { io_.stop(); });
+}
+
+// --- start ---------------------------------------------------------------------------------------
+
+Result<void> Node::open_ports() {
+  io::UdpOptions udp;
+  udp.port = config_.interface.listen_port;
+  if (config_.interface.fwmark != 0) udp.mark = config_.interface.fwmark;
+  auto outer = io::UdpPort::open(udp);
+  if (!outer) return tl::unexpected(outer.error());
+  outer_ = std::move(*outer);
+
+  io::TunOptions tun;
+  tun.name = config_.interface.name;
+  tun.mtu = config_.interface.mtu;
+  tun.limit_super_packets = !config_.gateway.enabled;
+  auto inner = io::TunPort::open(tun);
+  if (!inner) return tl::unexpected(inner.error());
+  inner_ = std::move(*inner);
+  return {};
+}
+
+Result<void> Node::add_configured_peers() {
+  for (const PeerConfig& peer : config_.peers) {
+    if (auto added = apply_peer(peer); !added) return added;
+  }
+  service_->apply_allowed_ips();
+  return {};
+}
+
+Result<void> Node::start_worker() {
+  WorkerOptions options;
+  options.own_key = service_->public_key();
+  options.session_slot_bits = kSessionSlotBits;
+  worker_ = std::make_unique<Worker>(options, *inner_, *outer_, *link_, worker_rng_);
+  const ringway::PollMode mode = config_.worker.poll == PollMode::kBusy
+                                     ? ringway::PollMode::kBusy
+                                     : ringway::PollMode::kAdaptive;
+  worker_thread_ = std::thread([this, mode] { worker_->run(mode); });
+  pthread_setname_np(worker_thread_.native_handle(), "rw-worker");
+  if (!config_.worker.cpu) return {};
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(*config_.worker.cpu, &cpus);
+  const int refused = pthread_setaffinity_np(worker_thread_.native_handle(), sizeof cpus, &cpus);
+  if (refused != 0) {
+    return system_failure("pinning the worker to CPU " + std::to_string(*config_.worker.cpu),
+                          refused, "set [worker] cpu to one that this process may use");
+  }
+  return {};
+}
+
+void Node::stop_worker() {
+  if (!worker_thread_.joinable()) return;
+  Command stop = command::Stop{};
+  while (!link_->commands.try_push(std::move(stop))) {
+    link_->worker_doorbell.ring();
+    drain_worker_events();
+    ::usleep(1000);
+  }
+  link_->worker_doorbell.ring();
+  worker_thread_.join();
+  worker_.reset();
+}
+
+HostPlan Node::host_plan() const {
+  HostPlan plan;
+  plan.tun_name = inner_->name();
+  for (const InterfaceAddress& address : config_.interface.addresses) {
+    plan.addresses.push_back({address.address, address.length});
+  }
+  plan.mtu = config_.interface.mtu;
+  plan.fwmark = config_.interface.fwmark;
+  plan.listen_port = outer_->local_port();
+  for (const PeerConfig& peer : config_.peers) {
+    plan.peer_prefixes.insert(plan.peer_prefixes.end(), peer.allowed_ips.begin(),
+                              peer.allowed_ips.end());
+  }
+  plan.full_tunnel = config_.edge.full_tunnel;
+  plan.masquerade = config_.gateway.masquerade;
+  plan.wan_interface = config_.gateway.interface;
+  plan.state_directory = config_.state.directory;
+  return plan;
+}
+
+// --- peers ---------------------------------------------------------------------------------------
+
+Result<void> Node::apply_peer(const PeerConfig& config) {
+  auto peer = to_tunnel_peer(config);
+  if (!peer) return tl::unexpected(peer.error());
+  if (const auto known = peer_ids_.find(config.name); known != peer_ids_.end()) {
+    service_->change_peer(known->second, *peer);
+    return {};
+  }
+  auto id = service_->add_peer(*peer, Instant::now());
+  if (!id) {
+    Error error = id.error();
+    error.message = "peer " + config.name + ": " + error.message;
+    return tl::unexpected(std::move(error));
+  }
+  peer_ids_.emplace(config.name, *id);
+  return {};
+}
+
+void Node::forget_peer(const std::string& name) {
+  const auto known = peer_ids_.find(name);
+  if (known == peer_ids_.end()) return;
+  service_->remove_peer(known->second);
+  peer_ids_.erase(known);
+}
+
+Result<void> Node::apply_routes() {
+  service_->apply_allowed_ips();
+  return host_->change_to(host_plan());
+}
+
+Result<void> Node::set_peer(const PeerConfig& peer) {
+  const auto same_name = [&](const PeerConfig& other) { return other.name == peer.name; };
+  const auto known = std::find_if(config_.peers.begin(), config_.peers.end(), same_name);
+  if (known != config_.peers.end() && known->public_key != peer.public_key) forget_peer(peer.name);
+  if (auto applied = apply_peer(peer); !applied) return applied;
+  if (known != config_.peers.end()) {
+    *known = peer;
+  } else {
+    config_.peers.push_back(peer);
+  }
+  log_info("peer " + peer.name + " set");
+  return apply_routes();
+}
+
+Result<void> Node::remove_peer(const std::string& name) {
+  forget_peer(name);
+  std::erase_if(config_.peers, [&](const PeerConfig& peer) { return peer.name == name; });
+  log_info("peer " + name + " removed");
+  return apply_routes();
+}
+
+Result<ReloadReport> Node::reload() {
+  auto fresh = load_config(config_.path);
+  if (!fresh) return tl::unexpected(fresh.error());
+  const ConfigDiff diff = diff_config(config_, *fresh);
+  // Names are resolved before anything changes: a reload happens as a whole or not at all.
+  for (const PeerConfig& peer : fresh->peers) {
+    if (auto usable = to_tunnel_peer(peer); !usable) return tl::unexpected(usable.error());
+  }
+  ReloadReport report;
+  report.removed = diff.removed;
+  report.needs_restart = diff.needs_restart;
+  for (const std::string& name : diff.removed)
+    forget_peer(name);
+  for (const PeerChange& change : diff.changed) {
+    if (auto changed = apply_peer(change.now); !changed) return tl::unexpected(changed.error());
+    report.changed.push_back(change.now.name);
+  }
+  for (const PeerConfig& peer : diff.added) {
+    if (auto added = apply_peer(peer); !added) return tl::unexpected(added.error());
+    report.added.push_back(peer.name);
+  }
+  config_.peers = fresh->peers;
+  if (diff.log_level) {
+    config_.log.level = fresh->log.level;
+    set_log_level(config_.log.level);
+  }
+  if (auto routed = apply_routes(); !routed) return tl::unexpected(routed.error());
+  log_info("configuration reloaded: " + std::to_string(report.added.size()) + " peers added, " +
+           std::to_string(report.changed.size()) + " changed, " +
+           std::to_string(report.removed.size()) + " removed");
+  for (const std::string& setting : report.needs_restart) {
+    log_warn("takes effect at the next start: " + setting);
+  }
+  return report;
+}
+
+// --- the control loop
+// ------------------------------------------------------------------------------
+
+void Node::drain_worker_events() {
+  link_->control_doorbell.awake();
+  service_->handle_events(Instant::now(), WallTime::now());
+}
+
+asio::awaitable<void> Node::serve_worker_events() {
+  while (!stopping_) {
+    drain_worker_events();
+    deadline_timer_.cancel();  // deadlines may have moved closer
+    link_->control_doorbell.announce_sleep();
+    if (!link_->events.empty() || !link_->handshakes.empty()) {
+      // A flood must not keep the API and the timers from their turn.
+      co_await asio::post(io_, kAwait);
+      continue;
+    }
+    const auto [error] =
+        co_await doorbell_.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
+    if (error) co_return;
+  }
+}
+
+asio::awaitable<void> Node::serve_deadlines() {
+  while (!stopping_) {
+    const Duration wait =
+        std::clamp(service_->next_deadline() - Instant::now(), Duration{}, kLongestWait);
+    deadline_timer_.expires_after(std::chrono::nanoseconds(wait.count_ns()));
+    const auto [error] = co_await deadline_timer_.async_wait(kAwait);
+    if (!error || error == asio::error::operation_aborted) {
+      service_->tick(Instant::now(), WallTime::now());
+    } else {
+      co_return;
+    }
+  }
+}
+
+// --- status
+// ----------------------------------------------------------------------------------------
+
+namespace {
+
+SessionState session_state(const PeerSnapshot& peer, bool handshaking, bool had_one) {
+  if (peer.has_session) return SessionState::kEstablished;
+  if (handshaking) return SessionState::kHandshaking;
+  return had_one ? SessionState::kExpired : SessionState::kNone;
+}
+
+WorkerStatus worker_status(const Worker& worker, const WorkerConfig& config) {
+  WorkerStatus status;
+  status.poll = poll_mode_name(config.poll);
+  status.cpu = config.cpu;
+  status.crypto = worker.describe_crypto();
+  status.loops = worker.counters().turns.value();
+  status.idle_loops = worker.counters().idle_turns.value();
+  status.sleeps = worker.counters().sleeps.value();
+  return status;
+}
+
+}  // namespace
+
+void Node::take_snapshot(NodeStatus& status) {
+  bool done = false;
+  std::map<PeerId, PeerSnapshot> figures;
+  service_->request_snapshot([&](const WorkerSnapshot& snapshot) {
+    for (const PeerSnapshot& peer : snapshot.peers)
+      figures.emplace(peer.id, peer);
+    done = true;
+  });
+  // The worker answers between two bursts. No thread but this one can be kept waiting by it.
+  const Instant give_up = Instant::now() + kSnapshotPatience;
+  while (!done && Instant::now() < give_up) {
+    drain_worker_events();
+    if (!done) ::usleep(20);
+  }
+  CHECK(done);  // a worker that does not turn is a bug
+  const std::int64_t now_s = WallTime::now().unix_seconds();
+  for (PeerStatus& peer : status.peers) {
+    const PeerId id = peer_ids_.at(peer.name);
+    const PeerSnapshot& figure = figures.at(id);
+    const TunnelPeerState& state = *service_->peer_state(id);
+    if (figure.path.remote.valid()) peer.endpoint = figure.path.remote;
+    peer.rx_packets = figure.rx_packets;
+    peer.rx_bytes = figure.rx_bytes;
+    peer.tx_packets = figure.tx_packets;
+    peer.tx_bytes = figure.tx_bytes;
+    const std::int64_t handshake_s = state.latest_handshake.unix_seconds();
+    if (handshake_s != 0) {
+      peer.latest_handshake_unix_s = static_cast<std::uint64_t>(handshake_s);
+      peer.latest_handshake_age_s =
+          static_cast<std::uint64_t>(std::max<std::int64_t>(0, now_s - handshake_s));
+    }
+    peer.session =
+        session_state(figure, service_->handshaker().handshake_in_progress(id), handshake_s != 0);
+  }
+}
+
+void Node::fill_full_tunnel(NodeStatus& status) const {
+  if (!config_.edge.full_tunnel) return;
+  status.full_tunnel.state = FullTunnelState::kStarting;
+  for (std::size_t i = 0; i < config_.peers.size(); ++i) {
+    if (!carries_default_route(config_.peers[i])) continue;
+    status.full_tunnel.peer = config_.peers[i].name;
+    if (status.peers[i].session == SessionState::kEstablished) {
+      status.full_tunnel.state = FullTunnelState::kActive;
+    } else {
+      status.full_tunnel.detail = "no session with " + config_.peers[i].name + " at the moment";
+    }
+    return;
+  }
+  status.full_tunnel.state = FullTunnelState::kBlocked;
+  status.full_tunnel.detail = "no peer has 0.0.0.0/0 or ::/0 in its allowed IPs";
+}
+
+NodeStatus Node::status() {
+  NodeStatus status = status_from_config(config_);
+  status.version = kVersion;
+  status.pid = ::getpid();
+  status.interface = inner_->name();
+  status.listen_port = outer_->local_port();
+  status.state = stopping_ ? NodeState::kStopping : NodeState::kRunning;
+  status.since_unix_s = static_cast<std::uint64_t>(started_at_.unix_seconds());
+  status.uptime_s = static_cast<std::uint64_t>((Instant::now() - started_).count_s());
+  take_snapshot(status);
+  fill_full_tunnel(status);
+  status.ports = {port_status("inner", *inner_), port_status("outer", *outer_)};
+  status.workers = {worker_status(*worker_, config_.worker)};
+  add_drops(status.drops, worker_->counters().drops);
+  for (std::size_t i = 0; i < tunnel::kHandshakeVerdictCount; ++i) {
+    const auto verdict = static_cast<tunnel::HandshakeVerdict>(i);
+    status.handshakes.push_back(
+        {tunnel::verdict_label(verdict), service_->handshaker().verdict_count(verdict)});
+  }
+  return status;
+}
+
+}  // namespace ringway::control

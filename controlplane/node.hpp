@@ -1,0 +1,93 @@
+// The running node: ports, worker thread, tunnel service and host settings, put together from a
+// configuration, and the control loop that drives them on one io_context. Control thread.
+//
+//   start: socket, TUN, timestamps -> peers -> worker thread -> host settings (journaled)
+//   stop:  host settings taken back -> worker stopped -> ports closed
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/result.hpp"
+#include "base/rng.hpp"
+#include "controlplane/config.hpp"
+#include "controlplane/host/host_setup.hpp"
+#include "controlplane/local_api.hpp"
+#include "controlplane/tunnel_control/timestamp_file.hpp"
+#include "controlplane/tunnel_control/tunnel_service.hpp"
+#include "dataplane/control_api.hpp"
+#include "dataplane/io/tun_port.hpp"
+#include "dataplane/io/udp_port.hpp"
+#include "dataplane/worker.hpp"
+
+namespace ringway::control {
+
+class Node final : public NodeControl {
+ public:
+  // Everything up to and including the host's settings; on failure nothing is left behind.
+  [[nodiscard]] static Result<std::unique_ptr<Node>> start(const Config& config,
+                                                           boost::asio::io_context& io);
+  // Takes everything back.
+  ~Node() override;
+
+  [[nodiscard]] NodeStatus status() override;
+  [[nodiscard]] const Config& config() const override { return config_; }
+  [[nodiscard]] Result<ReloadReport> reload() override;
+  [[nodiscard]] Result<void> set_peer(const PeerConfig& peer) override;
+  [[nodiscard]] Result<void> remove_peer(const std::string& name) override;
+  void request_stop() override;
+
+  // What the host settings want the user to know.
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return host_->warnings(); }
+  // The first error of taking the host's settings back, if any. The node is stopped afterwards.
+  [[nodiscard]] Result<void> stop();
+
+ private:
+  Node(const Config& config, boost::asio::io_context& io);
+
+  [[nodiscard]] Result<void> open_ports();
+  [[nodiscard]] Result<void> add_configured_peers();
+  [[nodiscard]] Result<void> start_worker();
+  void stop_worker();
+  [[nodiscard]] HostPlan host_plan() const;
+  [[nodiscard]] Result<void> apply_peer(const PeerConfig& peer);
+  void forget_peer(const std::string& name);
+  // Routes of workers and host follow the peers' allowed IPs.
+  [[nodiscard]] Result<void> apply_routes();
+
+  boost::asio::awaitable<void> serve_worker_events();
+  boost::asio::awaitable<void> serve_deadlines();
+  void drain_worker_events();
+  void take_snapshot(NodeStatus& status);
+  void fill_full_tunnel(NodeStatus& status) const;
+
+  Config config_;
+  boost::asio::io_context& io_;
+  SystemRng rng_;         // control thread
+  SystemRng worker_rng_;  // worker thread
+  std::unique_ptr<TimestampFile> timestamps_;
+  std::unique_ptr<io::UdpPort> outer_;
+  std::unique_ptr<io::TunPort> inner_;
+  std::unique_ptr<ControlLink> link_;
+  std::unique_ptr<TunnelService> service_;
+  std::unique_ptr<Worker> worker_;
+  std::thread worker_thread_;
+  std::unique_ptr<HostSetup> host_;
+  std::map<std::string, PeerId> peer_ids_;
+  boost::asio::posix::stream_descriptor doorbell_;
+  boost::asio::steady_timer deadline_timer_;
+  Instant started_;
+  WallTime started_at_;
+  bool stopping_ = false;
+};
+
+}  // namespace ringway::control

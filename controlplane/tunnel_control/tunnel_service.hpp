@@ -1,0 +1,123 @@
+// The control side of the tunnel: it feeds the handshaker with what a worker reports, and the
+// worker with what comes of it. It also keeps the allowed IPs, validates new paths of Ringway
+// peers, and compares suites in each session's hello. A sans-IO state machine over the rings of a
+// ControlLink, so that the node and a simulation run the same code. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/rng.hpp"
+#include "base/time.hpp"
+#include "dataplane/control_api.hpp"
+#include "dataplane/tunnel/control_frame.hpp"
+#include "dataplane/tunnel/handshaker.hpp"
+#include "dataplane/tunnel/receiver_index.hpp"
+
+namespace ringway::control {
+
+// What the tunnel needs to know of a peer.
+struct TunnelPeer {
+  tunnel::PeerSettings settings;
+  std::optional<net::Endpoint> endpoint;
+  std::vector<net::Prefix> allowed_ips;
+  Duration persistent_keepalive;  // Duration{}: off
+};
+
+// Timestamps that must outlive the process (SECURITY: sessions and handshakes, 5).
+class TimestampStore {
+ public:
+  virtual ~TimestampStore() = default;
+  // Called before the message that carries it leaves. Newer than everything stored before.
+  virtual void store_sent(const tunnel::Tai64n& timestamp) = 0;
+  virtual void store_received(const tunnel::PublicKey& peer, const tunnel::Tai64n& timestamp) = 0;
+  [[nodiscard]] virtual tunnel::Tai64n last_sent() const = 0;
+  [[nodiscard]] virtual tunnel::Tai64n last_received(const tunnel::PublicKey& peer) const = 0;
+};
+
+struct TunnelServiceCounters {
+  std::uint64_t handshakes_completed = 0;
+  std::uint64_t path_challenges_sent = 0;
+  std::uint64_t paths_validated = 0;
+  std::uint64_t control_frames_refused = 0;
+  std::uint64_t suite_disagreements = 0;
+};
+
+struct TunnelPeerState {
+  WallTime latest_handshake;  // WallTime{} where there was none
+  net::Endpoint endpoint;     // the last known; port 0 where there is none
+};
+
+class TunnelService {
+ public:
+  // session_slot_bits: as the worker's. Everything passed must outlive the service.
+  TunnelService(const tunnel::PrivateKey& key, unsigned session_slot_bits, ControlLink& link,
+                TimestampStore& timestamps, Rng& rng);
+
+  [[nodiscard]] const tunnel::PublicKey& public_key() const { return handshaker_.public_key(); }
+
+  // The peer's identity for as long as it is configured. Fails where the key is our own, taken, or
+  // not a valid point. Allowed IPs take effect with apply_allowed_ips(), so that many peers can be
+  // added for the price of one snapshot.
+  [[nodiscard]] Result<PeerId> add_peer(const TunnelPeer& peer, Instant now);
+  // Keeps sessions alive where neither suite nor preshared key changed.
+  void change_peer(PeerId id, const TunnelPeer& peer);
+  void remove_peer(PeerId id);
+  void apply_allowed_ips();
+
+  // Takes what the worker reported. To be called when the link's control doorbell rang.
+  void handle_events(Instant now, WallTime wall);
+  void tick(Instant now, WallTime wall);
+  [[nodiscard]] Instant next_deadline() const { return handshaker_.next_deadline(); }
+
+  // Asks the worker for its figures; `done` runs when they are here.
+  void request_snapshot(std::function<void(const WorkerSnapshot&)> done);
+
+  [[nodiscard]] const TunnelPeerState* peer_state(PeerId id) const;
+  [[nodiscard]] const tunnel::Handshaker& handshaker() const { return handshaker_; }
+  [[nodiscard]] const TunnelServiceCounters& counters() const { return counters_; }
+  [[nodiscard]] std::size_t sessions_alive() const { return indices_.used(); }
+
+ private:
+  struct PeerRecord {
+    TunnelPeer peer;
+    TunnelPeerState state;
+    // The path being validated: at most one, and a new one at most every half second.
+    tunnel::DatagramSource challenged;
+    std::array<std::uint8_t, 8> challenge_nonce{};
+    Instant challenge_sent = Instant::distant_past();
+    bool challenge_open = false;
+  };
+
+  void send(Command&& command);
+  void flush_commands();
+  void take_handshaker_outputs(WallTime wall);
+  void handle(tunnel::HandshakeOutput& output, WallTime wall);
+  void handle(Event& event, Instant now, WallTime wall);
+  void handle_control_frame(PeerId id, const event::ControlFrameReceived& received, Instant now);
+  void send_frame(PeerId id, const tunnel::Path& to, const tunnel::ControlFrame& frame);
+  void challenge_path(PeerId id, PeerRecord& record, const tunnel::DatagramSource& source,
+                      Instant now);
+  void adopt_endpoint(PeerId id, PeerRecord& record, const tunnel::DatagramSource& source);
+  PeerRecord* find(PeerId id);
+
+  ControlLink& link_;
+  TimestampStore& timestamps_;
+  Rng& rng_;
+  tunnel::ReceiverIndexAllocator indices_;
+  tunnel::Handshaker handshaker_;
+  std::map<PeerId, PeerRecord> peers_;
+  std::vector<PeerId> free_ids_;  // confirmed gone by the worker
+  std::uint32_t next_id_ = 0;
+  std::vector<Command> waiting_;  // what the command ring had no room for, in order
+  std::size_t waiting_head_ = 0;
+  std::vector<std::function<void(const WorkerSnapshot&)>> snapshot_requests_;
+  TunnelServiceCounters counters_;
+};
+
+}  // namespace ringway::control

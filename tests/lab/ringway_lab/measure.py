@@ -1,0 +1,143 @@
+"""What is measured between an edge and the Internet of the laboratory.
+
+Rates are the receiver's: what did not arrive does not count.
+"""
+
+import json
+import re
+import signal
+import statistics
+import subprocess
+import sys
+
+from . import services
+from .lab import LabError, wait_until
+
+IPERF_PORT = 5201
+UDP_PAYLOAD_BYTES = 64
+RTT_PINGS = 500
+RTT_INTERVAL_S = 0.002
+# iperf3 exchanges its results over TCP after the load; a full queue in front of that takes a while.
+IPERF_GRACE_SECONDS = 20.0
+
+
+def can_ping(namespace, address, count=1, timeout=2):
+    return bool(namespace.run("ping", "-n", "-q", "-c", count, "-i", "0.05", "-W", timeout, address,
+                              check=False, timeout=count + timeout + 5))
+
+
+def wait_for_path(namespace, *addresses, timeout=15.0):
+    """Waits until every address answers a ping."""
+    for address in addresses:
+        wait_until(lambda: can_ping(namespace, address, timeout=1),
+                   f"{namespace.short_name} reaches {address}", timeout)
+
+
+def fetch_page(namespace, address, timeout=5):
+    """Fetches the page; returns the source address that the server saw, or None if it did not come."""
+    host = f"[{address}]" if ":" in address else address
+    result = namespace.run("curl", "-s", "-i", "--max-time", timeout, f"http://{host}/",
+                           check=False, timeout=timeout + 5)
+    if not result or not result.out.endswith(services.PAGE):
+        return None
+    match = re.search(rf"^{services.SEEN_FROM_HEADER}: (\S+)", result.out, re.MULTILINE)
+    return match[1] if match else None
+
+
+def look_up(namespace, server, name="www.example.org"):
+    """Whether the name server answers a query over UDP."""
+    result = namespace.run(sys.executable, "-m", "ringway_lab.services", "lookup", server, name,
+                           check=False, env=services.PACKAGE_ENVIRONMENT)
+    return bool(result) and result.out.strip() == services.ANSWER4
+
+
+def rtt_us(namespace, address, count=RTT_PINGS):
+    """The median round trip of many pings, in microseconds."""
+    result = namespace.run("ping", "-n", "-c", count, "-i", RTT_INTERVAL_S, "-W", "1", address,
+                           check=False, timeout=count * RTT_INTERVAL_S * 5 + 20)
+    samples = [float(value) * 1000 for value in re.findall(r"time=([\d.]+) ms", result.out)]
+    if len(samples) < count * 0.9:
+        raise LabError(f"only {len(samples)} of {count} pings from {namespace.short_name} to {address} "
+                       "were answered")
+    return statistics.median(samples)
+
+
+class BackgroundPing:
+    """Pings that run while something else happens; afterwards it tells how many were lost."""
+
+    def __init__(self, namespace, address, interval_s=0.02):
+        self.namespace, self.address, self.interval_s = namespace, address, interval_s
+
+    def __enter__(self):
+        self.process = self.namespace.start("ping", "-n", "-q", "-i", self.interval_s, "-W", "1", self.address,
+                                            stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_exception):
+        self.process.stop()
+
+    def finish(self):
+        """Ends the pings; returns (sent, received)."""
+        self.process.send_signal(signal.SIGINT)
+        text, _ = self.process.popen.communicate(timeout=10)
+        match = re.search(r"(\d+) packets transmitted, (\d+) received", text)
+        if not match:
+            raise LabError(f"ping of {self.address} gave no summary: {text.strip()}")
+        return int(match[1]), int(match[2])
+
+
+class IperfServer:
+    """One iperf3 server for one test, so that a test that went wrong cannot spoil the next."""
+
+    def __init__(self, namespace, port=IPERF_PORT):
+        self.namespace = namespace
+        self.port = port
+
+    def __enter__(self):
+        self.process = self.namespace.start("iperf3", "-s", "-1", "-J", "-p", self.port,
+                                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        wait_until(lambda: self._listening() or not self.process.running(), "iperf3 -s listens")
+        return self
+
+    def __exit__(self, *_exception):
+        self.process.stop(signal.SIGKILL)
+
+    def _listening(self):
+        return f":{self.port} " in self.namespace.run("ss", "-Hltn").out
+
+    def report(self):
+        """The server's own report, once the test is over."""
+        text, _ = self.process.popen.communicate(timeout=IPERF_GRACE_SECONDS)
+        return json.loads(text)
+
+
+def _iperf(client, address, seconds, *options, port=IPERF_PORT):
+    result = client.run("iperf3", "-c", address, "-J", "-p", port, "-t", seconds,
+                        "--connect-timeout", 5000, *options,
+                        check=False, timeout=seconds + IPERF_GRACE_SECONDS)
+    try:
+        report = json.loads(result.out)
+    except ValueError:
+        raise LabError(f"iperf3 from {client.short_name} failed: {result.err.strip()}") from None
+    if "error" in report:
+        raise LabError(f"iperf3 from {client.short_name} to {address}: {report['error']}")
+    return report
+
+
+def tcp_gbps(client, server, address, seconds, down=False, port=IPERF_PORT):
+    """One TCP stream; Gbit/s as the receiver counted them."""
+    with IperfServer(server, port):
+        report = _iperf(client, address, seconds, *(["-R"] if down else []), port=port)
+        return report["end"]["sum_received"]["bits_per_second"] / 1e9
+
+
+def udp_kpps(client, server, address, seconds, payload_bytes=UDP_PAYLOAD_BYTES, port=IPERF_PORT):
+    """Datagrams sent as fast as the sender can; thousands a second that the receiver read.
+
+    Counted in the bytes that the server's report says it received, not in sequence numbers, so that
+    neither loss nor duplicates can flatter.
+    """
+    with IperfServer(server, port) as iperf:
+        _iperf(client, address, seconds, "-u", "-l", payload_bytes, "-b", "0", port=port)
+        received = iperf.report()["end"]["sum_received"]
+        return received["bytes"] / payload_bytes / received["seconds"] / 1000

@@ -1,0 +1,132 @@
+"""The machines of the laboratory and their addresses (documentation ranges only).
+
+    edge ──┐                                                        ┌ web server
+           ├── router (access network) ── gateway (masquerades) ── internet ┤ name server
+    stock ─┘                                                        └ iperf3
+
+The edges are not on-link with the gateway. The Internet has no route back to anything but its own
+link, so what arrives there without the gateway's address as its source gets no answer.
+"""
+
+from dataclasses import dataclass, field
+
+from .lab import Lab, Namespace
+
+TUNNEL_PORT = 51820
+EDGE_PORT = 51821
+
+INNER_PREFIX4 = "198.51.100.128/25"
+INNER_PREFIX6 = "2001:db8:77::/64"
+
+
+@dataclass
+class Edge:
+    """A machine behind the access network, and the addresses reserved for it in the tunnel."""
+    namespace: Namespace
+    index: int
+
+    @property
+    def name(self):
+        return self.namespace.short_name
+
+    @property
+    def outer4(self):
+        return f"192.0.2.{16 * self.index + 2}"
+
+    @property
+    def router4(self):
+        return f"192.0.2.{16 * self.index + 1}"
+
+    @property
+    def outer6(self):
+        return f"2001:db8:a:{self.index + 1}::2"
+
+    @property
+    def router6(self):
+        return f"2001:db8:a:{self.index + 1}::1"
+
+    @property
+    def inner4(self):
+        return f"198.51.100.{130 + self.index}"
+
+    @property
+    def inner6(self):
+        return f"2001:db8:77::{self.index + 2:x}"
+
+    @property
+    def router_interface(self):
+        return f"to-{self.name}"
+
+    def outer(self, family):
+        return self.outer4 if family == 4 else self.outer6
+
+
+@dataclass
+class Topology:
+    lab: Lab
+    edges: dict = field(default_factory=dict)
+
+    gateway4 = "203.0.113.2"
+    gateway6 = "2001:db8:2::2"
+    router4 = "203.0.113.1"
+    router6 = "2001:db8:2::1"
+    wan4 = "198.51.100.1"
+    wan6 = "2001:db8:3::1"
+    internet4 = "198.51.100.2"
+    internet6 = "2001:db8:3::2"
+    gateway_inner4 = "198.51.100.129"
+    gateway_inner6 = "2001:db8:77::1"
+
+    def __post_init__(self):
+        self.router = self.lab.namespace("router")
+        self.gateway = self.lab.namespace("gateway")
+        self.internet = self.lab.namespace("internet")
+        self.router.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+
+        self.lab.link(self.router, "to-gateway", self.gateway, "lan")
+        self.router.ip(f"addr add {self.router4}/24 dev to-gateway",
+                       f"addr add {self.router6}/64 dev to-gateway nodad",
+                       f"route add default via {self.gateway4}",
+                       f"route add default via {self.gateway6}")
+        self.gateway.ip(f"addr add {self.gateway4}/24 dev lan",
+                        f"addr add {self.gateway6}/64 dev lan nodad",
+                        f"route add 192.0.2.0/24 via {self.router4}",
+                        f"route add 2001:db8:a::/48 via {self.router6}")
+
+        self.lab.link(self.gateway, "wan", self.internet, "uplink")
+        self.gateway.ip(f"addr add {self.wan4}/25 dev wan", f"addr add {self.wan6}/64 dev wan nodad")
+        self.internet.ip(f"addr add {self.internet4}/25 dev uplink",
+                         f"addr add {self.internet6}/64 dev uplink nodad")
+
+    def add_edge(self, name):
+        edge = Edge(self.lab.namespace(name), len(self.edges))
+        self.edges[name] = edge
+        self.lab.link(self.router, edge.router_interface, edge.namespace, "uplink")
+        self.router.ip(f"addr add {edge.router4}/28 dev {edge.router_interface}",
+                       f"addr add {edge.router6}/64 dev {edge.router_interface} nodad")
+        edge.namespace.ip(f"addr add {edge.outer4}/28 dev uplink",
+                          f"addr add {edge.outer6}/64 dev uplink nodad",
+                          f"route add default via {edge.router4}",
+                          f"route add default via {edge.router6}")
+        return edge
+
+    def gateway_address(self, family):
+        return self.gateway4 if family == 4 else self.gateway6
+
+    def gateway_endpoint(self, family=4, port=TUNNEL_PORT):
+        return f"{self.gateway4}:{port}" if family == 4 else f"[{self.gateway6}]:{port}"
+
+    def forward_and_masquerade(self):
+        """Makes the gateway an ordinary NAT router, as for `plain` and for wireguard-go."""
+        self.gateway.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        self.gateway.nft("""table inet rw_lab {
+          chain postrouting {
+            type nat hook postrouting priority srcnat
+            oifname "wan" masquerade
+          }
+        }
+        """)
+
+    def stop_masquerading(self):
+        self.gateway.run("nft", "delete", "table", "inet", "rw_lab")
+        self.gateway.sysctl(net__ipv4__ip_forward=0, net__ipv6__conf__all__forwarding=0)

@@ -1,0 +1,75 @@
+"""The ways in which an edge reaches the Internet of the laboratory, all over the same path.
+
+Only one of them is set up at a time: entering a variant sets it up and waits until packets pass,
+leaving it takes it back.
+"""
+
+import contextlib
+
+from . import measure
+from .nodes import AES_GCM, ALL_ADDRESSES, CHACHA, STOCK, KeyPair, NodeSpec, Peer, Ringway, WireguardGo
+from .topology import EDGE_PORT, TUNNEL_PORT
+
+
+class Variant:
+    """`key` names it in the JSON file, `title` in the table."""
+
+    def __init__(self, key, title, edge_name="edge", edge_node=None, gateway_node=None, kind=STOCK):
+        self.key = key
+        self.title = title
+        self.edge_name = edge_name
+        self._edge_node = edge_node
+        self._gateway_node = gateway_node
+        self._kind = kind
+
+    @property
+    def needs_ringway(self):
+        return Ringway in (self._edge_node, self._gateway_node)
+
+    @property
+    def encrypted(self):
+        return self._edge_node is not None
+
+    @contextlib.contextmanager
+    def running(self, topology, outer_family=4):
+        """Sets the variant up; yields its Edge. The tunnel's datagrams are of `outer_family`."""
+        edge = topology.edges[self.edge_name]
+        with contextlib.ExitStack() as stack:
+            if self._gateway_node is not Ringway:
+                topology.forward_and_masquerade()
+                stack.callback(topology.stop_masquerading)
+            if self.encrypted:
+                gateway_spec, edge_spec = tunnel_specs(topology, edge, self._kind, outer_family)
+                stack.enter_context(self._gateway_node(gateway_spec, "gateway"))
+                stack.enter_context(self._edge_node(edge_spec, edge.name))
+            measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
+            yield edge
+
+
+def tunnel_specs(topology, edge, kind=STOCK, outer_family=4, psk=None, full_tunnel=True):
+    """A gateway and a full-tunnel edge that know each other: (gateway's NodeSpec, edge's NodeSpec)."""
+    gateway_keys, edge_keys = KeyPair.generate(topology.lab), KeyPair.generate(topology.lab)
+    allowed = ALL_ADDRESSES if full_tunnel else ("198.51.100.128/25", "2001:db8:77::/64")
+    edge_spec = NodeSpec(
+        edge.namespace, edge_keys, (f"{edge.inner4}/25", f"{edge.inner6}/64"), EDGE_PORT,
+        [Peer("gateway", gateway_keys.public, allowed,
+              topology.gateway_endpoint(outer_family), psk=psk, kind=kind)], full_tunnel=full_tunnel)
+    gateway_spec = NodeSpec(
+        topology.gateway, gateway_keys,
+        (f"{topology.gateway_inner4}/25", f"{topology.gateway_inner6}/64"), TUNNEL_PORT,
+        [peer_of(edge, edge_keys, kind, psk)], gateway=True)
+    return gateway_spec, edge_spec
+
+
+def peer_of(edge, keys, kind=STOCK, psk=None):
+    """An edge as its gateway sees it."""
+    return Peer(edge.name, keys.public, (f"{edge.inner4}/32", f"{edge.inner6}/128"), psk=psk, kind=kind)
+
+
+PLAIN = Variant("plain", "no tunnel")
+RINGWAY = Variant("ringway", "Ringway, AES-256-GCM", "edge", Ringway, Ringway, AES_GCM)
+RINGWAY_CHACHA = Variant("ringway_chacha", "Ringway, ChaCha20", "edge", Ringway, Ringway, CHACHA)
+STOCK_CLIENT = Variant("stock_client", "stock client on Ringway", "stock", WireguardGo, Ringway, STOCK)
+WIREGUARD_GO = Variant("wireguard_go", "wireguard-go, both ends", "edge", WireguardGo, WireguardGo, STOCK)
+
+ALL = (PLAIN, RINGWAY, RINGWAY_CHACHA, STOCK_CLIENT, WIREGUARD_GO)
