@@ -1,0 +1,131 @@
+// The local API: how `ringway` talks to a running node. A UNIX stream socket carries one JSON
+// object a line, a response for each request, in order:
+//
+//   {"v":1,"op":"status"}                      -> {"v":1,"ok":true,"result":{...}}
+//   {"v":1,"op":"remove_peer","name":"phone"}  -> {"v":1,"ok":false,"error":{"message":"...",
+//                                                  "remedy":"..."}}
+//
+// Operations: version, status, metrics (text), reload, add_peer, change_peer, remove_peer, stop.
+// Who may open the socket (mode 0660, root and one group) may do all of them. The server lives on
+// the control thread; everything is bounded: clients, request size, time.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "controlplane/config.hpp"
+#include "controlplane/node_status.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace ringway::control {
+
+inline constexpr int kApiVersion = 1;
+inline constexpr std::size_t kMaxApiRequestBytes = 1U << 20;    // a peer with very many prefixes
+inline constexpr std::size_t kMaxApiResponseBytes = 64U << 20;  // status with very many peers
+
+// What a reload did.
+struct ReloadReport {
+  std::vector<std::string> added;          // names of peers
+  std::vector<std::string> changed;        // likewise
+  std::vector<std::string> removed;        // likewise
+  std::vector<std::string> needs_restart;  // as in ConfigDiff
+  bool operator==(const ReloadReport&) const = default;
+};
+
+// What the API needs of a node. Called on the server's io_context only, one call at a time.
+class NodeControl {
+ public:
+  virtual ~NodeControl() = default;
+  [[nodiscard]] virtual NodeStatus status() = 0;
+  // The configuration in force, with all peers as they are now.
+  [[nodiscard]] virtual const Config& config() const = 0;
+  [[nodiscard]] virtual Result<ReloadReport> reload() = 0;
+  // Adds the peer, or changes the one with its name. Checked already by apply_peer_edit().
+  [[nodiscard]] virtual Result<void> set_peer(const PeerConfig& peer) = 0;
+  // `name` is a peer of config().
+  [[nodiscard]] virtual Result<void> remove_peer(const std::string& name) = 0;
+  // The response is sent before the node ends: must return at once.
+  virtual void request_stop() = 0;
+};
+
+// The process at the other end.
+struct ApiCaller {
+  std::int64_t pid = 0;
+  std::uint32_t uid = 0;
+};
+
+// One request line to one response line, both without the line end; what the server does for each
+// request. Never fails: what is wrong with a request is said in the response.
+[[nodiscard]] std::string handle_api_request(NodeControl& node, std::string_view request,
+                                             const ApiCaller& caller);
+
+// The response to a request of more than kMaxApiRequestBytes, after which the connection ends.
+[[nodiscard]] std::string refuse_long_request();
+
+class LocalApiServer {
+ public:
+  struct Options {
+    std::string socket;
+    std::string group;  // empty: root's
+    std::size_t max_clients = 32;
+    std::chrono::milliseconds idle_timeout = std::chrono::seconds(60);   // for the next request
+    std::chrono::milliseconds write_timeout = std::chrono::seconds(10);  // for a response
+  };
+
+  // Makes the socket, and the directory it stands in. A socket that nobody answers is replaced; one
+  // that a live node answers is an error. `node` and `io` must outlive the server.
+  [[nodiscard]] static Result<std::unique_ptr<LocalApiServer>> start(boost::asio::io_context& io,
+                                                                     Options options,
+                                                                     NodeControl& node);
+  // Ends all connections and removes the socket. `node` is not called afterwards.
+  ~LocalApiServer();
+  LocalApiServer(const LocalApiServer&) = delete;
+  LocalApiServer& operator=(const LocalApiServer&) = delete;
+
+ private:
+  struct State;
+  explicit LocalApiServer(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+// The blocking client of the command line.
+class LocalApiClient {
+ public:
+  // `interface` is for messages: "ringwayd is not running for interface ringway0".
+  [[nodiscard]] static Result<LocalApiClient> connect(const std::string& socket,
+                                                      const std::string& interface);
+  ~LocalApiClient();
+  LocalApiClient(LocalApiClient&& other) noexcept;
+  LocalApiClient& operator=(LocalApiClient&& other) noexcept;
+
+  [[nodiscard]] Result<NodeStatus> status();
+  [[nodiscard]] Result<std::string> version();  // of the running ringwayd
+  [[nodiscard]] Result<std::string> metrics();  // Prometheus text
+  [[nodiscard]] Result<ReloadReport> reload();
+  [[nodiscard]] Result<void> add_peer(const PeerEdit& edit);     // must be new
+  [[nodiscard]] Result<void> change_peer(const PeerEdit& edit);  // must be there
+  [[nodiscard]] Result<void> remove_peer(const std::string& name);
+  [[nodiscard]] Result<void> stop();
+
+  // The process that made the socket.
+  [[nodiscard]] std::int64_t server_pid() const;
+
+ private:
+  explicit LocalApiClient(int fd) : fd_(fd) {}
+  [[nodiscard]] Result<Json> call(Json request);
+  [[nodiscard]] Result<std::string> exchange(std::string line);
+
+  int fd_ = -1;
+};
+
+// True when a process accepts connections at `socket`.
+[[nodiscard]] bool is_api_alive(const std::string& socket);
+
+}  // namespace ringway::control
