@@ -13,10 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "dataplane/io/tun_device.hpp"
 #include "dataplane/io/tun_vnet.hpp"
-#include "dataplane/io/udp_port.hpp"
-#include "dataplane/tunnel/messages.hpp"
 
 namespace ringway::io {
 namespace {
@@ -44,6 +41,21 @@ Result<int> open_tun_device() {
   return system_failure(std::string("opening ") + kTunDevice, error, remedy);
 }
 
+// Sets the MTU or the queue length: ifreq has both in the same place.
+Result<void> device_ioctl(unsigned long operation, const std::string& name, int value,
+                          const std::string& what) {
+  ifreq request{};
+  std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
+  request.ifr_mtu = value;
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const bool done = fd >= 0 && ::ioctl(fd, operation, &request) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (done) return {};
+  return system_failure("setting the " + what + " of " + name + " to " + std::to_string(value),
+                        error);
+}
+
 std::string attach_remedy(int error) {
   switch (error) {
     case EPERM:
@@ -58,11 +70,6 @@ std::string attach_remedy(int error) {
 }
 
 }  // namespace
-
-std::uint32_t max_super_packet_segments(std::uint16_t mtu) {
-  const std::uint32_t sealed = mtu + std::uint32_t{tunnel::DataLayout::kOverhead};
-  return std::clamp(UdpPort::kMaxTrainBytes / sealed, 1U, UdpPort::kMaxSegments);
-}
 
 Result<std::unique_ptr<TunPort>> TunPort::open(const TunOptions& options) {
   if (options.name.empty() || options.name.size() >= IFNAMSIZ) {
@@ -122,10 +129,9 @@ void TunPort::enable_offloads(const TunOptions& options) {
 }
 
 Result<void> TunPort::configure_device(const TunOptions& options) {
-  if (auto done = set_device_mtu(name_, options.mtu); !done) return done;
-  if (auto done = set_device_tx_queue(name_, options.tx_queue_packets); !done) return done;
-  if (!options.limit_super_packets || !tcp_offload_) return {};
-  return set_device_gso_segments(interface_index_, max_super_packet_segments(options.mtu));
+  if (auto done = device_ioctl(SIOCSIFMTU, name_, options.mtu, "MTU"); !done) return done;
+  return device_ioctl(SIOCSIFTXQLEN, name_, static_cast<int>(options.tx_queue_packets),
+                      "transmit queue length");
 }
 
 std::size_t TunPort::rx_burst(std::span<Slot> out) {

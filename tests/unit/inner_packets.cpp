@@ -66,7 +66,7 @@ std::uint16_t ip_checksum(PacketBytes p) {
 void put_ip_header(PacketBytes& p, const PacketSpec& spec, std::size_t total) {
   if (spec.v6) {
     p[0] = static_cast<std::uint8_t>(0x60 | spec.tos >> 4);
-    p[1] = static_cast<std::uint8_t>(spec.tos << 4 | spec.flow_label >> 16);
+    p[1] = static_cast<std::uint8_t>(spec.tos * 16U | spec.flow_label >> 16);
     put16(p, 2, spec.flow_label & 0xffff);
     put16(p, 4, total - 40);
     p[6] = spec.udp ? 17 : 6;
