@@ -64,13 +64,13 @@ void mix_preshared_key(SymmetricState& state, const PresharedKey& preshared_key,
 // Seals under the hash so far and mixes the ciphertext in.
 void seal_and_hash(SymmetricState& state, Suite suite, const SymmetricKey& key,
                    ConstBytes plaintext, std::uint8_t* out) {
-  aead_seal(suite, key, state.hash, plaintext, out);
+  aead_seal(suite, key, /*counter=*/0, state.hash, plaintext, out);
   mix_hash(state, {out, plaintext.size() + kTagBytes});
 }
 
 [[nodiscard]] bool open_and_hash(SymmetricState& state, Suite suite, const SymmetricKey& key,
                                  ConstBytes ciphertext, std::uint8_t* out) {
-  if (!aead_open(suite, key, state.hash, ciphertext, out)) return false;
+  if (!aead_open(suite, key, /*counter=*/0, state.hash, ciphertext, out)) return false;
   mix_hash(state, ciphertext);
   return true;
 }

@@ -12,7 +12,8 @@ namespace ringway::tunnel {
 namespace {
 
 constexpr std::size_t kAeadNonceBytes = 12;
-constexpr std::array<std::uint8_t, kAeadNonceBytes> kZeroNonce{};
+using AeadNonce = std::array<std::uint8_t, kAeadNonceBytes>;
+constexpr AeadNonce kZeroNonce{};
 constexpr std::array<std::uint8_t, kKeyBytes> kZeroKey{};
 
 struct OpenSslFree {
@@ -31,8 +32,8 @@ class AeadContext {
                              seal ? 1 : 0, nullptr) == 1);
   }
 
-  void start(const SymmetricKey& key, ConstBytes associated) {
-    rekey(key.data());
+  void start(const SymmetricKey& key, const AeadNonce& nonce, ConstBytes associated) {
+    rekey(key.data(), nonce);
     update(nullptr, associated);
   }
   void update(std::uint8_t* out, ConstBytes in) {
@@ -45,7 +46,7 @@ class AeadContext {
     int written = 0;
     CHECK(EVP_CipherFinal_ex(context_.get(), tag, &written) == 1 && written == 0);
     CHECK(EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_GET_TAG, kTagBytes, tag) == 1);
-    rekey(kZeroKey.data());
+    rekey(kZeroKey.data(), kZeroNonce);
   }
   [[nodiscard]] bool open_tag(const std::uint8_t* tag, std::uint8_t* out) {
     std::array<std::uint8_t, kTagBytes> expected;
@@ -55,13 +56,13 @@ class AeadContext {
     int written = 0;
     const bool authentic = EVP_CipherFinal_ex(context_.get(), out, &written) == 1;
     if (!authentic) ERR_clear_error();
-    rekey(kZeroKey.data());
+    rekey(kZeroKey.data(), kZeroNonce);
     return authentic;
   }
 
  private:
-  void rekey(const std::uint8_t* key) {
-    CHECK(EVP_CipherInit_ex2(context_.get(), nullptr, key, kZeroNonce.data(), -1, nullptr) == 1);
+  void rekey(const std::uint8_t* key, const AeadNonce& nonce) {
+    CHECK(EVP_CipherInit_ex2(context_.get(), nullptr, key, nonce.data(), -1, nullptr) == 1);
   }
 
   std::unique_ptr<EVP_CIPHER_CTX, OpenSslFree> context_;
@@ -71,6 +72,17 @@ struct AeadContexts {
   AeadContext seal[kSuiteCount] = {{"ChaCha20-Poly1305", true}, {"AES-256-GCM", true}};
   AeadContext open[kSuiteCount] = {{"ChaCha20-Poly1305", false}, {"AES-256-GCM", false}};
 };
+AeadNonce nonce_of(Suite suite, std::uint64_t counter) {
+  AeadNonce nonce{};
+  std::uint8_t* const position = nonce.data() + nonce.size() - sizeof counter;
+  if (suite == Suite::kAes256Gcm) {
+    store_be(position, counter);
+  } else {
+    store_le(position, counter);
+  }
+  return nonce;
+}
+
 AeadContexts& aead_contexts() {
   thread_local AeadContexts contexts;
   return contexts;
@@ -176,20 +188,20 @@ PublicKey public_key_of(const PrivateKey& private_key) {
   return X25519Key(private_key).public_key();
 }
 
-void aead_seal(Suite suite, const SymmetricKey& key, ConstBytes associated, ConstBytes plaintext,
-               std::uint8_t* out) {
+void aead_seal(Suite suite, const SymmetricKey& key, std::uint64_t counter, ConstBytes associated,
+               ConstBytes plaintext, std::uint8_t* out) {
   AeadContext& context = aead_contexts().seal[static_cast<std::size_t>(suite)];
-  context.start(key, associated);
+  context.start(key, nonce_of(suite, counter), associated);
   context.update(out, plaintext);
   context.seal_tag(out + plaintext.size());
 }
 
-bool aead_open(Suite suite, const SymmetricKey& key, ConstBytes associated, ConstBytes ciphertext,
-               std::uint8_t* out) {
+bool aead_open(Suite suite, const SymmetricKey& key, std::uint64_t counter, ConstBytes associated,
+               ConstBytes ciphertext, std::uint8_t* out) {
   DCHECK(ciphertext.size() >= kTagBytes);
   const std::size_t text_bytes = ciphertext.size() - kTagBytes;
   AeadContext& context = aead_contexts().open[static_cast<std::size_t>(suite)];
-  context.start(key, associated);
+  context.start(key, nonce_of(suite, counter), associated);
   context.update(out, ciphertext.first(text_bytes));
   std::uint8_t past_the_end[kTagBytes];
   if (context.open_tag(ciphertext.data() + text_bytes, past_the_end)) return true;

@@ -69,14 +69,15 @@ class X25519Key {
 
 // --- AEAD ------------------------------------------------------------------------------------
 
-// Seals `plaintext` under a key that is used once, with nonce counter 0 (twelve zero bytes in both
-// suites' layouts). out: plaintext.size() + kTagBytes; may not overlap the plaintext.
-void aead_seal(Suite suite, const SymmetricKey& key, ConstBytes associated, ConstBytes plaintext,
-               std::uint8_t* out);
+// One message at a time, for handshakes (counter 0) and tests. The nonce is `counter` as Noise lays
+// it out for the suite: 32 zero bits, then 64 bits, little-endian for ChaCha20-Poly1305 and
+// big-endian for GCM. out: plaintext.size() + kTagBytes; may not overlap the plaintext.
+void aead_seal(Suite suite, const SymmetricKey& key, std::uint64_t counter, ConstBytes associated,
+               ConstBytes plaintext, std::uint8_t* out);
 // Opens `ciphertext` (at least kTagBytes) into `out` (ciphertext.size() - kTagBytes). False when
 // the tag is wrong; `out` is then wiped.
-[[nodiscard]] bool aead_open(Suite suite, const SymmetricKey& key, ConstBytes associated,
-                             ConstBytes ciphertext, std::uint8_t* out);
+[[nodiscard]] bool aead_open(Suite suite, const SymmetricKey& key, std::uint64_t counter,
+                             ConstBytes associated, ConstBytes ciphertext, std::uint8_t* out);
 
 // XChaCha20-Poly1305 with a nonce of kCookieNonceBytes; the sizes as above.
 void xaead_seal(std::span<const std::uint8_t, kKeyBytes> key,
