@@ -311,6 +311,25 @@ TEST_P(BothSuites, RefusesWrongCounterKeyLengthAndSuite) {
   }
 }
 
+// A new session's key may lie where an erased one's lay.
+TEST_P(BothSuites, TakesANewKeyAtAnOldAddressForNew) {
+  SeededRng rng(9);
+  for (const Selection selection : kSelections) {
+    CryptoBatch batch(selection);
+    for (int i = 0; i < 50; ++i) {
+      const auto key = std::make_unique<BulkKey>(GetParam(), random_secret(rng));
+      const auto text = random_text(rng, 40);
+      Message message(*key, 1, text);
+      message.seal(batch);
+      CryptoBatch other(Selection::kOpenSslOnly);
+      ASSERT_TRUE(message.open(other));
+      ASSERT_EQ(message.text(), text);
+      message.seal(batch);
+      ASSERT_TRUE(message.open(batch));
+    }
+  }
+}
+
 // ---- Batches ----
 
 // Random suites, keys, sizes; some messages spoilt. Each job must get its own answer.
