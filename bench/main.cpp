@@ -11,9 +11,8 @@
 
 #include "bench/crypto_bench.hpp"
 
+namespace ringway::bench {
 namespace {
-
-using namespace ringway;
 
 // Runs after the whole command line was understood; gives the program's exit status.
 using Run = std::function<int()>;
@@ -55,7 +54,7 @@ Run add_crypto(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("crypto", "Encryption of data messages, by suite and size");
   command->footer(kCryptoManual);
-  const auto options = std::make_shared<bench::CryptoBenchOptions>();
+  const auto options = std::make_shared<CryptoBenchOptions>();
   const std::map<std::string, tunnel::Suite> suites = {
       {"aes256gcm", tunnel::Suite::kAes256Gcm},
       {"chacha20poly1305", tunnel::Suite::kChaCha20Poly1305}};
@@ -82,7 +81,7 @@ Run add_crypto(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--core", options->core, "Stay on this core")->type_name("CORE");
   command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
-  return [options] { return bench::run_crypto_bench(*options); };
+  return [options] { return run_crypto_bench(*options); };
 }
 
 struct Subcommand {
@@ -93,9 +92,7 @@ constexpr Subcommand kSubcommands[] = {
     {"crypto", add_crypto},
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app(kDescription, "ringway-bench");
   app.footer(kExitStatus);
   app.require_subcommand(1);
@@ -110,4 +107,11 @@ int main(int argc, char** argv) {
     return app.exit(error);
   }
   return runs.at(app.get_subcommands().front()->get_name())();
+}
+
+}  // namespace
+}  // namespace ringway::bench
+
+int main(int argc, char** argv) {
+  return ringway::bench::run(argc, argv);
 }

@@ -95,7 +95,7 @@ class ChaChaBurst {
   Direction direction_;
   std::uint32_t reserved_;
   std::uint32_t added_ = 0;
-  std::array<IMB_JOB*, kMaxBurst> jobs_;
+  std::array<IMB_JOB*, kMaxBurst> jobs_{};
 };
 
 }  // namespace ringway::tunnel

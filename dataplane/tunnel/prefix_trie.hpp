@@ -25,8 +25,8 @@ class PrefixTrie {
   static constexpr unsigned kWidth = sizeof(Word) * 8;
 
   struct Entry {
-    Word address;  // host bits zero
-    unsigned length;
+    Word address = 0;  // host bits zero
+    unsigned length = 0;
     PeerId peer;
   };
 
@@ -80,7 +80,7 @@ class PrefixTrie {
   // addresses of the region that none of them holds.
   struct Region {
     std::span<const Entry> entries;  // not empty
-    unsigned depth;                  // address bits that all of the region share
+    unsigned depth = 0;              // address bits that all of the region share
     PeerId inherited;
   };
 

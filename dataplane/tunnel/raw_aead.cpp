@@ -15,14 +15,14 @@ struct RawAead::State {
       : engine(wanted_engine), suite(wanted_suite), key(wanted_key) {}
   ~State() { secure_wipe(&gcm_key, sizeof gcm_key); }
 
+  GcmKeyData gcm_key{};
+  std::array<NonceSlot, kMaxMessages> nonces{};
+  std::array<TagSlot, kMaxMessages> tags{};
+  std::unique_ptr<IpsecMb> ipsec_mb;
+  OpensslAead openssl;
   Engine engine;
   Suite suite;
   SecretBytes<kKeyBytes> key;
-  GcmKeyData gcm_key{};
-  std::unique_ptr<IpsecMb> ipsec_mb;
-  OpensslAead openssl;
-  std::array<NonceSlot, kMaxMessages> nonces{};
-  std::array<TagSlot, kMaxMessages> tags{};
 
   void chacha_burst(ChaChaBurst::Direction direction, std::span<std::uint8_t* const> texts,
                     std::uint32_t text_bytes) {

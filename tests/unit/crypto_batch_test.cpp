@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <ostream>
 #include <string>
 #include <thread>
@@ -13,60 +11,11 @@
 #include <sodium.h>
 
 #include <gtest/gtest.h>
-#include <openssl/crypto.h>
 
 #include "base/rng.hpp"
 #include "dataplane/tunnel/ipsec_mb.hpp"
 #include "dataplane/tunnel/openssl_aead.hpp"
-
-namespace {
-
-// Every allocation of this program by C++ or by OpenSSL.
-std::atomic<std::uint64_t> allocations{0};
-std::atomic<std::uint64_t> allocated_bytes{0};
-
-void* counted(void* memory, std::size_t size) {
-  if (memory == nullptr) std::abort();
-  ++allocations;
-  allocated_bytes += size;
-  return memory;
-}
-
-void* openssl_malloc(std::size_t size, const char*, int) {
-  return counted(std::malloc(size), size);
-}
-void* openssl_realloc(void* memory, std::size_t size, const char*, int) {
-  return counted(std::realloc(memory, size), size);
-}
-void openssl_free(void* memory, const char*, int) {
-  std::free(memory);
-}
-// OpenSSL takes these only before its first allocation.
-const bool openssl_is_counted =
-    CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) == 1;
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  return counted(std::malloc(size), size);
-}
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  const auto unit = static_cast<std::size_t>(alignment);
-  const std::size_t rounded = (size + unit - 1) / unit * unit;
-  return counted(std::aligned_alloc(unit, rounded), rounded);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
+#include "tests/unit/counted_allocations.hpp"
 
 namespace ringway::tunnel {
 
@@ -362,6 +311,25 @@ TEST_P(BothSuites, RefusesWrongCounterKeyLengthAndSuite) {
   }
 }
 
+// A new session's key may lie where an erased one's lay.
+TEST_P(BothSuites, TakesANewKeyAtAnOldAddressForNew) {
+  SeededRng rng(9);
+  for (const Selection selection : kSelections) {
+    CryptoBatch batch(selection);
+    for (int i = 0; i < 50; ++i) {
+      const auto key = std::make_unique<BulkKey>(GetParam(), random_secret(rng));
+      const auto text = random_text(rng, 40);
+      Message message(*key, 1, text);
+      message.seal(batch);
+      CryptoBatch other(Selection::kOpenSslOnly);
+      ASSERT_TRUE(message.open(other));
+      ASSERT_EQ(message.text(), text);
+      message.seal(batch);
+      ASSERT_TRUE(message.open(batch));
+    }
+  }
+}
+
 // ---- Batches ----
 
 // Random suites, keys, sizes; some messages spoilt. Each job must get its own answer.
@@ -409,7 +377,7 @@ TEST(CryptoBatch, MixedBatchesAnswerForEachJob) {
 }
 
 TEST(CryptoBatch, AllocatesNothing) {
-  ASSERT_TRUE(openssl_is_counted);
+  ASSERT_TRUE(testing_support::openssl_is_counted());
   SeededRng rng(7);
   const BulkKey chacha(Suite::kChaCha20Poly1305, random_secret(rng));
   const BulkKey gcm(Suite::kAes256Gcm, random_secret(rng));
@@ -422,10 +390,10 @@ TEST(CryptoBatch, AllocatesNothing) {
     jobs.push_back(message.job);
   for (const Selection selection : kSelections) {
     CryptoBatch batch(selection);
-    const std::uint64_t before = allocations;
+    const std::uint64_t before = testing_support::allocations();
     batch.seal(jobs);
     batch.open(jobs);
-    EXPECT_EQ(allocations, before) << batch.describe();
+    EXPECT_EQ(testing_support::allocations(), before) << batch.describe();
   }
 }
 
@@ -462,12 +430,12 @@ TEST(BulkKey, TenThousandSessionsFitInAHundredMegabytes) {
   constexpr std::size_t kSessions = 10'000;
   std::vector<std::unique_ptr<BulkKey>> keys;
   keys.reserve(2 * kSessions);
-  const std::uint64_t before = allocated_bytes;
+  const std::uint64_t before = testing_support::allocated_bytes();
   for (std::size_t i = 0; i < 2 * kSessions; ++i) {
     keys.push_back(std::make_unique<BulkKey>(kSuites[i % 2], SecretBytes<kKeyBytes>()));
   }
-  EXPECT_GT(allocated_bytes - before, 2 * kSessions * kKeyBytes);
-  EXPECT_LT(allocated_bytes - before, 100'000'000U);
+  EXPECT_GT(testing_support::allocated_bytes() - before, 2 * kSessions * kKeyBytes);
+  EXPECT_LT(testing_support::allocated_bytes() - before, 100'000'000U);
 }
 
 }  // namespace
