@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "controlplane/logging.hpp"
 #include "tests/unit/status_samples.hpp"
 
 namespace ringway::control {
@@ -95,6 +96,7 @@ class LocalApi : public testing::Test {
     std::string pattern = testing::TempDir() + "ringway-api-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     directory_ = pattern;
+    set_log_level(LogLevel::kError);
     socket_ = directory_ + "/run/test.sock";
   }
   void TearDown() override {

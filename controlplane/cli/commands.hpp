@@ -1,0 +1,50 @@
+// What each command of `ringway` does. Returns the exit code: 0 done, 1 it failed (the reason is on
+// standard error), 2 it was asked wrongly.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "controlplane/cli/target.hpp"
+
+namespace ringway::control::cli {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kMisused = 2;
+
+struct CommonOptions {
+  TargetOptions target;
+  bool json = false;
+};
+
+struct PeerSetOptions {
+  std::string name;
+  std::optional<std::string> public_key;
+  std::optional<std::string> preshared_key_file;
+  bool no_preshared_key = false;
+  std::optional<std::string> endpoint;
+  std::optional<std::vector<std::string>> allowed_ips;
+  std::optional<std::string> persistent_keepalive;  // seconds, or "off"
+  std::optional<std::string> type;
+  std::optional<std::string> suite;
+};
+
+int run_up(const std::string& file_or_name, bool cut_ssh_session, bool json);
+int run_down(const CommonOptions& options, const std::string& file_or_name);
+int run_status(const CommonOptions& options);
+// `what`: an interface, "all", "interfaces", or empty for all.
+int run_show(const CommonOptions& options, const std::string& what, const std::string& field);
+int run_peers(const CommonOptions& options);
+int run_peer_set(const CommonOptions& options, const PeerSetOptions& peer);
+int run_peer_remove(const CommonOptions& options, const std::string& name);
+int run_reload(const CommonOptions& options);
+int run_metrics(const CommonOptions& options);
+int run_check(const std::string& file_or_name, bool json);
+int run_genkey();
+int run_genpsk();
+int run_pubkey();
+int run_version(bool json);
+
+}  // namespace ringway::control::cli
