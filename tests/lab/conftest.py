@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from rekeying import Rekeying
 from ringway_lab import services
 from ringway_lab.lab import Lab, install_signal_handlers
 from ringway_lab.topology import Topology
@@ -17,9 +18,30 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=waits_in_background)
     if os.geteuid() != 0:
         for item in items:
             item.add_marker(pytest.mark.skip(reason="network namespaces need root"))
+
+
+def waits_in_background(item):
+    return "rekeying" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def background_rekeying(request):
+    """Rekeying takes 120 s: its tunnels run beside all other tests, and the tests that look come last."""
+    if os.geteuid() != 0 or not any(waits_in_background(item) for item in request.session.items):
+        yield None
+        return
+    with Rekeying() as tunnels:
+        yield tunnels
+
+
+@pytest.fixture
+def rekeying(background_rekeying):
+    background_rekeying.wait()
+    return background_rekeying
 
 
 @pytest.fixture

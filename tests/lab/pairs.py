@@ -3,10 +3,15 @@
 wireguard-go at both ends is the control: what it cannot do, the test must not ask.
 """
 
+import contextlib
+from dataclasses import dataclass
+
 import pytest
 
-from ringway_lab import variants
+from ringway_lab import measure, variants
+from ringway_lab.lab import LabError, wait_until
 from ringway_lab.nodes import AES_GCM, CHACHA, STOCK, Ringway, WireguardGo
+from ringway_lab.topology import TUNNEL_PORT, Edge
 
 # id: (node at the edge, node at the gateway, how ringwayd is told to see its peer)
 PAIRS = {
@@ -35,3 +40,71 @@ def handshake_time(node, peer_spec):
 
 def endpoint_of(node, peer_spec):
     return node.peer_facts()[peer_spec.keys.public]["endpoint"]
+
+
+@dataclass
+class SideBySide:
+    """One of several pairs that run at once on one topology, without a full tunnel: tests that wait for
+    WireGuard's timers wait once for all pairs."""
+    name: str
+    edge: Edge
+    gateway: object
+    node: object
+    gateway_inner: str
+
+    @property
+    def port(self):
+        return self.gateway.spec.listen_port
+
+    def reaches_gateway(self):
+        return measure.can_ping(self.edge.namespace, self.gateway_inner, timeout=1)
+
+    def edge_handshake(self):
+        return handshake_time(self.node, self.gateway.spec)
+
+    def gateway_handshake(self):
+        return handshake_time(self.gateway, self.node.spec)
+
+
+def make_side_by_side(topology, name, **options):
+    edge = topology.add_edge(f"e{len(topology.edges)}")
+    edge_type, gateway_type, kind = PAIRS[name]
+    gateway_spec, edge_spec = variants.tunnel_specs(topology, edge, kind, full_tunnel=False, **options)
+    inner = f"198.51.100.{200 + edge.index}"
+    gateway_spec.addresses, gateway_spec.gateway = (f"{inner}/32",), False
+    gateway_spec.listen_port = TUNNEL_PORT + 10 + edge.index
+    gateway_spec.peers[0].allowed_ips = (f"{edge.inner4}/32",)
+    edge_spec.addresses = (f"{edge.inner4}/32",)
+    edge_spec.peers[0].endpoint = topology.gateway_endpoint(port=gateway_spec.listen_port)
+    edge_spec.peers[0].allowed_ips = (f"{inner}/32",)
+    gateway, node = gateway_type(gateway_spec, f"g-{name}"), edge_type(edge_spec, f"e-{name}")
+    if gateway_type is Ringway:
+        gateway.interface = f"rwg{edge.index}"
+    return SideBySide(name, edge, gateway, node, inner)
+
+
+@contextlib.contextmanager
+def side_by_side(topology, connect=True, **options):
+    """All pairs, started; with `connect`, each has a session."""
+    with contextlib.ExitStack() as stack:
+        pairs = [make_side_by_side(topology, name, **options) for name in PAIRS]
+        for pair in pairs:
+            stack.enter_context(pair.gateway)
+            stack.enter_context(pair.node)
+        if connect:
+            wait_for_all(pairs, SideBySide.reaches_gateway, "has a session", 10)
+        yield pairs
+
+
+def wait_for_all(pairs, condition, what, timeout):
+    """Waits until the condition holds for every pair; LabError names those for which it does not."""
+    waiting = list(pairs)
+
+    def all_done():
+        waiting[:] = [pair for pair in waiting if not condition(pair)]
+        return not waiting
+
+    try:
+        wait_until(all_done, what, timeout)
+    except LabError as error:
+        raise LabError(f"{', '.join(pair.name for pair in waiting)}: {error}") from None

@@ -3,10 +3,12 @@
 Both take the same description of a node (NodeSpec), so that a test can put either at either end.
 """
 
+import itertools
 import json
 import os
 import select
 import signal
+import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[3]
 MTU = 1420
 ALL_ADDRESSES = ("0.0.0.0/0", "::/0")
 READY_SECONDS = 10.0
+API_VERSION = 1
+API_SECONDS = 10.0
 
 AES_GCM = "aes256gcm"
 CHACHA = "chacha20poly1305"
@@ -74,6 +78,9 @@ class NodeSpec:
     gateway: bool = False
 
 
+_serial = itertools.count(1)
+
+
 class WireguardGo:
     """Debian's wireguard-go, set up as wg-quick sets it up."""
 
@@ -83,8 +90,9 @@ class WireguardGo:
         self.spec = spec
         self.namespace = spec.namespace
         self.lab = spec.namespace.lab
+        self.name = name
         # The control socket's directory is shared by all namespaces: the name must be unique.
-        self.interface = f"rw{os.getpid()}{'abcdefgh'[self.lab.serial % 8]}{name[:3]}"[:15]
+        self.interface = f"rw{os.getpid()}x{next(_serial):x}"
         self.process = None
 
     def __enter__(self):
@@ -284,6 +292,53 @@ class Ringway:
         status = self.process.popen.poll()
         state = "is still running" if status is None else f"ended with status {status}"
         raise LabError(f"{self.process.name} was not ready and {state}:\n{self.log().strip()}")
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def run_to_end(self, wrapper=(), timeout=READY_SECONDS):
+        """Runs ringwayd where it must refuse to start; returns what it left."""
+        return self.namespace.run(*wrapper, program("ringwayd"), "--config", self.config_path,
+                                  "--foreground", check=False, timeout=timeout)
+
+    def log(self):
+        return self.lab.log_text(self.log_name)
+
+    def command(self, *words, check=True):
+        """Runs `ringway` against this node."""
+        return self.namespace.run(program("ringway"), "--socket", self.api_socket, *words, check=check)
+
+    def call(self, operation, **fields):
+        """One request to the node's local API; returns its result. LabError with the node's reason if refused."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(API_SECONDS)
+            connection.connect(str(self.api_socket))
+            connection.sendall(json.dumps({"v": API_VERSION, "op": operation, **fields}).encode() + b"\n")
+            with connection.makefile() as lines:
+                response = json.loads(lines.readline())
+        if not response["ok"]:
+            raise LabError(f"{operation}: {response['error']['message']}")
+        return response["result"]
+
+    def status(self):
+        return self.call("status")
+
+    def drops(self):
+        """Dropped packets by reason."""
+        return self.status()["drops"]
+
+    def peer_facts(self):
+        """public key → the same facts as WireguardGo.peer_facts."""
+        return {peer["public_key"]: {"endpoint": peer.get("endpoint") or "(none)",
+                                     "latest_handshake": peer["latest_handshake_unix_s"],
+                                     "rx_bytes": peer["rx_bytes"], "tx_bytes": peer["tx_bytes"]}
+                for peer in self.status()["peers"]}
+
+    def reload(self):
+        """Writes the configuration anew from `spec` and makes the running node take it; returns its report."""
+        self.write_configuration()
+        return self.call("reload")
 
     @property
     def pid(self):

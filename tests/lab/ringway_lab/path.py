@@ -10,7 +10,7 @@ TABLE = "rw_lab_count"
 
 
 class PathCounter:
-    """Counts datagrams that the router forwards, by what an observer can see: direction, type, length."""
+    """Counts datagrams that reach the router from either side, by what an observer can see: direction, type, length."""
 
     def __init__(self, topology, **matches):
         self.router = topology.router
@@ -18,7 +18,7 @@ class PathCounter:
 
     def __enter__(self):
         rules = "".join(f"counter {name} {{ }}\n" for name in self.matches)
-        rules += "chain forward {\ntype filter hook forward priority 0\n"
+        rules += "chain arriving {\ntype filter hook prerouting priority 0\n"
         rules += "".join(f"{match} counter name {name}\n" for name, match in self.matches.items())
         self.router.nft(f"table inet {TABLE} {{\n{rules}}}\n}}\n")
         return self

@@ -87,7 +87,9 @@ class Topology:
         self.router.ip(f"addr add {self.router4}/24 dev to-gateway",
                        f"addr add {self.router6}/64 dev to-gateway nodad",
                        f"route add default via {self.gateway4}",
-                       f"route add default via {self.gateway6}")
+                       f"route add default via {self.gateway6}",
+                       # Answers to spoofed senders end here and not in a loop.
+                       "route add blackhole 192.0.2.0/24", "route add blackhole 2001:db8:a::/48")
         self.gateway.ip(f"addr add {self.gateway4}/24 dev lan",
                         f"addr add {self.gateway6}/64 dev lan nodad",
                         f"route add 192.0.2.0/24 via {self.router4}",

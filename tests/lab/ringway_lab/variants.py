@@ -46,14 +46,16 @@ class Variant:
             yield edge
 
 
-def tunnel_specs(topology, edge, kind=STOCK, outer_family=4, psk=None, full_tunnel=True):
+def tunnel_specs(topology, edge, kind=STOCK, outer_family=4, psk=None, full_tunnel=True,
+                 keepalive_s=0):
     """A gateway and a full-tunnel edge that know each other: (gateway's NodeSpec, edge's NodeSpec)."""
     gateway_keys, edge_keys = KeyPair.generate(topology.lab), KeyPair.generate(topology.lab)
     allowed = ALL_ADDRESSES if full_tunnel else ("198.51.100.128/25", "2001:db8:77::/64")
     edge_spec = NodeSpec(
         edge.namespace, edge_keys, (f"{edge.inner4}/25", f"{edge.inner6}/64"), EDGE_PORT,
         [Peer("gateway", gateway_keys.public, allowed,
-              topology.gateway_endpoint(outer_family), psk=psk, kind=kind)], full_tunnel=full_tunnel)
+              topology.gateway_endpoint(outer_family), psk=psk, keepalive_s=keepalive_s, kind=kind)],
+        full_tunnel=full_tunnel)
     gateway_spec = NodeSpec(
         topology.gateway, gateway_keys,
         (f"{topology.gateway_inner4}/25", f"{topology.gateway_inner6}/64"), TUNNEL_PORT,
