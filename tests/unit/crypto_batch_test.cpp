@@ -55,6 +55,9 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
   const std::size_t rounded = (size + unit - 1) / unit * unit;
   return counted(std::aligned_alloc(unit, rounded), rounded);
 }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return counted(std::malloc(size), size);
+}
 void operator delete(void* memory) noexcept {
   std::free(memory);
 }
