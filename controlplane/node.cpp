@@ -120,7 +120,6 @@ Result<void> Node::open_ports() {
   io::TunOptions tun;
   tun.name = config_.interface.name;
   tun.mtu = config_.interface.mtu;
-  tun.limit_super_packets = !config_.gateway.enabled;
   auto inner = io::TunPort::open(tun);
   if (!inner) return tl::unexpected(inner.error());
   inner_ = std::move(*inner);
