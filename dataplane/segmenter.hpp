@@ -72,7 +72,7 @@ class Segmenter {
   std::uint32_t count_ = 0;
   std::uint64_t ip_sum_ = 0;         // IPv4 header, changing fields zero
   std::uint64_t transport_sum_ = 0;  // pseudo-header and transport header, likewise
-  std::array<std::uint8_t, kMaxTrainHeaderBytes> template_;  // headers, changing fields zero
+  std::array<std::uint8_t, kMaxTrainHeaderBytes> template_{};  // headers, changing fields zero
 };
 
 // Whether Segmenter::start would take the slot.

@@ -32,6 +32,12 @@ class TcpView {
   static constexpr std::size_t kWindowAt = 14;
   static constexpr std::size_t kChecksumAt = 16;
 
+  // Kinds of options, and the length of one (RFC 9293 section 3.2).
+  static constexpr std::uint8_t kOptionEnd = 0;
+  static constexpr std::uint8_t kOptionNoOperation = 1;
+  static constexpr std::uint8_t kOptionMss = 2;
+  static constexpr std::uint8_t kOptionMssBytes = 4;
+
   // `segment` ends where the IP packet ends.
   [[nodiscard]] static std::optional<TcpView> parse(ConstBytes segment) {
     if (!well_formed(segment)) return std::nullopt;
@@ -68,19 +74,19 @@ class TcpView {
   // Offset of the two value bytes of the Maximum Segment Size option, from the start of the header;
   // empty when there is none or an option before it lies about its length.
   [[nodiscard]] std::optional<std::size_t> mss_value_offset() const {
-    constexpr std::uint8_t kEnd = 0, kNoOperation = 1, kMss = 2, kMssBytes = 4;
     const std::size_t end = header_bytes();
     for (std::size_t at = kMinHeaderBytes; at < end;) {
       const std::uint8_t kind = data()[at];
-      if (kind == kEnd) return std::nullopt;
-      if (kind == kNoOperation) {
+      if (kind == kOptionEnd) return std::nullopt;
+      if (kind == kOptionNoOperation) {
         ++at;
         continue;
       }
       if (end - at < 2) return std::nullopt;
       const std::uint8_t length = data()[at + 1];
       if (length < 2 || length > end - at) return std::nullopt;
-      if (kind == kMss) return length == kMssBytes ? std::optional(at + 2) : std::nullopt;
+      if (kind == kOptionMss)
+        return length == kOptionMssBytes ? std::optional(at + 2) : std::nullopt;
       at += length;
     }
     return std::nullopt;

@@ -11,6 +11,7 @@ namespace ringway::io {
 namespace {
 
 constexpr std::size_t kBurstSlots = 64;
+constexpr double kTwoTo53 = 9007199254740992.0;  // a double holds 53 random bits exactly
 
 }  // namespace
 
@@ -166,7 +167,6 @@ std::size_t FaultPort::send_due() {
 }
 
 bool FaultPort::chance(double probability) {
-  constexpr double kTwoTo53 = 9007199254740992.0;
   return static_cast<double>(rng_.next_u64() >> 11) < probability * kTwoTo53;
 }
 

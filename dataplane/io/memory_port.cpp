@@ -136,12 +136,12 @@ std::string MemoryPort::describe() const {
          (peer_ != nullptr ? ", linked to " + peer_->config_.name : "");
 }
 
-void MemoryPort::signal() {
+void MemoryPort::signal() const {
   if (wake_fd_ >= 0) (void)::eventfd_write(wake_fd_, 1);
 }
 
 // Before looking, so that whatever is pushed after the look signals again.
-void MemoryPort::clear_signal() {
+void MemoryPort::clear_signal() const {
   eventfd_t count = 0;
   if (wake_fd_ >= 0) (void)::eventfd_read(wake_fd_, &count);
 }

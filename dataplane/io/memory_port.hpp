@@ -72,8 +72,8 @@ class MemoryPort final : public Port {
 
  private:
   void carry_to_peer(const Slot& slot);
-  void signal();
-  void clear_signal();
+  void signal() const;
+  void clear_signal() const;
   static void drain(SpscRing<Slot>& ring);
 
   MemoryPortConfig config_;

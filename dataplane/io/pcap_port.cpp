@@ -18,6 +18,9 @@ using net::Ip6View;
 using net::UdpView;
 
 constexpr std::uint8_t kShownHopLimit = 64;
+// Of a replayed packet's buffer; the tail has room for padding and a tag.
+constexpr std::uint32_t kLeastBufferBytes = 2048;
+constexpr std::uint32_t kTailBytes = 64;
 constexpr std::size_t kMaxShownHeaderBytes = Ip6View::kHeaderBytes + UdpView::kHeaderBytes;
 
 // The headers that a datagram would have had on the wire, for the reader of a capture. Returns
@@ -128,8 +131,6 @@ Result<std::unique_ptr<PcapReplayPort>> PcapReplayPort::open(std::vector<std::ui
   std::uint32_t longest = 0;
   for (const Record& record : *records)
     longest = std::max(longest, record.bytes);
-  constexpr std::uint32_t kLeastBufferBytes = 2048;
-  constexpr std::uint32_t kTailBytes = 64;  // for padding and a tag
   const std::uint32_t buffer_bytes =
       std::max(kLeastBufferBytes, kDefaultHeadroom + longest + kTailBytes);
   return std::unique_ptr<PcapReplayPort>(
