@@ -13,7 +13,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "dataplane/io/tun_device.hpp"
 #include "dataplane/io/tun_vnet.hpp"
+#include "dataplane/io/udp_port.hpp"
 
 namespace ringway::io {
 namespace {
@@ -22,6 +24,8 @@ constexpr const char* kTunDevice = "/dev/net/tun";
 // What one rx_burst brings at most, roughly: half of a second-level cache, so that the worker finds
 // in cache what it encrypts.
 constexpr std::size_t kBurstBytes = 512U << 10;
+// What a data message adds to an inner packet of full size: header, counter and tag.
+constexpr std::uint32_t kSealedGrowthBytes = 32;
 // linux/if_tun.h of Debian 12 is older than these (Linux 6.2).
 constexpr unsigned kTunUso4 = 0x20;
 constexpr unsigned kTunUso6 = 0x40;
@@ -41,21 +45,6 @@ Result<int> open_tun_device() {
   return system_failure(std::string("opening ") + kTunDevice, error, remedy);
 }
 
-// Sets the MTU or the queue length: ifreq has both in the same place.
-Result<void> device_ioctl(unsigned long operation, const std::string& name, int value,
-                          const std::string& what) {
-  ifreq request{};
-  std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
-  request.ifr_mtu = value;
-  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const bool done = fd >= 0 && ::ioctl(fd, operation, &request) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (done) return {};
-  return system_failure("setting the " + what + " of " + name + " to " + std::to_string(value),
-                        error);
-}
-
 std::string attach_remedy(int error) {
   switch (error) {
     case EPERM:
@@ -70,6 +59,11 @@ std::string attach_remedy(int error) {
 }
 
 }  // namespace
+
+std::uint32_t max_super_packet_segments(std::uint16_t mtu) {
+  return std::clamp(UdpPort::kMaxTrainBytes / (mtu + kSealedGrowthBytes), 1U,
+                    UdpPort::kMaxSegments);
+}
 
 Result<std::unique_ptr<TunPort>> TunPort::open(const TunOptions& options) {
   if (options.name.empty() || options.name.size() >= IFNAMSIZ) {
@@ -114,13 +108,13 @@ Result<void> TunPort::attach(const TunOptions& options) {
 // ECN segmentation is not asked for: without it the kernel keeps packets with CWR single, which is
 // rare and saves every train from being a special case.
 void TunPort::enable_offloads(const TunOptions& options) {
-  constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+  constexpr unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
   const auto set = [this](unsigned offloads) {
     return ::ioctl(fd_, TUNSETOFFLOAD, static_cast<unsigned long>(offloads)) == 0;
   };
   if (vnet_) {
-    udp_offload_ = options.udp_offload && set(kTcp | kTunUso4 | kTunUso6);
-    tcp_offload_ = udp_offload_ || set(kTcp);
+    udp_offload_ = options.udp_offload && set(tcp | kTunUso4 | kTunUso6);
+    tcp_offload_ = udp_offload_ || set(tcp);
   }
   capabilities_.tcp_trains_rx = capabilities_.tcp_trains_tx = tcp_offload_;
   capabilities_.udp_trains_rx = capabilities_.udp_trains_tx = udp_offload_;
@@ -129,9 +123,10 @@ void TunPort::enable_offloads(const TunOptions& options) {
 }
 
 Result<void> TunPort::configure_device(const TunOptions& options) {
-  if (auto done = device_ioctl(SIOCSIFMTU, name_, options.mtu, "MTU"); !done) return done;
-  return device_ioctl(SIOCSIFTXQLEN, name_, static_cast<int>(options.tx_queue_packets),
-                      "transmit queue length");
+  if (auto done = set_device_mtu(name_, options.mtu); !done) return done;
+  if (auto done = set_device_tx_queue(name_, options.tx_queue_packets); !done) return done;
+  if (!options.limit_super_packets || !tcp_offload_) return {};
+  return set_device_gso_segments(interface_index_, max_super_packet_segments(options.mtu));
 }
 
 std::size_t TunPort::rx_burst(std::span<Slot> out) {
@@ -211,7 +206,7 @@ void TunPort::write_all(std::span<Slot> slots, std::size_t& dropped) {
 // False when the kernel refused it: interface down, no memory, not a packet it accepts.
 bool TunPort::write_one(const TunWrite& write, std::span<Slot> slots) {
   if (!write.writable) return false;
-  std::array<iovec, TunMerger::kMaxSegments + 1> pieces;
+  std::array<iovec, TunMerger::kMaxSegments + 1> pieces;  // NOLINT: filled below, not twice
   VnetHeader vnet = write.vnet;
   std::size_t count = 0;
   if (vnet_) {

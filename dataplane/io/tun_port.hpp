@@ -24,7 +24,13 @@ struct TunOptions {
   std::uint32_t pool_buffers = 128;  // 64 KiB each, touched only when used
   bool offloads = true;              // false: no vnet_hdr, one packet at a time
   bool udp_offload = true;           // USO, where the kernel has it (6.2)
+  // Keeps the super-packets of this host's own sockets at max_super_packet_segments(). Not for a
+  // host that forwards: the kernel would cut a longer one into single packets.
+  bool limit_super_packets = false;
 };
+
+// Segments of a super-packet that, sealed, still make one segmented send of UdpPort.
+[[nodiscard]] std::uint32_t max_super_packet_segments(std::uint16_t mtu);
 
 class TunPort final : public Port {
  public:

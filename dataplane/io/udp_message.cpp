@@ -141,11 +141,8 @@ std::size_t emit_control(const Slot& slot, UdpSendHints hints, UdpControl& contr
   return writer.used();
 }
 
-void parse_control(const msghdr& header, Slot& slot) {
-  // CMSG_NXTHDR wants a mutable header; nothing is changed through it.
-  auto* mutable_header = const_cast<msghdr*>(&header);
-  for (cmsghdr* cmsg = CMSG_FIRSTHDR(mutable_header); cmsg != nullptr;
-       cmsg = CMSG_NXTHDR(mutable_header, cmsg)) {
+void parse_control(msghdr& header, Slot& slot) {
+  for (cmsghdr* cmsg = CMSG_FIRSTHDR(&header); cmsg != nullptr; cmsg = CMSG_NXTHDR(&header, cmsg)) {
     parse_one_control(cmsg, slot);
   }
 }

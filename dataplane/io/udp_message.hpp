@@ -42,6 +42,6 @@ struct UdpSendHints {
 [[nodiscard]] std::size_t emit_control(const Slot& slot, UdpSendHints hints, UdpControl& control);
 
 // Takes traffic class, local address, interface and train length out of a received message.
-void parse_control(const msghdr& header, Slot& slot);
+void parse_control(msghdr& header, Slot& slot);
 
 }  // namespace ringway::io

@@ -78,7 +78,7 @@ struct UdpPort::Receiver {
 
   // Hands out what was received into `index`.
   void take(std::size_t index, Slot& out) {
-    const mmsghdr& received = headers[index];
+    mmsghdr& received = headers[index];
     out = slots[index];
     slots[index].home = nullptr;
     out.length = received.msg_len;
@@ -111,12 +111,12 @@ struct UdpPort::Sender : UdpSender {
 };
 
 Result<std::unique_ptr<UdpPort>> UdpPort::open(const UdpOptions& options) {
-  constexpr int kType = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  constexpr int type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
   UdpOptions effective = options;
-  int fd = options.ipv6 ? ::socket(AF_INET6, kType, IPPROTO_UDP) : -1;
+  int fd = options.ipv6 ? ::socket(AF_INET6, type, IPPROTO_UDP) : -1;
   if (fd < 0) {
     effective.ipv6 = false;
-    fd = ::socket(AF_INET, kType, IPPROTO_UDP);
+    fd = ::socket(AF_INET, type, IPPROTO_UDP);
   }
   if (fd < 0) return system_failure("opening a UDP socket", errno);
   std::unique_ptr<UdpPort> port(new UdpPort(fd, effective));

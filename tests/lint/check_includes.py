@@ -57,7 +57,8 @@ VENDORS = [
     (r"nlohmann/.*", ["controlplane/", "bench/"]),
     (r"CLI/.*", ["controlplane/", "bench/"]),
     (r"libmnl/.*", ["controlplane/"]),
-    (r"(nftables/.*|linux/netfilter.*|linux/(rt)?netlink\.h|linux/fib_rules\.h)", ["controlplane/"]),
+    (r"linux/rtnetlink\.h", ["controlplane/", "dataplane/io/tun_device.cpp"]),
+    (r"(nftables/.*|linux/netfilter.*|linux/netlink\.h|linux/fib_rules\.h)", ["controlplane/"]),
     (r"benchmark/.*", ["bench/"]),
     (r"(gtest|gmock)/.*", []),
 ]

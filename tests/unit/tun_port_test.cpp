@@ -370,6 +370,18 @@ TEST_F(TunPortTest, DeviceGoesWithThePort) {
   EXPECT_TRUE(run_command("! ip link show dev ringway0 2>/dev/null"));
 }
 
+TEST_F(TunPortTest, LimitsSuperPacketsWhenAsked) {
+  TunOptions options;
+  options.name = "rwtest";
+  options.limit_super_packets = true;
+  const auto port = TunPort::open(options);
+  ASSERT_TRUE(port.has_value()) << port.error().text();
+  EXPECT_EQ(max_super_packet_segments(1420), 45U);
+  EXPECT_EQ(max_super_packet_segments(576), 64U);
+  EXPECT_EQ(max_super_packet_segments(65535), 1U);
+  EXPECT_TRUE(run_command("ip -d link show dev rwtest | grep -q 'gso_max_segs 45 '"));
+}
+
 TEST_F(TunPortTest, NameInUseIsAClearError) {
   TunOptions options;
   options.name = "rwtest";
