@@ -26,6 +26,8 @@ namespace asio = boost::asio;
 
 // 2^20 sessions and handshakes at once: three for each peer that a configuration may have.
 constexpr unsigned kSessionSlotBits = 20;
+// Twice what may wait for handshakes, so that staging never starves the port.
+constexpr std::uint32_t kInnerBuffers = 2 * WorkerOptions{}.max_staged_packets;
 constexpr Duration kSnapshotPatience = Duration::seconds(1);
 // After suspension the timer runs on where it stood: deadlines that passed must not wait for it.
 constexpr Duration kLongestWait = Duration::seconds(5);
@@ -120,6 +122,8 @@ Result<void> Node::open_ports() {
   io::TunOptions tun;
   tun.name = config_.interface.name;
   tun.mtu = config_.interface.mtu;
+  tun.limit_super_packets = !config_.gateway.enabled;
+  tun.pool_buffers = kInnerBuffers;
   auto inner = io::TunPort::open(tun);
   if (!inner) return tl::unexpected(inner.error());
   inner_ = std::move(*inner);
