@@ -214,8 +214,9 @@ void print_table(const std::vector<Row>& rows, const CryptoBenchOptions& options
 
 // ---- For programs ----
 
-double rounded(double value, double unit) {
-  return std::round(value / unit) * unit;
+double rounded(double value, int digits) {
+  const double scale = std::pow(10, digits);
+  return std::round(value * scale) / scale;
 }
 
 nlohmann::ordered_json to_json(const Row& row, Direction direction, double tsc_hz) {
@@ -226,10 +227,10 @@ nlohmann::ordered_json to_json(const Row& row, Direction direction, double tsc_h
   for (std::size_t c = 0; c < kContenders; ++c) {
     const double cycles = row.cycles[direction][c];
     if (cycles == 0) continue;
-    json[std::string(kContenderNames[c]) + "_cycles"] = rounded(cycles, 0.1);
-    json[std::string(kContenderNames[c]) + "_gbps"] = rounded(gbps(row, cycles, tsc_hz), 0.01);
+    json[std::string(kContenderNames[c]) + "_cycles"] = rounded(cycles, 1);
+    json[std::string(kContenderNames[c]) + "_gbps"] = rounded(gbps(row, cycles, tsc_hz), 2);
   }
-  json["ratio"] = rounded(row.ratio(direction), 0.001);
+  json["ratio"] = rounded(row.ratio(direction), 3);
   return json;
 }
 
@@ -237,7 +238,7 @@ void print_json(const std::vector<Row>& rows, const CryptoBenchOptions& options,
                 const std::string& engines, double tsc_hz) {
   nlohmann::ordered_json json;
   json["benchmark"] = "crypto";
-  json["tsc_hz"] = std::round(tsc_hz);
+  json["tsc_hz"] = std::llround(tsc_hz);
   json["engines"] = engines;
   json["batch"] = options.batch;
   json["keys"] = options.keys;

@@ -209,6 +209,25 @@ TEST(CryptoBatch, ChaChaAgreesWithLibsodiumAtLargeCounters) {
   }
 }
 
+// WireGuard and Noise: little-endian for ChaCha20-Poly1305, big-endian for AES-GCM.
+TEST(CryptoBatch, GcmNonceIsTheCounterInNetworkOrder) {
+  SeededRng rng(10);
+  const auto raw_key = random_secret(rng);
+  const BulkKey key(Suite::kAes256Gcm, raw_key);
+  for (const Selection selection : kSelections) {
+    CryptoBatch batch(selection);
+    const auto text = random_text(rng, 100);
+    Message message(key, 0x0123456789abcdef, text);
+    message.seal(batch);
+    auto expected = text;
+    expected.resize(text.size() + kTagBytes);
+    ASSERT_TRUE(OpensslAead().seal(Suite::kAes256Gcm, raw_key.data(),
+                                   from_hex("000000000123456789abcdef").data(), expected.data(),
+                                   100));
+    EXPECT_EQ(message.bytes, expected);
+  }
+}
+
 class BothSuites : public testing::TestWithParam<Suite> {};
 INSTANTIATE_TEST_SUITE_P(CryptoBatch, BothSuites, testing::ValuesIn(kSuites),
                          [](const auto& param) { return std::string(suite_name(param.param)); });
