@@ -197,6 +197,7 @@ std::vector<BadCase> bad_cases() {
   const auto peer_line = [&](const std::string& line) { return base + peer("a", kKeyA, line); };
   return {
       {"not_toml", "[interface\n", 1, {"not TOML"}},
+      {"three_brackets", "[[[interface]]]\n", 1, {"not TOML"}},
       {"key_twice", interface("mtu = 1400\nmtu = 1401"), 4, {"not TOML", "mtu"}},
       {"unknown_section", base + "[interfaces]\n", 3, {"interfaces", "did you mean 'interface'?"}},
       {"key_outside_sections", "mtu = 1400\n" + base, 1, {"mtu", "key of [interface]"}},

@@ -3,7 +3,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "host_lab.hpp"
+#include "tests/unit/host_lab.hpp"
 
 namespace ringway::control {
 namespace {

@@ -1,4 +1,4 @@
-#include "host_lab.hpp"
+#include "tests/unit/host_lab.hpp"
 
 #include <algorithm>
 #include <array>

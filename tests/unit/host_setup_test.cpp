@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host_lab.hpp"
+#include "tests/unit/host_lab.hpp"
 
 namespace ringway::control {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "controlplane/host/full_tunnel.hpp"
 #include "controlplane/host/host_setup.hpp"
-#include "host_lab.hpp"
+#include "tests/unit/host_lab.hpp"
 
 namespace ringway::control {
 namespace {
