@@ -29,7 +29,10 @@ void Doorbell::announce_sleep() {
 }
 
 void Doorbell::awake() {
-  if (sleeping_.exchange(false, std::memory_order_acq_rel)) return;  // nobody rang
+  sleeping_.store(false, std::memory_order_relaxed);
+}
+
+void Doorbell::clear() {
   std::uint64_t rung = 0;
   (void)!::read(fd_, &rung, sizeof rung);
 }

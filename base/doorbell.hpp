@@ -18,10 +18,13 @@ class Doorbell {
   // Ringer: after publishing.
   void ring();
 
-  // Sleeper: announce; then look at everything once more; then wait on fd(), then call awake().
+  // Sleeper: announce; then look at everything once more; then wait on fd().
   void announce_sleep();
-  // Sleeper: awake again; takes back the announcement or what was rung.
+  // Sleeper: awake again.
   void awake();
+  // Sleeper: takes what was rung. To be called whenever fd() was readable: a ring may arrive after
+  // awake() of the sleep that it was meant for, and would keep the next one from being one.
+  void clear();
   [[nodiscard]] int fd() const { return fd_; }
 
  private:

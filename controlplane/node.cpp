@@ -286,6 +286,7 @@ Result<ReloadReport> Node::reload() {
 
 void Node::drain_worker_events() {
   link_->control_doorbell.awake();
+  link_->control_doorbell.clear();
   service_->handle_events(Instant::now(), WallTime::now());
 }
 

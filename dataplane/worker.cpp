@@ -1,6 +1,7 @@
 #include "dataplane/worker.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ std::size_t Worker::run_once(Instant now) {
 void Worker::run(PollMode mode) {
   while (!state_.stop_requested) {
     const std::size_t moved = run_once(Instant::now());
-    if (moved == 0 && mode == PollMode::kAdaptive) sleep();
+    if (moved == 0 && mode == PollMode::kAdaptive && !state_.stop_requested) sleep();
   }
 }
 
@@ -79,12 +80,18 @@ Worker::~Worker() {
 void Worker::sleep() {
   state_.link.worker_doorbell.announce_sleep();
   if (state_.link.commands.empty()) {
+    state_.counters.sleeps.increment();
     const Duration until_deadline = next_deadline() - Instant::now();
     const std::int64_t timeout_ms =
         std::clamp<std::int64_t>(until_deadline.count_ms() + 1, 0, kLongestSleep.count_ms());
-    epoll_event ready[3];
-    ::epoll_wait(epoll_fd_, ready, 3, static_cast<int>(timeout_ms));
-    state_.counters.sleeps.increment();
+    std::array<epoll_event, 3> ready;  // both ports and the doorbell
+    const int count = ::epoll_wait(epoll_fd_, ready.data(), static_cast<int>(ready.size()),
+                                   static_cast<int>(timeout_ms));
+    for (int i = 0; i < count; ++i) {
+      if (ready[static_cast<std::size_t>(i)].data.fd == state_.link.worker_doorbell.fd()) {
+        state_.link.worker_doorbell.clear();
+      }
+    }
   }
   state_.link.worker_doorbell.awake();
 }

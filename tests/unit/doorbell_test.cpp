@@ -31,6 +31,7 @@ TEST(Doorbell, WakesASleeperOnce) {
   bell.ring();
   EXPECT_TRUE(readable(bell.fd(), 0));
   bell.awake();
+  bell.clear();
   EXPECT_FALSE(readable(bell.fd(), 0));
 }
 
@@ -54,6 +55,7 @@ TEST(Doorbell, LosesNoWakeUp) {
         return UINT64_MAX;
       }
       side.bell.awake();
+      side.bell.clear();
     }
   };
   const auto send = [](Side& side, std::uint64_t value) {

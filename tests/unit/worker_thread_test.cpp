@@ -39,6 +39,7 @@ class WorkerThread : public testing::Test {
     thread_ = std::thread([this] { worker_->run(PollMode::kAdaptive); });
   }
   ~WorkerThread() override {
+    if (!thread_.joinable()) return;
     send(command::Stop{});
     thread_.join();
   }
@@ -56,6 +57,7 @@ class WorkerThread : public testing::Test {
       pollfd waiting{link_.control_doorbell.fd(), POLLIN, 0};
       const bool lost = link_.events.empty() && ::poll(&waiting, 1, kPatienceMs) == 0;
       link_.control_doorbell.awake();
+      link_.control_doorbell.clear();
       if (lost) return std::nullopt;
     }
   }
@@ -95,6 +97,14 @@ TEST_F(WorkerThread, SleepsWhenThereIsNothingToDo) {
   // Ports, timers and rings are empty: some turns to find that out, not thousands.
   EXPECT_LT(worker_->counters().turns.value(), 100U);
   EXPECT_GT(worker_->counters().sleeps.value(), 0U);
+}
+
+TEST_F(WorkerThread, StopsAtOnceThoughItSlept) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const Instant asked = Instant::now();
+  send(command::Stop{});
+  thread_.join();
+  EXPECT_LT(Instant::now() - asked, Duration::seconds(2));  // its longest sleep is five
 }
 
 }  // namespace
