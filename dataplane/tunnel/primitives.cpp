@@ -2,10 +2,12 @@
 
 #include <sodium.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "base/check.hpp"
+#include "dataplane/tunnel/edwards_map.hpp"
 #include "dataplane/tunnel/hkdf.hpp"
 
 namespace ringway::tunnel {
@@ -20,6 +22,7 @@ struct OpenSslFree {
   void operator()(EVP_CIPHER* cipher) const { EVP_CIPHER_free(cipher); }
   void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
 };
 
 // A cipher context for one suite, keyed anew for every message and with zeros afterwards.
@@ -88,6 +91,44 @@ AeadContexts& aead_contexts() {
   return contexts;
 }
 
+void start_sodium() {
+  static const int started = sodium_init();
+  CHECK(started >= 0);
+}
+
+// The base point's multiple on the Edwards curve, then mapped (edwards_map.hpp). A private key that
+// is clamped (RFC 7748, section 5) is no multiple of the group's order, so the product always
+// exists.
+PublicKey make_public_key(const PrivateKey& private_key) {
+  start_sodium();
+  PrivateKey scalar = private_key;
+  scalar.data()[0] &= 0xf8;
+  scalar.data()[31] = static_cast<std::uint8_t>((scalar.data()[31] & 0x7f) | 0x40);
+  std::array<std::uint8_t, kKeyBytes> point;
+  CHECK(crypto_scalarmult_ed25519_base_noclamp(point.data(), scalar.data()) == 0);
+  return edwards_to_montgomery(point);
+}
+
+// OpenSSL's key object for a key pair that is known.
+EVP_PKEY* make_key_object(const PrivateKey& private_key, const PublicKey& public_key) {
+  thread_local const std::unique_ptr<EVP_PKEY_CTX, OpenSslFree> importer = [] {
+    std::unique_ptr<EVP_PKEY_CTX, OpenSslFree> context(
+        EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr));
+    CHECK(context != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1);
+    return context;
+  }();
+  // OpenSSL's parameters are not const, but these are only read.
+  OSSL_PARAM parts[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
+                                        const_cast<std::uint8_t*>(public_key.data()), kKeyBytes),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY,
+                                        const_cast<std::uint8_t*>(private_key.data()), kKeyBytes),
+      OSSL_PARAM_construct_end()};
+  EVP_PKEY* key = nullptr;
+  CHECK(EVP_PKEY_fromdata(importer.get(), &key, EVP_PKEY_KEYPAIR, parts) == 1);
+  return key;
+}
+
 // One public key a thread into which every agreement puts the other side's: cheaper by a tenth of
 // an agreement than making a key object for each.
 EVP_PKEY* scratch_public_key() {
@@ -98,11 +139,6 @@ EVP_PKEY* scratch_public_key() {
   }();
   CHECK(key != nullptr);
   return key.get();
-}
-
-void start_sodium() {
-  static const int started = sodium_init();
-  CHECK(started >= 0);
 }
 
 template <std::size_t kOutputs>
@@ -145,14 +181,10 @@ void kdf3(const SymmetricKey& chaining_key, ConstBytes input, SymmetricKey& firs
   kdf<3>(chaining_key, input, {&first, &second, &third});
 }
 
-X25519Key::X25519Key(const PrivateKey& private_key)
-    : key_(EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, private_key.data(),
-                                           kKeyBytes)) {
-  CHECK(key_ != nullptr);
+X25519Key::X25519Key(const PrivateKey& private_key) : public_key_(make_public_key(private_key)) {
+  key_.reset(make_key_object(private_key, public_key_));
   context_.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
   CHECK(context_ != nullptr && EVP_PKEY_derive_init(context_.get()) == 1);
-  std::size_t length = public_key_.size();
-  CHECK(EVP_PKEY_get_raw_public_key(key_.get(), public_key_.data(), &length) == 1);
 }
 
 X25519Key X25519Key::generate(Rng& rng) {
@@ -185,7 +217,7 @@ bool X25519Key::agree(const PublicKey& other, SharedSecret& shared) const {
 }
 
 PublicKey public_key_of(const PrivateKey& private_key) {
-  return X25519Key(private_key).public_key();
+  return make_public_key(private_key);
 }
 
 void aead_seal(Suite suite, const SymmetricKey& key, std::uint64_t counter, ConstBytes associated,

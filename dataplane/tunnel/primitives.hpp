@@ -60,9 +60,9 @@ class X25519Key {
     void operator()(evp_pkey_st* key) const;
     void operator()(evp_pkey_ctx_st* context) const;
   };
+  PublicKey public_key_;
   std::unique_ptr<evp_pkey_st, Free> key_;
   std::unique_ptr<evp_pkey_ctx_st, Free> context_;
-  PublicKey public_key_{};
 };
 
 [[nodiscard]] PublicKey public_key_of(const PrivateKey& private_key);

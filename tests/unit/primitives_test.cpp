@@ -5,10 +5,12 @@
 #include <sodium.h>
 
 #include <gtest/gtest.h>
+#include <openssl/bn.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/sha.h>
 
+#include "dataplane/tunnel/edwards_map.hpp"
 #include "dataplane/tunnel/hkdf.hpp"
 #include "tests/unit/handshake_test_support.hpp"
 
@@ -234,6 +236,69 @@ TEST(X25519, Rfc7748PublicKeys) {
   EXPECT_EQ(to_vector(public_key_of(secret_from_hex<32>(
                 "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb"))),
             from_hex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f"));
+}
+
+TEST(X25519, PublicKeysAgreeWithOpenSsl) {
+  SeededRng rng(8);
+  for (int round = 0; round < 500; ++round) {
+    PrivateKey private_key;
+    rng.fill(private_key.span());
+    if (round == 0) private_key.wipe();
+    if (round == 1) std::fill_n(private_key.data(), 32, std::uint8_t{0xff});
+    EVP_PKEY* key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, private_key.data(), 32);
+    std::array<std::uint8_t, 32> expected;
+    std::size_t length = expected.size();
+    ASSERT_EQ(EVP_PKEY_get_raw_public_key(key, expected.data(), &length), 1);
+    EVP_PKEY_free(key);
+    ASSERT_EQ(public_key_of(private_key), expected);
+  }
+}
+
+// Against OpenSSL's big numbers; the extremes make every carry and reduction happen.
+TEST(EdwardsMap, AgreesWithBigNumberArithmetic) {
+  std::vector<std::array<std::uint8_t, 32>> points = {{}, {1}, {2}, {3}, {18}, {19}, {20}};
+  for (const unsigned low : {0xffU, 0xfeU, 0xefU, 0xeeU, 0xedU, 0xecU, 0xebU, 0xdaU, 0x00U}) {
+    std::array<std::uint8_t, 32> point;
+    point.fill(0xff);
+    point[0] = static_cast<std::uint8_t>(low);
+    points.push_back(point);
+    point[31] = 0x7f;
+    points.push_back(point);
+  }
+  SeededRng rng(9);
+  for (int i = 0; i < 2000; ++i) {
+    std::array<std::uint8_t, 32> point;
+    rng.fill(point);
+    points.push_back(point);
+    // Runs of equal bits carry far.
+    for (std::size_t j = 0; j < 32; ++j) {
+      point[j] = static_cast<std::uint8_t>(rng.below(2) == 0 ? 0x00 : 0xff);
+    }
+    points.push_back(point);
+  }
+
+  BN_CTX* context = BN_CTX_new();
+  BIGNUM *prime = BN_new(), *one = BN_new(), *y = BN_new(), *above = BN_new(), *below = BN_new();
+  BN_set_bit(prime, 255);
+  BN_sub_word(prime, 19);
+  BN_one(one);
+  for (const auto& point : points) {
+    auto without_sign = point;
+    without_sign[31] &= 0x7f;
+    BN_lebin2bn(without_sign.data(), 32, y);
+    BN_mod_add(above, one, y, prime, context);
+    BN_mod_sub(below, one, y, prime, context);
+    std::array<std::uint8_t, 32> expected{};
+    if (!BN_is_zero(below)) {
+      ASSERT_NE(BN_mod_inverse(below, below, prime, context), nullptr);
+      BN_mod_mul(above, above, below, prime, context);
+      BN_bn2lebinpad(above, expected.data(), 32);
+    }
+    ASSERT_EQ(edwards_to_montgomery(point), expected);
+  }
+  for (BIGNUM* number : {prime, one, y, above, below})
+    BN_free(number);
+  BN_CTX_free(context);
 }
 
 TEST(X25519, Rfc7748ThousandIterations) {
