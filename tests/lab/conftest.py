@@ -10,6 +10,9 @@ from ringway_lab.lab import Lab, install_signal_handlers
 from ringway_lab.topology import Topology
 
 
+LOG_TAIL_CHARACTERS = 4000
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: waits for WireGuard's own timers (minutes)")
     config.addinivalue_line("markers", "load: measures under load and wants the machine for itself")
@@ -63,3 +66,16 @@ def topology(lab):
 @pytest.fixture
 def edge(topology):
     return topology.edges["edge"]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows what its nodes logged."""
+    outcome = yield
+    laboratory = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
+    if call.when != "call" or not call.excinfo or not laboratory or not laboratory.directory:
+        return
+    for path in sorted(laboratory.directory.glob("*.log")):
+        text = path.read_text(errors="replace").strip()
+        if text:
+            outcome.get_result().sections.append((f"log of {path.stem}", text[-LOG_TAIL_CHARACTERS:]))

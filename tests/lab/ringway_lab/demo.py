@@ -195,15 +195,16 @@ class Demo:
 
 def table(medians, chosen):
     """The medians for a person: one line a variant, with its ratio to wireguard-go."""
-    lines = ["", " " * 28 + "".join(f"{title:>10}{'':8}" for _, title, *_ in METRICS),
-             paint.dim(" " * 28 + "".join(f"{unit:>10}{'':8}" for _, _, unit, *_ in METRICS))]
+    indent = " " * 28
+    lines = ["", indent + "".join(f"{title:>10}{'':8}" for _, title, *_ in METRICS),
+             paint.dim(indent + "".join(f"{unit:>10}{'':8}" for _, _, unit, *_ in METRICS).rstrip())]
     for variant in chosen:
         values = medians[variant.key]
         line = f"  {variant.title:<26}"
         for metric, _, _, digits, less_is_better in METRICS:
             line += f"{values[metric]:10.{digits}f}" if metric in values else f"{'–':>10}"
             line += _ratio_cell(medians, variant.key, metric, less_is_better)
-        line += f"  ping {mark(values['ping'])}  page {mark(values['page'])}"
+        line += f"ping {mark(values['ping'])}  page {mark(values['page'])}"
         lines.append(line)
     if BASE in medians:
         lines += ["", paint.dim("  × stands for multiples of wireguard-go at both ends.")]

@@ -21,7 +21,7 @@ NAMESPACE_DIRECTORY = Path("/run/netns")
 NAME_PATTERN = re.compile(r"^rw-(\d+)-\d+-")
 DIRECTORY_PATTERN = re.compile(r"^ringway-lab-(\d+)-")
 WIREGUARD_SOCKETS = Path("/run/wireguard")
-TERMINATE_SECONDS = 5.0
+TERMINATE_SECONDS = 3.0
 SETTINGS = ("ipv4/ip_forward ipv4/ip_local_reserved_ports ipv4/conf/*/forwarding ipv4/conf/*/rp_filter "
             "ipv4/conf/*/src_valid_mark ipv6/conf/*/forwarding ipv6/conf/*/disable_ipv6 "
             "ipv6/conf/*/accept_ra")
@@ -122,6 +122,7 @@ class Process:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self.pid, signal.SIGKILL)
                 status = self.popen.wait()
+                self._lab.leftovers.append(f"process {self.name}, which did not end within {timeout:g} s")
             for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
                 if stream:
                     stream.close()

@@ -340,37 +340,6 @@ class Ringway:
         self.write_configuration()
         return self.call("reload")
 
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def run_to_end(self, wrapper=(), timeout=READY_SECONDS):
-        """Runs ringwayd where it must refuse to start; returns what it left."""
-        return self.namespace.run(*wrapper, program("ringwayd"), "--config", self.config_path,
-                                  "--foreground", check=False, timeout=timeout)
-
-    def log(self):
-        return self.lab.log_text(self.log_name)
-
-    def command(self, *words, check=True):
-        """Runs `ringway` against this node."""
-        return self.namespace.run(program("ringway"), "--socket", self.api_socket, *words, check=check)
-
-    def show(self):
-        return json.loads(self.command("show", "--json").out)
-
-    def peer_facts(self):
-        """public key → the same facts as WireguardGo.peer_facts."""
-        return {peer["public_key"]: {"endpoint": peer.get("endpoint") or "(none)",
-                                     "latest_handshake": int(peer.get("latest_handshake") or 0),
-                                     "rx_bytes": peer["rx_bytes"], "tx_bytes": peer["tx_bytes"]}
-                for peer in self.show()["peers"]}
-
-    def reload(self):
-        """Writes the configuration anew from `spec` and makes the running node take it."""
-        self.write_configuration()
-        self.command("reload")
-
     def stop(self, number=signal.SIGTERM):
         """Ends the node; returns its exit status (None if it was not running)."""
         if self.process is None:
