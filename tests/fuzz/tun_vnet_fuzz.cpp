@@ -12,7 +12,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace ringway;
   io::VnetHeader header;
-  if (size < sizeof header) return 0;
+  if (size <= sizeof header) return 0;
   std::memcpy(&header, data, sizeof header);
   // Exactly as long as the packet, so that AddressSanitizer sees a byte read past it.
   std::vector<std::uint8_t> packet(data + sizeof header, data + size);

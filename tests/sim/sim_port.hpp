@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <deque>
 #include <functional>
 #include <span>
@@ -37,7 +36,7 @@ class SimPort final : public io::Port {
     while (count < out.size() && !waiting_.empty() && pool_.allocate(out[count])) {
       const Datagram& datagram = waiting_.front();
       Slot& slot = out[count++];
-      std::memcpy(slot.data, datagram.bytes.data(), datagram.bytes.size());
+      std::copy(datagram.bytes.begin(), datagram.bytes.end(), slot.data);
       slot.length = static_cast<std::uint32_t>(datagram.bytes.size());
       slot.tailroom -= slot.length;
       slot.remote = datagram.remote;
