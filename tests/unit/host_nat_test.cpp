@@ -6,7 +6,7 @@
 #include "base/bytes.hpp"
 #include "controlplane/host/gateway_nat.hpp"
 #include "controlplane/host/host_setup.hpp"
-#include "host_lab.hpp"
+#include "tests/unit/host_lab.hpp"
 
 namespace ringway::control {
 namespace {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "controlplane/host/netlink.hpp"
-#include "host_lab.hpp"
+#include "tests/unit/host_lab.hpp"
 
 namespace ringway::control {
 namespace {
