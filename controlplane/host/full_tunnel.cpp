@@ -97,11 +97,20 @@ Rule tunnel_rule(net::Family family, std::uint32_t fwmark) {
 
 std::string full_tunnel_ruleset(const HostPlan& plan) {
   std::ostringstream out;
-  out << "table inet " << plan.table_name() << " {\n";
+  out << "table " << plan.table_name() << " {\n";
   write_guard(out, plan);
   write_kill_switch(out, plan);
   out << "}\n";
   return out.str();
+}
+
+std::string full_tunnel_arp_ruleset(const HostPlan& plan) {
+  return "table " + plan.arp_table_name() +
+         " {\n"
+         "  chain from_outside {\n"
+         "    type filter hook input priority 0; policy accept;\n"
+         "    meta mark set " +
+         std::to_string(plan.fwmark) + "\n  }\n}\n";
 }
 
 std::vector<HostChange> full_tunnel_routing(const HostPlan& plan, int tun_index, bool has_ipv6,
@@ -110,20 +119,20 @@ std::vector<HostChange> full_tunnel_routing(const HostPlan& plan, int tun_index,
   if (has_ipv6) families.push_back(net::Family::kIpv6);
 
   std::vector<HostChange> changes;
-  changes.push_back(SetSysctl{"net/ipv4/conf/all/src_valid_mark", "1", src_valid_mark});
+  changes.emplace_back(SetSysctl{"net/ipv4/conf/all/src_valid_mark", "1", src_valid_mark});
   for (const net::Family family : families) {
-    changes.push_back(AddRoute{{.destination = default_prefix(family),
-                                .table = kTunnelRouteTable,
-                                .kind = RouteKind::kUnreachable,
-                                .metric = kUnreachableMetric}});
+    changes.emplace_back(AddRoute{{.destination = default_prefix(family),
+                                   .table = kTunnelRouteTable,
+                                   .kind = RouteKind::kUnreachable,
+                                   .metric = kUnreachableMetric}});
     if (!plan.has_address(family)) continue;
-    changes.push_back(AddRoute{{.destination = default_prefix(family),
-                                .table = kTunnelRouteTable,
-                                .interface_index = tun_index}});
+    changes.emplace_back(AddRoute{{.destination = default_prefix(family),
+                                   .table = kTunnelRouteTable,
+                                   .interface_index = tun_index}});
   }
   for (const net::Family family : families) {
-    changes.push_back(AddRule{dhcp_rule(family)});
-    changes.push_back(AddRule{tunnel_rule(family, plan.fwmark)});
+    changes.emplace_back(AddRule{dhcp_rule(family)});
+    changes.emplace_back(AddRule{tunnel_rule(family, plan.fwmark)});
   }
   return changes;
 }

@@ -25,9 +25,10 @@
 // ARP, neighbour and router discovery and DHCP by packet sockets do not ask these tables; rule 82
 // is for clients that renew a lease by an ordinary socket, which their privileged port makes safe.
 //
-// src_valid_mark with a mark on what arrives for the node's port lets strict reverse-path filtering
-// pass the outer packets. The mark is set by port and not by conntrack, which would cost every
-// packet a lookup.
+// Reverse-path filtering asks the same tables about what arrives. With src_valid_mark it asks them
+// with the packet's mark, which is therefore set on what is for the node's port (by port and not by
+// conntrack, which would cost every packet a lookup), on ICMP errors and on ARP requests: those
+// that fail the filter are not answered, and the router loses this host.
 #pragma once
 
 #include <string>
@@ -41,6 +42,9 @@ namespace ringway::control {
 
 // The nftables table: guard of the tunnel's addresses, marking, kill switch.
 [[nodiscard]] std::string full_tunnel_ruleset(const HostPlan& plan);
+
+// The table that marks ARP requests.
+[[nodiscard]] std::string full_tunnel_arp_ruleset(const HostPlan& plan);
 
 // Settings, routes and rules in the order in which they must come into force: closed first, and the
 // rules, which turn it on, last. `has_ipv6`: the kernel has IPv6 at all. `src_valid_mark` is the

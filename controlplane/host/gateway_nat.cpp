@@ -13,6 +13,8 @@
 namespace ringway::control {
 namespace {
 
+constexpr unsigned kFirstUnprivilegedPort = 1024;
+
 // SECURITY ranges by RFC 6890 and its registries.
 constexpr std::string_view kDeniedIpv4[] = {
     "0.0.0.0/8",       // this network
@@ -81,7 +83,7 @@ class RulesetWriter {
       : plan_(plan), nat_ports_(nat_ports), tun_("\"" + plan.tun_name + "\"") {}
 
   std::string write() {
-    out_ << "table inet " << plan_.table_name() << " {\n";
+    out_ << "table " << plan_.table_name() << " {\n";
     write_guard();
     write_input();
     write_forward();
@@ -122,9 +124,14 @@ class RulesetWriter {
     out_ << "    meta nfproto ipv6 meta pkttype host fib saddr type local drop\n  }\n";
   }
 
+  // A segment that conntrack gave up on is not translated back: answering it with a reset, as the
+  // host's own TCP would, would end a subscriber's connection.
   void write_input() {
     out_ << "  chain input {\n"
             "    type filter hook input priority 0; policy accept;\n"
+            "    iifname != "
+         << tun_ << " tcp dport " << nat_ports_.first << "-" << nat_ports_.last
+         << " ct state invalid drop\n"
             "    iifname != "
          << tun_
          << " accept\n"
@@ -155,6 +162,7 @@ class RulesetWriter {
            << " accept\n";
     }
     out_ << "    oifname " << tun_ << " drop\n";
+    out_ << "    ct state invalid drop\n";  // would leave untranslated
     if (!plan_.wan_interface.empty()) {
       out_ << "    oifname != \"" << plan_.wan_interface
            << "\" reject with icmpx admin-prohibited\n";
@@ -254,6 +262,7 @@ class ForwardingPlanner {
     if (!before) return tl::unexpected(before.error());
     if (*before != "0") return {};
     for (const std::string& interface : interfaces("net/ipv6/conf")) {
+      if (interface == plan_.tun_name) continue;
       const std::string accept_ra = "net/ipv6/conf/" + interface + "/accept_ra";
       if (journal_.setting_before(accept_ra).value_or("") != "1") continue;
       if (auto set = change(accept_ra, "2"); !set) return set;
@@ -273,7 +282,7 @@ class ForwardingPlanner {
   Result<void> change(const std::string& name, const char* value) {
     const auto before = journal_.setting_before(name);
     if (!before) return tl::unexpected(before.error());
-    changes_.push_back(SetSysctl{name, value, *before});
+    changes_.emplace_back(SetSysctl{name, value, *before});
     return {};
   }
 
@@ -287,7 +296,8 @@ class ForwardingPlanner {
     if (*before != "0") return {};
     const bool adopting = journal_.find(change_key(SetSysctl{name, "1", "0"})) != nullptr;
     for (const std::string& interface : interfaces(directory)) {
-      const std::string own = directory + "/" + interface + "/forwarding";
+      std::string own = directory;
+      own.append("/").append(interface).append("/forwarding");
       if (adopting || sysctl::read(own).value_or("0") == "1") side_effects.push_back(own);
     }
     for (const std::string& setting : side_effects) {
@@ -295,7 +305,7 @@ class ForwardingPlanner {
       if (!value) return tl::unexpected(value.error());
       const SetSysctl remembered{setting, std::nullopt, *value};
       if (!adopting || journal_.find(change_key(remembered)) != nullptr) {
-        changes_.push_back(remembered);
+        changes_.emplace_back(remembered);
       }
     }
     return change(name, "1");
@@ -318,10 +328,9 @@ Result<PortRange> choose_nat_ports(PortRange ephemeral, std::span<const std::uin
   const auto end = taken.begin() + kPreferredNatPorts.last + 1;
   if (std::find(first, end, true) == end) return kPreferredNatPorts;
 
-  constexpr unsigned kFirstUnprivileged = 1024;
   unsigned best_first = 0;
   unsigned best_count = 0;
-  for (unsigned port = kFirstUnprivileged, start = port; port <= taken.size(); ++port) {
+  for (unsigned port = kFirstUnprivilegedPort, start = port; port <= taken.size(); ++port) {
     if (port < taken.size() && !taken[port]) continue;
     if (port - start > best_count) {
       best_first = start;
@@ -376,9 +385,11 @@ std::vector<std::string> gateway_warnings(const HostPlan& plan) {
   const auto chains = nftables::dropping_chains("forward", plan.table_name());
   if (!chains) return {"other firewalls could not be looked at: " + chains.error().text()};
   for (const std::string& chain : *chains) {
-    warnings.push_back("the nftables chain '" + chain +
-                       "' drops forwarded packets that it does not accept itself: let it accept " +
-                       plan.tun_name);
+    std::string warning = "the nftables chain '";
+    warning += chain;
+    warning += "' drops forwarded packets that it does not accept itself: let it accept ";
+    warning += plan.tun_name;
+    warnings.push_back(std::move(warning));
   }
   return warnings;
 }

@@ -145,16 +145,15 @@ HostChange from_json(const Json& json) {
 Result<void> set_table(const AddTable& change, bool adopting) {
   const std::string purpose = "the nftables table " + change.table;
   if (adopting) {
-    const std::string name = "inet " + change.table;
-    return nftables::apply("add table " + name + "\ndelete table " + name + "\n" + change.text,
-                           purpose);
+    return nftables::apply(
+        "add table " + change.table + "\ndelete table " + change.table + "\n" + change.text,
+        purpose);
   }
   const auto exists = nftables::table_exists(change.table);
   if (!exists) return tl::unexpected(exists.error());
   if (*exists) {
-    return failure(
-        purpose + " exists already",
-        "another program set it; if it is a leftover: nft delete table inet " + change.table);
+    return failure(purpose + " exists already",
+                   "another program set it; if it is a leftover: nft delete table " + change.table);
   }
   return nftables::apply(change.text, purpose);
 }

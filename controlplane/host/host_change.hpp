@@ -39,10 +39,10 @@ struct AddRoute {
 struct AddRule {
   Rule rule;
 };
-// An nftables table of the family inet. The text is the table alone: "table inet NAME { ... }".
+// An nftables table. The text is the table alone: "table inet NAME { ... }".
 struct AddTable {
-  std::string table;
-  std::string text;  // not journaled: a table is taken back by its name
+  std::string table;  // family and name: "inet ringway_rw0"
+  std::string text;   // not journaled: a table is taken back by its name
 };
 // `value` unset: nothing is written, but the value of before is restored, because a later change
 // alters it as a side effect.

@@ -34,7 +34,7 @@ Json header() {
 
 Result<std::string> read_file(int file, const std::filesystem::path& path) {
   std::string text;
-  std::array<char, 4096> buffer;
+  std::array<char, 4096> buffer{};
   off_t offset = 0;
   while (true) {
     const ssize_t size = ::pread(file, buffer.data(), buffer.size(), offset);

@@ -1,6 +1,7 @@
 #include "controlplane/host/host_plan.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace ringway::control {
 namespace {
@@ -10,6 +11,10 @@ constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ less the terminator
 bool is_plain(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
          c == '-' || c == '.';
+}
+
+bool by_address(const net::Prefix& a, const net::Prefix& b) {
+  return std::tie(a.address.bytes, a.length) < std::tie(b.address.bytes, b.length);
 }
 
 Result<void> check_interface_name(const std::string& name, std::string_view role) {
@@ -75,7 +80,7 @@ std::vector<net::Prefix> inner_prefixes(const HostPlan& plan, net::Family family
     return prefix.address.family != family || prefix.length == 0;
   });
   // Sorted by address and then by length, a covering prefix stands before all that it covers.
-  std::sort(all.begin(), all.end());
+  std::sort(all.begin(), all.end(), by_address);
   std::vector<net::Prefix> merged;
   for (const net::Prefix& prefix : all) {
     if (merged.empty() || !merged.back().contains(prefix.address)) merged.push_back(prefix);
@@ -99,7 +104,7 @@ std::vector<net::Prefix> own_addresses(const HostPlan& plan, net::Family family)
     if (address.address.family != family) continue;
     own.push_back({address.address, static_cast<std::uint8_t>(address.address.bit_length())});
   }
-  std::sort(own.begin(), own.end());
+  std::sort(own.begin(), own.end(), by_address);
   own.erase(std::unique(own.begin(), own.end()), own.end());
   return own;
 }

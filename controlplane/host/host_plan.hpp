@@ -34,7 +34,9 @@ struct HostPlan {
   std::filesystem::path state_directory;
 
   [[nodiscard]] bool has_address(net::Family family) const;
-  [[nodiscard]] std::string table_name() const { return "ringway_" + tun_name; }
+  // Our nftables tables: family and name.
+  [[nodiscard]] std::string table_name() const { return "inet ringway_" + tun_name; }
+  [[nodiscard]] std::string arp_table_name() const { return "arp ringway_" + tun_name; }
 };
 
 // Names and numbers that cannot be meant, before anything is touched.

@@ -16,9 +16,10 @@
 namespace ringway::control {
 namespace {
 
+constexpr unsigned kNetAdmin = 12;  // CAP_NET_ADMIN of linux/capability.h
+
 // Asked first, because libnftables answers a lack of it on standard error.
 Result<void> check_capability() {
-  constexpr unsigned kNetAdmin = 12;  // linux/capability.h
   std::ifstream status("/proc/thread-self/status");
   for (std::string line; std::getline(status, line);) {
     if (!line.starts_with("CapEff:")) continue;
@@ -45,19 +46,22 @@ std::vector<HostChange> tun_device(const HostPlan& plan, const Link& tun,
                                    const HostJournal& journal) {
   std::vector<HostChange> changes;
   if (tun.address_generation) {
-    changes.push_back(
+    changes.emplace_back(
         LinkAddressGeneration{tun.index, kNoGeneratedAddresses, *tun.address_generation});
   }
-  const std::string disable_ipv6 = "net/ipv6/conf/" + plan.tun_name + "/disable_ipv6";
-  const auto ipv6_disabled = journal.setting_before(disable_ipv6);
-  if (plan.has_address(net::Family::kIpv6) && ipv6_disabled) {
-    changes.push_back(SetSysctl{disable_ipv6, "0", *ipv6_disabled});
-  }
-  changes.push_back(LinkMtu{tun.index, plan.mtu, tun.mtu});
+  // A setting that is not there belongs to an IPv6 that is not there.
+  const auto set = [&](const char* name, const char* value) {
+    const std::string path = "net/ipv6/conf/" + plan.tun_name + "/" + name;
+    const auto before = journal.setting_before(path);
+    if (before) changes.emplace_back(SetSysctl{path, value, *before});
+  };
+  set("accept_ra", "0");  // no peer is a router of this host
+  if (plan.has_address(net::Family::kIpv6)) set("disable_ipv6", "0");
+  changes.emplace_back(LinkMtu{tun.index, plan.mtu, tun.mtu});
   for (const LocalAddress& address : plan.addresses) {
-    changes.push_back(AddAddress{tun.index, address});
+    changes.emplace_back(AddAddress{tun.index, address});
   }
-  changes.push_back(LinkUp{tun.index, tun.up});
+  changes.emplace_back(LinkUp{tun.index, tun.up});
   return changes;
 }
 
@@ -70,7 +74,7 @@ std::vector<HostChange> peer_routes(const HostPlan& plan, int tun_index) {
           std::any_of(plan.addresses.begin(), plan.addresses.end(),
                       [&](const LocalAddress& address) { return address.network() == prefix; });
       if (connected) continue;
-      changes.push_back(AddRoute{{.destination = prefix, .interface_index = tun_index}});
+      changes.emplace_back(AddRoute{{.destination = prefix, .interface_index = tun_index}});
     }
   }
   return changes;
@@ -115,11 +119,14 @@ Result<std::vector<HostChange>> HostSetup::plan_changes(const HostPlan& plan) {
   }
 
   std::vector<HostChange> changes;
-  if (plan.full_tunnel) changes.push_back(AddTable{plan.table_name(), full_tunnel_ruleset(plan)});
+  if (plan.full_tunnel) {
+    changes.emplace_back(AddTable{plan.table_name(), full_tunnel_ruleset(plan)});
+    changes.emplace_back(AddTable{plan.arp_table_name(), full_tunnel_arp_ruleset(plan)});
+  }
   if (plan.masquerade) {
     const auto ports = free_nat_ports(plan.listen_port);
     if (!ports) return tl::unexpected(ports.error());
-    changes.push_back(AddTable{plan.table_name(), gateway_ruleset(plan, *ports)});
+    changes.emplace_back(AddTable{plan.table_name(), gateway_ruleset(plan, *ports)});
   }
   append(changes, tun_device(plan, *tun, *journal_));
   if (plan.full_tunnel) {

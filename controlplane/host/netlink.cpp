@@ -232,7 +232,7 @@ std::optional<Route> read_route(const nlmsghdr* message) {
 
 std::uint16_t port_of(const nlattr& attribute) {
   if (mnl_attr_get_payload_len(&attribute) < sizeof(fib_rule_port_range)) return 0;
-  fib_rule_port_range range;
+  fib_rule_port_range range{};
   std::memcpy(&range, mnl_attr_get_payload(&attribute), sizeof range);
   return range.start == range.end ? range.start : 0;
 }
@@ -429,7 +429,7 @@ template <typename OnMessage>
 Netlink::Answer Netlink::exchange(nlmsghdr* request, OnMessage&& on_message) {
   request->nlmsg_seq = ++sequence_;
   if (mnl_socket_sendto(socket_, request, request->nlmsg_len) < 0) return {errno, {}};
-  alignas(nlmsghdr) std::array<char, kReceiveBytes> buffer;
+  alignas(nlmsghdr) std::array<char, kReceiveBytes> buffer{};
   while (true) {
     const ssize_t received = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
     if (received < 0) {

@@ -77,18 +77,18 @@ Result<void> check(const std::string& text, std::string_view purpose) {
 Result<bool> table_exists(const std::string& table) {
   auto context = open_context();
   if (!context) return tl::unexpected(context.error());
-  if (nft_run_cmd_from_buffer(context->get(), "list tables inet") != 0) {
+  if (nft_run_cmd_from_buffer(context->get(), "list tables") != 0) {
     return nft_failure(context->get(), "listing the nftables tables");
   }
   const char* output = nft_ctx_get_output_buffer(context->get());
   const std::string tables = output == nullptr ? "" : output;
-  return tables.find("table inet " + table + "\n") != std::string::npos;
+  return tables.find("table " + table + "\n") != std::string::npos;
 }
 
 Result<void> remove_table(const std::string& table) {
   // Adding first makes the removal succeed whether or not it was there, in one transaction.
-  return run("add table inet " + table + "\ndelete table inet " + table + "\n",
-             "removing the table " + table, false);
+  return run("add table " + table + "\ndelete table " + table + "\n", "removing the table " + table,
+             false);
 }
 
 Result<std::vector<std::string>> dropping_chains(std::string_view hook,
@@ -102,7 +102,10 @@ Result<std::vector<std::string>> dropping_chains(std::string_view hook,
     if (!element.contains("chain")) continue;
     const auto& chain = element["chain"];
     const auto text = [&](const char* key) { return chain.value(key, std::string()); };
-    if (text("hook") != hook || text("policy") != "drop" || text("table") == own_table) continue;
+    if (text("hook") != hook || text("policy") != "drop" ||
+        text("family") + " " + text("table") == own_table) {
+      continue;
+    }
     if (text("family") == "bridge" || text("family") == "arp") continue;
     found.push_back(text("family") + " " + text("table") + " " + text("name"));
   }

@@ -35,7 +35,7 @@ bool exists(const std::string& name) {
 Result<std::string> read(const std::string& name) {
   const int file = ::open(path_of(name).c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return sysctl_failure("reading the setting " + name, errno);
-  std::array<char, 4096> buffer;
+  std::array<char, 4096> buffer{};
   const ssize_t size = ::read(file, buffer.data(), buffer.size());
   const int error = errno;
   ::close(file);

@@ -46,7 +46,7 @@ std::vector<HostChange> one_of_each() {
                 .kind = RouteKind::kUnreachable,
                 .metric = UINT32_MAX}},
       AddRule{rule},
-      AddTable{"ringway_rw0", ""},
+      AddTable{"inet ringway_rw0", ""},
       SetSysctl{"net/ipv4/ip_forward", "1", "0"},
       SetSysctl{"net/ipv4/conf/e0.5/forwarding", std::nullopt, "1"},
   };

@@ -154,13 +154,16 @@ void HostLab::SetUp() {
   char directory[] = "/tmp/ringway-host-test-XXXXXX";
   ASSERT_NE(::mkdtemp(directory), nullptr);
   state_directory_ = directory;
+  ASSERT_EQ(::mount("none", directory, "tmpfs", 0, nullptr), 0) << std::strerror(errno);
   run_well(kPrepare);
   make_tun();
 }
 
 void HostLab::TearDown() {
   remove_tun();
-  if (!state_directory_.empty()) std::filesystem::remove_all(state_directory_);
+  if (state_directory_.empty()) return;
+  ::umount2(state_directory_.c_str(), MNT_DETACH);
+  std::filesystem::remove_all(state_directory_);
 }
 
 void HostLab::make_tun() {
@@ -181,7 +184,8 @@ std::string HostLab::snapshot() {
   std::ostringstream out;
   for (const char* command :
        {"ip -d link | sed 's/qdisc [a-z_]* //'", "ip -o addr", "ip -4 rule", "ip -6 rule",
-        "ip -4 route show table all", "ip -6 route show table all", "nft list ruleset"}) {
+        "ip -4 route show table all", "ip -6 route show table all | sed '/^anycast.*rw0/d'",
+        "nft list ruleset"}) {
     out << "# " << command << "\n" << run_well(command);
   }
   for (const char* directory : {"/proc/sys/net/ipv4", "/proc/sys/net/ipv6"}) {

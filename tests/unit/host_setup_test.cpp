@@ -150,7 +150,8 @@ TEST_F(HostSetupTest, AClashAtAnyStepUndoesWhatWasDone) {
     const char* error;
   };
   for (const Clash& clash : {
-           Clash{"nft add table inet ringway_rw0", "ringway_rw0 exists already"},
+           Clash{"nft add table inet ringway_rw0", "inet ringway_rw0 exists already"},
+           Clash{"nft add table arp ringway_rw0", "arp ringway_rw0 exists already"},
            Clash{"ip addr add 10.77.0.2/24 dev rw0", "10.77.0.2/24"},
            Clash{"ip addr add fd77::2/64 dev rw0 nodad", "fd77::2/64"},
            Clash{"ip route add unreachable default metric 4294967295 table 21079", "unreachable"},
@@ -165,7 +166,8 @@ TEST_F(HostSetupTest, AClashAtAnyStepUndoesWhatWasDone) {
     run_well(clash.make);
     expect_failure(edge_plan(), clash.error);
     remove_tun();
-    run("nft delete table inet ringway_rw0; ip route flush table 21079;"
+    run("nft delete table inet ringway_rw0; nft delete table arp ringway_rw0; ip route flush table "
+        "21079;"
         "ip rule del pref 87; ip -6 rule del pref 87");
     make_tun();
   }

@@ -4,7 +4,10 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <net/if_arp.h>
+#include <netinet/if_ether.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -260,6 +263,55 @@ TEST_F(FullTunnelTest, StrictReversePathFilteringLetsTheNodesPacketsIn) {
   const std::string counts = run_well("nft list table inet lab");
   EXPECT_NE(counts.find("51820 counter packets 1"), std::string::npos) << counts;
   EXPECT_NE(counts.find("7777 counter packets 0"), std::string::npos) << counts;
+}
+
+// A neighbour on the link asks who has 192.0.2.2.
+bool arp_is_answered() {
+  const int socket = ::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_ARP));
+  EXPECT_GE(socket, 0);
+  sockaddr_ll wire{};
+  wire.sll_family = AF_PACKET;
+  wire.sll_protocol = htons(ETH_P_ARP);
+  wire.sll_ifindex = static_cast<int>(::if_nametoindex("e1"));
+  EXPECT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&wire), sizeof wire), 0);
+  wire.sll_halen = 6;
+  std::memset(wire.sll_addr, 0xff, 6);
+  ether_arp request{};
+  request.arp_hrd = htons(ARPHRD_ETHER);
+  request.arp_pro = htons(ETH_P_IP);
+  request.arp_hln = 6;
+  request.arp_pln = 4;
+  request.arp_op = htons(ARPOP_REQUEST);
+  request.arp_sha[5] = 1;
+  ::inet_pton(AF_INET, "192.0.2.1", request.arp_spa);
+  ::inet_pton(AF_INET, "192.0.2.2", request.arp_tpa);
+  EXPECT_EQ(::sendto(socket, &request, sizeof request, 0, reinterpret_cast<const sockaddr*>(&wire),
+                     sizeof wire),
+            static_cast<ssize_t>(sizeof request));
+  pollfd ready{socket, POLLIN, 0};
+  bool answered = false;
+  while (!answered && ::poll(&ready, 1, 100) > 0) {
+    ether_arp heard{};
+    if (::recv(socket, &heard, sizeof heard, 0) < 0) break;
+    answered = heard.arp_op == htons(ARPOP_REPLY) &&
+               std::memcmp(heard.arp_spa, request.arp_tpa, sizeof heard.arp_spa) == 0;
+  }
+  ::close(socket);
+  return answered;
+}
+
+TEST_F(FullTunnelTest, NeighboursAreAnsweredWhateverTheReversePathFilter) {
+  for (const char* filter : {"0", "1", "2"}) {
+    SCOPED_TRACE(filter);
+    run_well(std::string("echo ") + filter + " > /proc/sys/net/ipv4/conf/all/rp_filter");
+    EXPECT_TRUE(arp_is_answered());
+    apply();
+    EXPECT_TRUE(arp_is_answered());
+    remove_tun();
+    EXPECT_TRUE(arp_is_answered()) << "without the device, as after a crash";
+    setup_.reset();
+    make_tun();
+  }
 }
 
 TEST_F(FullTunnelTest, RulesetIsAcceptedInEveryForm) {
