@@ -28,6 +28,8 @@ namespace asio = boost::asio;
 constexpr unsigned kSessionSlotBits = 20;
 // Twice what may wait for handshakes, so that staging never starves the port.
 constexpr std::uint32_t kInnerBuffers = 2 * WorkerOptions{}.max_staged_packets;
+// A burst on its way in, one on its way out, cookie replies, and what the port prepares.
+constexpr std::uint32_t kOuterBuffers = 4 * kBurstSlots;
 constexpr Duration kSnapshotPatience = Duration::seconds(1);
 // After suspension the timer runs on where it stood: deadlines that passed must not wait for it.
 constexpr Duration kLongestWait = Duration::seconds(5);
@@ -115,6 +117,7 @@ Result<void> Node::open_ports() {
   io::UdpOptions udp;
   udp.port = config_.interface.listen_port;
   if (config_.interface.fwmark != 0) udp.mark = config_.interface.fwmark;
+  udp.pool_buffers = kOuterBuffers;
   auto outer = io::UdpPort::open(udp);
   if (!outer) return tl::unexpected(outer.error());
   outer_ = std::move(*outer);
@@ -146,7 +149,10 @@ Result<void> Node::start_worker() {
   const ringway::PollMode mode = config_.worker.poll == PollMode::kBusy
                                      ? ringway::PollMode::kBusy
                                      : ringway::PollMode::kAdaptive;
-  worker_thread_ = std::thread([this, mode] { worker_->run(mode); });
+  worker_thread_ = std::thread([this, mode] {
+    worker_->run(mode);
+    worker_finished_ = true;
+  });
   pthread_setname_np(worker_thread_.native_handle(), "rw-worker");
   if (!config_.worker.cpu) return {};
   cpu_set_t cpus;
@@ -162,13 +168,16 @@ Result<void> Node::start_worker() {
 
 void Node::stop_worker() {
   if (!worker_thread_.joinable()) return;
+  // The worker takes commands as long as it can send home what they replace: both rings have to be
+  // kept moving until it is through.
   Command stop = command::Stop{};
-  while (!link_->commands.try_push(std::move(stop))) {
+  bool asked = false;
+  while (!worker_finished_) {
+    asked = asked || link_->commands.try_push(std::move(stop));
     link_->worker_doorbell.ring();
-    drain_worker_events();
-    ::usleep(1000);
+    take_worker_events();
+    ::usleep(200);
   }
-  link_->worker_doorbell.ring();
   worker_thread_.join();
   worker_.reset();
 }
@@ -284,18 +293,18 @@ Result<ReloadReport> Node::reload() {
 // --- the control loop
 // ------------------------------------------------------------------------------
 
-void Node::drain_worker_events() {
-  link_->control_doorbell.awake();
-  link_->control_doorbell.clear();
+void Node::take_worker_events() {
   service_->handle_events(Instant::now(), WallTime::now());
 }
 
 asio::awaitable<void> Node::serve_worker_events() {
+  Doorbell& doorbell = link_->control_doorbell;
   while (!stopping_) {
-    drain_worker_events();
+    take_worker_events();
     deadline_timer_.cancel();  // deadlines may have moved closer
-    link_->control_doorbell.announce_sleep();
+    doorbell.announce_sleep();
     if (!link_->events.empty() || !link_->handshakes.empty()) {
+      doorbell.awake();
       // A flood must not keep the API and the timers from their turn.
       co_await asio::post(io_, kAwait);
       continue;
@@ -303,6 +312,8 @@ asio::awaitable<void> Node::serve_worker_events() {
     const auto [error] =
         co_await doorbell_.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
     if (error) co_return;
+    doorbell.awake();
+    doorbell.clear();
   }
 }
 
@@ -355,7 +366,7 @@ void Node::take_snapshot(NodeStatus& status) {
   // The worker answers between two bursts. No thread but this one can be kept waiting by it.
   const Instant give_up = Instant::now() + kSnapshotPatience;
   while (!done && Instant::now() < give_up) {
-    drain_worker_events();
+    take_worker_events();  // without a word to the doorbell: the event loop sleeps at it
     if (!done) ::usleep(20);
   }
   CHECK(done);  // a worker that does not turn is a bug

@@ -5,6 +5,7 @@
 //   stop:  host settings taken back -> worker stopped -> ports closed
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
@@ -66,7 +67,7 @@ class Node final : public NodeControl {
 
   boost::asio::awaitable<void> serve_worker_events();
   boost::asio::awaitable<void> serve_deadlines();
-  void drain_worker_events();
+  void take_worker_events();
   void take_snapshot(NodeStatus& status);
   void fill_full_tunnel(NodeStatus& status) const;
 
@@ -81,6 +82,7 @@ class Node final : public NodeControl {
   std::unique_ptr<TunnelService> service_;
   std::unique_ptr<Worker> worker_;
   std::thread worker_thread_;
+  std::atomic<bool> worker_finished_{false};
   std::unique_ptr<HostSetup> host_;
   std::map<std::string, PeerId> peer_ids_;
   boost::asio::posix::stream_descriptor doorbell_;

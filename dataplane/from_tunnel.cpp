@@ -212,6 +212,7 @@ std::size_t from_tunnel(WorkerState& worker, Instant now) {
     }
   }
   open_and_deliver(worker, vector, now);
+  flush_cookie_replies(worker);
   for (std::size_t s = 0; s < received; ++s)
     BufferPool::release(burst[s]);
   return received;

@@ -29,13 +29,15 @@ bool under_load(WorkerState& worker, Instant now) {
   return now < worker.under_load_until;
 }
 
-void send_cookie_reply(WorkerState& worker, ConstBytes message, const tunnel::DatagramSource& from,
+void make_cookie_reply(WorkerState& worker, ConstBytes message, const tunnel::DatagramSource& from,
                        Instant now) {
-  Slot slot;
+  if (worker.cookie_reply_count == worker.cookie_replies.size()) flush_cookie_replies(worker);
+  Slot& slot = worker.cookie_replies[worker.cookie_reply_count];
   if (worker.outer.alloc_burst({&slot, 1}) == 0) {
     worker.drop(DropReason::kNoBuffer);
     return;
   }
+  ++worker.cookie_reply_count;
   worker.cookie_checker.make_reply(now, message, from.remote,
                                    std::span<std::uint8_t, tunnel::CookieReplyLayout::kSize>(
                                        slot.data, tunnel::CookieReplyLayout::kSize));
@@ -44,12 +46,6 @@ void send_cookie_reply(WorkerState& worker, ConstBytes message, const tunnel::Da
   slot.remote = from.remote;
   slot.local = from.local;
   slot.interface = from.interface;
-  const std::size_t refused = worker.outer.tx_burst({&slot, 1});
-  if (refused > 0) {
-    worker.drop(DropReason::kTxFailed, refused);
-  } else {
-    worker.counters.cookie_replies.increment();
-  }
 }
 
 }  // namespace
@@ -69,7 +65,7 @@ void admit_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHea
     if (under_load(worker, now)) {
       if (!worker.cookie_checker.mac2_valid(now, message, from.remote)) {
         worker.drop(DropReason::kCookieDemanded);
-        send_cookie_reply(worker, message, from, now);
+        make_cookie_reply(worker, message, from, now);
         return;
       }
       if (!worker.handshake_limiter.allow(now, from.remote.address)) {
@@ -87,6 +83,15 @@ void admit_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHea
   }
   worker.events_pushed = true;
   worker.counters.handshakes_in.increment();
+}
+
+void flush_cookie_replies(WorkerState& worker) {
+  if (worker.cookie_reply_count == 0) return;
+  const std::size_t refused =
+      worker.outer.tx_burst({worker.cookie_replies.data(), worker.cookie_reply_count});
+  if (refused > 0) worker.drop(DropReason::kTxFailed, refused);
+  worker.counters.cookie_replies.add(worker.cookie_reply_count - refused);
+  worker.cookie_reply_count = 0;
 }
 
 }  // namespace ringway

@@ -13,4 +13,8 @@ namespace ringway {
 void admit_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHeader header,
                      const tunnel::DatagramSource& from, Instant now);
 
+// Sends the cookie replies that were made since the last call, in one burst: under a flood they are
+// as many as the initiations.
+void flush_cookie_replies(WorkerState& worker);
+
 }  // namespace ringway

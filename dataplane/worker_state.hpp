@@ -2,7 +2,9 @@
 // another thread but the counters (read by control) and the rings of the link.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -99,6 +101,8 @@ struct WorkerState {
   tunnel::CryptoBatch crypto;
   tunnel::CookieChecker cookie_checker;
   tunnel::HandshakeRateLimiter handshake_limiter;
+  std::array<Slot, kBurstSlots> cookie_replies;  // made, not sent yet
+  std::size_t cookie_reply_count = 0;
   Instant under_load_until = Instant::distant_past();
   tunnel::Session* retired = nullptr;  // on their way back to control
   bool events_pushed = false;          // control is to be woken at the end of the turn
