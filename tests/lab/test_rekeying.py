@@ -6,14 +6,17 @@ pytestmark = pytest.mark.slow
 
 
 def test_sessions_are_renewed_after_120_s(rekeying):
-    for name, (edge_time, gateway_time) in rekeying.handshakes().items():
-        first_edge, first_gateway = rekeying.first[name]
-        assert edge_time - first_edge >= 118, f"{name}: the edge has no newer session"
-        assert gateway_time - first_gateway >= 118, f"{name}: the gateway has no newer session"
+    ages = {}
+    for name, now in rekeying.handshakes().items():
+        ages[name] = tuple(later - first for first, later in zip(rekeying.first[name], now))
+    # (edge, gateway): seconds between the first handshake and the last.
+    assert {name: age for name, age in ages.items() if min(age) < 118} == {}
 
 
 def test_renewal_loses_no_packet(rekeying):
+    lost = {}
     for name, ping in rekeying.pings.items():
         sent, received = ping.finish()
-        # A last one may be on its way.
-        assert sent - received <= 1, f"{name} lost {sent - received} of {sent} pings"
+        lost[name] = sent - received
+    # A last one may be on its way.
+    assert {name: count for name, count in lost.items() if count > 1} == {}

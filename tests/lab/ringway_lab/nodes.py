@@ -116,7 +116,7 @@ class WireguardGo:
                                             name=f"wireguard-go on {self.namespace.short_name}",
                                             stdout=log, stderr=log)
         log.close()
-        wait_until(lambda: self._socket.exists() or not self.process.running(), "wireguard-go starts")
+        wait_until(lambda: self._listens() or not self.process.running(), "wireguard-go starts")
         self.configure()
         self.namespace.ip(*[f"addr add {address} dev {self.interface}{_nodad(address)}"
                             for address in self.spec.addresses],
@@ -126,6 +126,11 @@ class WireguardGo:
         else:
             self.namespace.ip(*[f"route replace {prefix} dev {self.interface}"
                                 for peer in self.spec.peers for prefix in peer.allowed_ips])
+
+    def _listens(self):
+        # A socket that exists and does not listen yet would be removed by `wg` as a stale one.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            return connection.connect_ex(str(self._socket)) == 0
 
     def configure(self, command="setconf"):
         """Hands the keys and peers over; `syncconf` changes a running node without disturbance."""
@@ -307,7 +312,7 @@ class Ringway:
 
     def command(self, *words, check=True):
         """Runs `ringway` against this node."""
-        return self.namespace.run(program("ringway"), "--socket", self.api_socket, *words, check=check)
+        return self.namespace.run(program("ringway"), *words, "--socket", self.api_socket, check=check)
 
     def call(self, operation, **fields):
         """One request to the node's local API; returns its result. LabError with the node's reason if refused."""
