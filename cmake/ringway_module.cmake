@@ -2,9 +2,9 @@
 #
 #   ringway_module(NAME SOURCES a.cpp b.cpp USES ringway_base ...)      a static library
 #   ringway_program(NAME SOURCES main.cpp USES ...)                     an executable in bin/
-#   ringway_unit_test(NAME [SINGLE_THREADED] SOURCES x_test.cpp USES ...)   a GoogleTest program, registered
-#       with CTest; the target unit_tests builds them all. SINGLE_THREADED: ThreadSanitizer can find
-#       nothing in it, and does without.
+#   ringway_unit_test(NAME [NO_TSAN] SOURCES x_test.cpp USES ...)       a GoogleTest program, registered with CTest
+#       The target unit_tests builds them all. NO_TSAN: there is nothing for ThreadSanitizer to find
+#       (one thread, or threads that meet in sockets only), so its preset leaves the program out.
 
 add_library(ringway_options INTERFACE)
 target_include_directories(ringway_options INTERFACE ${PROJECT_SOURCE_DIR})
@@ -50,7 +50,7 @@ endfunction()
 add_custom_target(unit_tests)
 
 function(ringway_unit_test name)
-  cmake_parse_arguments(ARG "SINGLE_THREADED" "" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(ARG "NO_TSAN" "" "SOURCES;USES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ringway_options ${ARG_USES} GTest::gmock GTest::gtest_main)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -59,7 +59,7 @@ function(ringway_unit_test name)
     target_compile_options(${name} PRIVATE -Wno-array-bounds -Wno-stringop-overflow
       -Wno-stringop-overread -Wno-mismatched-new-delete)
   endif()
-  if(ARG_SINGLE_THREADED AND RINGWAY_SANITIZE STREQUAL "thread")
+  if(ARG_NO_TSAN AND RINGWAY_SANITIZE STREQUAL "thread")
     set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
     return()
   endif()
