@@ -1,7 +1,8 @@
-// A port that costs next to nothing, so that what is measured is the worker between two of them:
-// what is offered is received slot by slot as a device's driver would fill it in; what is sent is
-// counted, now and then a sample of it is kept, and its buffer goes home at once, as after a send
-// to a socket.
+// A port that costs next to nothing, so that what is measured is the worker between two of them.
+// What is offered is received either as from a kernel, just copied into a buffer of the port (the
+// copying is not the worker's: its time is known and can be subtracted), or as from a device, where
+// it lies. What is sent is counted, now and then a sample of it is kept, and its buffer goes home
+// at once, as after a send to a socket.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "bench/measure.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/io/port.hpp"
 
@@ -26,6 +28,11 @@ struct Parcel {
   const net::Endpoint* remote;
 };
 
+enum class Arrival : std::uint8_t {
+  kCopied,   // a TUN device's or a socket's: hot in the caches
+  kInPlace,  // memory that a device wrote: in no cache when there is much of it
+};
+
 class BenchPort final : public io::Port {
  public:
   struct Sent {
@@ -34,10 +41,15 @@ class BenchPort final : public io::Port {
     std::vector<std::vector<std::uint8_t>> samples;  // packets, in the order of sending
   };
 
+  // As large as any kernel port's buffers, and enough of them for a vector.
+  static constexpr std::uint32_t kBuffers = 512;
+
   // burst: slots that one rx_burst brings at most.
-  BenchPort(const io::PortCapabilities& capabilities, std::uint32_t buffer_count,
-            std::uint32_t buffer_bytes, std::size_t burst)
-      : capabilities_(capabilities), pool_(buffer_count, buffer_bytes), burst_(burst) {}
+  BenchPort(const io::PortCapabilities& capabilities, Arrival arrival, std::size_t burst)
+      : capabilities_(capabilities),
+        pool_(kBuffers, kKernelBufferBytes),
+        arrival_(arrival),
+        burst_(burst) {}
   ~BenchPort() override = default;
   BenchPort(const BenchPort&) = delete;
   BenchPort& operator=(const BenchPort&) = delete;
@@ -67,17 +79,20 @@ class BenchPort final : public io::Port {
     return sent_;
   }
   [[nodiscard]] const BufferPool& pool() const { return pool_; }
+  // Spent in copying what arrives, since construction.
+  [[nodiscard]] std::uint64_t copy_cycles() const { return copy_cycles_; }
 
   [[nodiscard]] std::size_t rx_burst(std::span<Slot> out) override {
-    const std::size_t count = std::min({out.size(), burst_, offered_.size()});
-    for (std::size_t i = 0; i < count; ++i) {
-      const Parcel& parcel = offered_[i];
-      Slot& slot = out[i];
-      slot = like_;
-      slot.data = parcel.data;
-      slot.length = parcel.length;
-      slot.buffer = parcel.buffer;
-      slot.remote = *parcel.remote;
+    std::size_t count = std::min({out.size(), burst_, offered_.size()});
+    if (arrival_ == Arrival::kCopied) {
+      const std::uint64_t start = tsc();
+      count = copy_in(out.first(count));
+      // Or the last of the copying would be taken for the worker's.
+      __builtin_ia32_lfence();
+      copy_cycles_ += tsc() - start;
+    } else {
+      for (std::size_t i = 0; i < count; ++i)
+        out[i] = slot_of(offered_[i]);
     }
     offered_ = offered_.subspan(count);
     return count;
@@ -108,6 +123,30 @@ class BenchPort final : public io::Port {
   [[nodiscard]] std::string describe() const override { return "memory, for measurements"; }
 
  private:
+  [[nodiscard]] Slot slot_of(const Parcel& parcel) const {
+    Slot slot = like_;
+    slot.data = parcel.data;
+    slot.length = parcel.length;
+    slot.buffer = parcel.buffer;
+    slot.remote = *parcel.remote;
+    return slot;
+  }
+
+  [[nodiscard]] std::size_t copy_in(std::span<Slot> out) {
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const Slot original = slot_of(offered_[i]);
+      Slot buffer;
+      if (!pool_.allocate(buffer)) return i;
+      std::memcpy(buffer.data, original.data, original.length);
+      out[i] = original;
+      out[i].data = buffer.data;
+      out[i].buffer = buffer.buffer;
+      out[i].home = buffer.home;
+      BufferPool::release(original);
+    }
+    return out.size();
+  }
+
   void keep(const Slot& slot, std::uint32_t segment) {
     if (sample_count_ == sent_.samples.size()) return;
     const std::uint32_t stride =
@@ -119,7 +158,9 @@ class BenchPort final : public io::Port {
 
   io::PortCapabilities capabilities_;
   BufferPool pool_;
+  Arrival arrival_;
   std::size_t burst_;
+  std::uint64_t copy_cycles_ = 0;
   std::span<const Parcel> offered_;
   Slot like_;
   Sent sent_;

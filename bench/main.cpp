@@ -149,9 +149,10 @@ Run add_pipeline(CLI::App& app) {
       ->check(between(1, 64))
       ->type_name("N")
       ->capture_default_str();
-  command
-      ->add_option("--packets", options->packets,
-                   "Different packets a round. Fewer than 65536 flatter: they stay in the caches")
+  command->add_flag_function(
+      "--cold", [options](auto) { options->arrival = Arrival::kInPlace; },
+      "Packets lie in memory as a device leaves them, not just copied by a kernel");
+  command->add_option("--packets", options->packets, "Different packets a round, 4096 to 1048576")
       ->check(between(4096, 1 << 20))
       ->type_name("N")
       ->capture_default_str();

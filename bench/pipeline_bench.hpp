@@ -18,7 +18,8 @@ struct PipelineBenchOptions {
   std::uint32_t peers = 1;
   std::uint32_t burst = 64;        // slots a call of rx_burst
   std::uint32_t packets = 65'536;  // a round, all of them different
-  double seconds = 12;             // for everything
+  Arrival arrival = Arrival::kCopied;
+  double seconds = 12;  // for everything
   std::optional<unsigned> core;
   bool json = false;
 };
