@@ -1,0 +1,259 @@
+#include "bench/pipeline_traffic.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "base/check.hpp"
+#include "base/net/checksum.hpp"
+#include "base/net/ip4.hpp"
+#include "base/net/tcp.hpp"
+
+namespace ringway::bench {
+namespace {
+
+using net::Ip4View;
+using net::TcpView;
+using tunnel::DataLayout;
+
+constexpr std::uint32_t kIpBytes = Ip4View::kMinHeaderBytes;
+constexpr std::uint32_t kHeaderBytes = kIpBytes + TcpView::kMinHeaderBytes;
+constexpr std::uint32_t kOurAddress = 0xc000'0201;  // 192.0.2.1
+constexpr std::uint32_t kFirstPeerAddress =
+    0xc612'0000;  // 198.18.0.0/15: for benchmarks (RFC 2544)
+constexpr std::uint32_t kFirstRemoteIndex = 0x5200'0000;
+constexpr std::uint32_t kPeersAnAddress = 32768;
+
+// splitmix64's finaliser: what a payload's words are made of.
+std::uint64_t mixed(std::uint64_t value) {
+  value = (value ^ (value >> 30)) * 0xbf58'476d'1ce4'e5b9;
+  value = (value ^ (value >> 27)) * 0x94d0'49bb'1331'11eb;
+  return value ^ (value >> 31);
+}
+
+// The packet's number, then words that follow from it.
+void write_payload(std::uint64_t number, std::uint8_t* to, std::uint32_t bytes) {
+  store_le(to, number);
+  std::uint32_t at = sizeof number;
+  for (; at + 8 <= bytes; at += 8)
+    store_le(to + at, mixed(number << 16 | at));
+  for (; at < bytes; ++at)
+    to[at] = static_cast<std::uint8_t>(at);
+}
+
+// Both headers, the TCP checksum left at what the pseudo-header adds.
+void write_headers(std::uint64_t number, std::uint32_t payload_bytes, std::uint32_t total_bytes,
+                   std::uint32_t source, std::uint32_t destination, std::uint8_t* ip) {
+  std::memset(ip, 0, kHeaderBytes);
+  ip[0] = 0x45;
+  store_be(ip + Ip4View::kTotalLengthAt, static_cast<std::uint16_t>(total_bytes));
+  store_be(ip + Ip4View::kIdentificationAt, static_cast<std::uint16_t>(number));
+  ip[Ip4View::kTtlAt] = 64;
+  ip[Ip4View::kProtocolAt] = net::kProtocolTcp;
+  store_be(ip + Ip4View::kSourceAt, source);
+  store_be(ip + Ip4View::kDestinationAt, destination);
+  store_le(ip + Ip4View::kChecksumAt,
+           net::checksum_finish(net::checksum_sum({ip, Ip4View::kMinHeaderBytes})));
+  std::uint8_t* const tcp = ip + Ip4View::kMinHeaderBytes;
+  store_be(tcp, std::uint16_t{5001});
+  store_be(tcp + 2, std::uint16_t{5002});
+  store_be(tcp + TcpView::kSequenceAt, static_cast<std::uint32_t>(number * payload_bytes));
+  tcp[TcpView::kDataOffsetAt] = 0x50;
+  tcp[TcpView::kFlagsAt] = net::kTcpAck;
+  store_be(tcp + TcpView::kWindowAt, std::uint16_t{0xffff});
+  const std::uint64_t sum =
+      net::pseudo_header_sum_v4(ip + Ip4View::kSourceAt, ip + Ip4View::kDestinationAt,
+                                net::kProtocolTcp, total_bytes - kIpBytes);
+  store_le(tcp + TcpView::kChecksumAt, net::checksum_fold(sum));
+}
+
+std::uint32_t buffer_bytes_for(const TrafficShape& shape) {
+  return kDefaultHeadroom + shape.train_segments * shape.message_bytes();
+}
+
+tl::unexpected<Error> wrong(const std::string& what) {
+  return failure("wrong result: " + what);
+}
+
+}  // namespace
+
+std::uint32_t TrafficShape::text_bytes() const {
+  return std::min((packet_bytes + 15) / 16 * 16, std::max(packet_bytes, kInnerMtu));
+}
+std::uint32_t TrafficShape::message_bytes() const {
+  return text_bytes() + static_cast<std::uint32_t>(DataLayout::kOverhead);
+}
+std::uint32_t TrafficShape::longest_train(std::uint32_t packet_bytes) {
+  const TrafficShape shape{{}, {}, packet_bytes, 1, 1, 1};
+  return std::min(kMaxDatagramTrainSegments, kMaxDatagramTrainBytes / shape.message_bytes());
+}
+
+PipelineTraffic::PipelineTraffic(const TrafficShape& shape)
+    : shape_(shape),
+      pool_((shape.packets + shape.train_segments - 1) / shape.train_segments,
+            buffer_bytes_for(shape)),
+      rng_(1) {
+  CHECK(shape.peers <= kMaxPeers);
+  for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
+    rng_.fill(keys_.emplace_back().span());
+    far_ends_.push_back({std::make_unique<tunnel::BulkKey>(shape.suite, keys_.back())});
+    std::array<std::uint8_t, 4> address;
+    store_be(address.data(), 0xcb00'7101 + peer / kPeersAnAddress);  // 203.0.113.1 and on
+    endpoints_.push_back({net::IpAddress::v4(address.data()),
+                          static_cast<std::uint16_t>(1024 + peer % kPeersAnAddress)});
+  }
+  parcels_.reserve(pool_.capacity());
+}
+
+tunnel::SessionKeys PipelineTraffic::session_keys(std::uint32_t peer, Instant created) const {
+  tunnel::SessionKeys keys;
+  keys.peer = {peer};
+  keys.suite = shape_.suite;
+  keys.initiator = true;
+  keys.local_index = {peer};
+  keys.remote_index = {kFirstRemoteIndex + peer};
+  keys.send_key = keys_[peer];
+  keys.receive_key = keys_[peer];  // one direction is measured, the other stays unused
+  keys.created = created;
+  return keys;
+}
+
+std::vector<tunnel::AllowedIp> PipelineTraffic::allowed_ips() const {
+  std::vector<tunnel::AllowedIp> entries;
+  for (std::uint32_t peer = 0; peer < shape_.peers; ++peer) {
+    std::array<std::uint8_t, 4> address;
+    store_be(address.data(), kFirstPeerAddress + peer);
+    entries.push_back({{net::IpAddress::v4(address.data()), 32}, {peer}});
+  }
+  return entries;
+}
+
+std::uint32_t PipelineTraffic::peer_of(std::uint64_t number) const {
+  return static_cast<std::uint32_t>(number / shape_.train_segments % shape_.peers);
+}
+
+void PipelineTraffic::write_packet(std::uint64_t number, std::uint8_t* to) const {
+  write_super_packet(number, 1, to);
+  std::uint8_t* const tcp = to + Ip4View::kMinHeaderBytes;
+  const std::size_t tcp_bytes = shape_.packet_bytes - Ip4View::kMinHeaderBytes;
+  store_le(tcp + TcpView::kChecksumAt, net::checksum_finish(net::checksum_sum({tcp, tcp_bytes})));
+}
+
+void PipelineTraffic::write_super_packet(std::uint64_t first, std::uint32_t count,
+                                         std::uint8_t* to) const {
+  const std::uint32_t payload_bytes = shape_.packet_bytes - kHeaderBytes;
+  const std::uint32_t peer_address = kFirstPeerAddress + peer_of(first);
+  const bool out = shape_.path == PipelinePath::kEdgeOut;
+  write_headers(first, payload_bytes, kHeaderBytes + count * payload_bytes,
+                out ? kOurAddress : peer_address, out ? peer_address : kOurAddress, to);
+  for (std::uint32_t i = 0; i < count; ++i)
+    write_payload(first + i, to + kHeaderBytes + i * payload_bytes, payload_bytes);
+}
+
+std::uint32_t PipelineTraffic::write_messages(std::uint64_t first, std::uint32_t count,
+                                              std::uint8_t* to) {
+  const std::uint32_t peer = peer_of(first);
+  FarEnd& far_end = far_ends_[peer];
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::uint8_t* const message = to + i * shape_.message_bytes();
+    std::uint8_t* const text = message + DataLayout::kCiphertext;
+    tunnel::emit_message_header(message, tunnel::MessageType::kData, shape_.suite);
+    store_le(message + DataLayout::kReceiver, peer);
+    store_le(message + DataLayout::kCounter, far_end.next_counter);
+    write_packet(first + i, text);
+    std::memset(text + shape_.packet_bytes, 0, shape_.text_bytes() - shape_.packet_bytes);
+    jobs_.push_back({far_end.key.get(), text, shape_.text_bytes(), false, far_end.next_counter++});
+  }
+  return count * shape_.message_bytes();
+}
+
+void PipelineTraffic::offer_round(BenchPort& port) {
+  CHECK(pool_.held() == 0);
+  parcels_.clear();
+  Slot slot;
+  for (std::uint32_t number = 0; number < shape_.packets; number += shape_.train_segments) {
+    const std::uint32_t count = std::min(shape_.train_segments, shape_.packets - number);
+    CHECK(pool_.allocate(slot));
+    std::uint32_t bytes = shape_.packet_bytes;
+    if (shape_.path == PipelinePath::kEdgeIn) {
+      jobs_.clear();
+      bytes = write_messages(number, count, slot.data);
+      sealer_.seal(jobs_);
+    } else if (count > 1) {
+      write_super_packet(number, count, slot.data);
+      bytes = kHeaderBytes + count * (shape_.packet_bytes - kHeaderBytes);
+    } else {
+      write_packet(number, slot.data);
+    }
+    parcels_.push_back({slot.data, bytes, slot.buffer, &endpoints_[peer_of(number)]});
+  }
+  slot.tailroom = 0;
+  if (shape_.train_segments > 1 && shape_.path == PipelinePath::kEdgeIn) {
+    slot.train = TrainKind::kDatagrams;
+    slot.segment_bytes = static_cast<std::uint16_t>(shape_.message_bytes());
+  } else if (shape_.train_segments > 1) {
+    slot.train = TrainKind::kTcp;
+    slot.segment_bytes = static_cast<std::uint16_t>(shape_.packet_bytes - kHeaderBytes);
+    slot.header_bytes = kHeaderBytes;
+    slot.checksum = ChecksumState::kPartial;
+    slot.checksum_start = Ip4View::kMinHeaderBytes;
+    slot.checksum_offset = TcpView::kChecksumAt;
+  }
+  port.offer(parcels_, slot);
+}
+
+// The plaintext of a message that must be one of ours to a peer, padding included.
+Result<std::vector<std::uint8_t>> PipelineTraffic::open(ConstBytes message) {
+  tunnel::MessageHeader header;
+  if (message.size() != shape_.message_bytes() || !tunnel::parse_message_header(message, header) ||
+      header.type != tunnel::MessageType::kData || header.suite != shape_.suite) {
+    return wrong("not a data message of the right suite and length");
+  }
+  const std::uint32_t peer =
+      load_le<std::uint32_t>(message.data() + DataLayout::kReceiver) - kFirstRemoteIndex;
+  if (peer >= shape_.peers) return wrong("a message to nobody");
+  FarEnd& far_end = far_ends_[peer];
+  const auto counter = load_le<std::uint64_t>(message.data() + DataLayout::kCounter);
+  if (counter < far_end.next_counter) return wrong("a counter that was used before");
+  far_end.next_counter = counter + 1;
+  std::vector<std::uint8_t> text(message.begin() + DataLayout::kCiphertext, message.end());
+  tunnel::AeadJob job{far_end.key.get(), text.data(), shape_.text_bytes(), false, counter};
+  judge_.open({&job, 1});
+  if (!job.ok) return wrong("a message that its peer cannot open");
+  text.resize(shape_.text_bytes());
+  return text;
+}
+
+Result<void> PipelineTraffic::check_round(const BenchPort::Sent& sent) {
+  const bool out = shape_.path == PipelinePath::kEdgeOut;
+  const std::uint32_t bytes = out ? shape_.message_bytes() : shape_.packet_bytes;
+  if (sent.packets != shape_.packets || sent.bytes != std::uint64_t{bytes} * sent.packets) {
+    return wrong(std::to_string(shape_.packets) + " packets went in, " +
+                 std::to_string(sent.packets) + " packets of " + std::to_string(sent.bytes) +
+                 " bytes in all came out");
+  }
+  if (pool_.held() != 0) return wrong("buffers of the input were not released");
+  std::vector<std::uint8_t> expected(shape_.text_bytes());  // the padding stays zero
+  std::uint64_t earliest = 0;
+  for (std::vector<std::uint8_t> text : sent.samples) {
+    if (out) {
+      auto opened = open(text);
+      if (!opened) return tl::unexpected<Error>(std::move(opened.error()));
+      text = std::move(*opened);
+    }
+    if (text.size() != (out ? shape_.text_bytes() : shape_.packet_bytes)) {
+      return wrong("a packet of " + std::to_string(text.size()) + " bytes");
+    }
+    const auto number = load_le<std::uint64_t>(text.data() + kHeaderBytes);
+    if (number < earliest || number >= shape_.packets) return wrong("a packet out of order");
+    earliest = number + 1;
+    write_packet(number, expected.data());
+    if (!std::equal(text.begin(), text.end(), expected.begin())) {
+      return wrong("packet " + std::to_string(number) + " is not what it was");
+    }
+  }
+  return {};
+}
+
+}  // namespace ringway::bench

@@ -1,0 +1,88 @@
+// Traffic for ringway-bench pipeline, and the other end of the tunnel: packets that follow from
+// their numbers alone, so that whoever has one can tell what it must be; the peers' keys and
+// addresses; sealed input for the way in; the judgement of what came out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/rng.hpp"
+#include "bench/bench_port.hpp"
+#include "dataplane/tunnel/allowed_ips.hpp"
+#include "dataplane/tunnel/crypto_batch.hpp"
+#include "dataplane/tunnel/handshaker.hpp"
+
+namespace ringway::bench {
+
+enum class PipelinePath : std::uint8_t {
+  kEdgeOut,  // plaintext in, sealed out
+  kEdgeIn,   // sealed in, plaintext out
+};
+
+// The sealed sides's limits are a Linux socket's: UDP_SEGMENT and UDP_GRO take 64 segments.
+inline constexpr std::uint32_t kMaxDatagramTrainSegments = 64;
+inline constexpr std::uint32_t kMaxDatagramTrainBytes = 65507;
+inline constexpr std::uint32_t kInnerMtu = 1420;
+
+struct TrafficShape {
+  PipelinePath path;
+  tunnel::Suite suite;
+  std::uint32_t packet_bytes;    // the inner packet: IPv4, TCP, payload
+  std::uint32_t train_segments;  // 1: single packets
+  std::uint32_t peers;           // in turn, a train or single packet each
+  std::uint32_t packets;         // a round
+
+  // What is encrypted: the packet and its padding.
+  [[nodiscard]] std::uint32_t text_bytes() const;
+  [[nodiscard]] std::uint32_t message_bytes() const;
+  // How many packets a train of either side can have at most.
+  [[nodiscard]] static std::uint32_t longest_train(std::uint32_t packet_bytes);
+};
+
+class PipelineTraffic {
+ public:
+  static constexpr std::uint32_t kMaxPeers = 100'000;
+
+  explicit PipelineTraffic(const TrafficShape& shape);
+  PipelineTraffic(const PipelineTraffic&) = delete;
+  PipelineTraffic& operator=(const PipelineTraffic&) = delete;
+
+  // The worker's end of each peer's session.
+  [[nodiscard]] tunnel::SessionKeys session_keys(std::uint32_t peer, Instant created) const;
+  [[nodiscard]] const net::Endpoint& endpoint(std::uint32_t peer) const { return endpoints_[peer]; }
+  [[nodiscard]] std::vector<tunnel::AllowedIp> allowed_ips() const;
+
+  // One round of input, sealed with fresh counters on the way in, for `port` to hand over. The
+  // last round's must have been released.
+  void offer_round(BenchPort& port);
+  // What came of it: every packet, and the samples byte by byte.
+  [[nodiscard]] Result<void> check_round(const BenchPort::Sent& sent);
+
+ private:
+  [[nodiscard]] std::uint32_t peer_of(std::uint64_t number) const;
+  void write_packet(std::uint64_t number, std::uint8_t* to) const;
+  void write_super_packet(std::uint64_t first, std::uint32_t count, std::uint8_t* to) const;
+  // Returns how long the run of messages is; the jobs seal it.
+  std::uint32_t write_messages(std::uint64_t first, std::uint32_t count, std::uint8_t* to);
+  [[nodiscard]] Result<std::vector<std::uint8_t>> open(ConstBytes message);
+
+  struct FarEnd {
+    std::unique_ptr<tunnel::BulkKey> key;  // of the direction that is measured
+    std::uint64_t next_counter = 0;        // to seal with, or to expect at the earliest
+  };
+
+  TrafficShape shape_;
+  BufferPool pool_;
+  SeededRng rng_;
+  std::vector<SecretBytes<tunnel::kKeyBytes>> keys_;
+  std::vector<FarEnd> far_ends_;
+  std::vector<net::Endpoint> endpoints_;
+  tunnel::CryptoBatch sealer_;
+  tunnel::CryptoBatch judge_{tunnel::CryptoBatch::Selection::kOpenSslOnly};  // not what is judged
+  std::vector<tunnel::AeadJob> jobs_;
+  std::vector<Parcel> parcels_;
+};
+
+}  // namespace ringway::bench
