@@ -228,7 +228,7 @@ class Scene {
   }
 
  private:
-  static constexpr std::uint32_t kPeers = 64;
+  static constexpr std::uint32_t kPeers = 16;
 
   template <typename Work>
   static double timed(Work&& work) {
@@ -263,7 +263,7 @@ struct Samples {
 // Rounds in which everything is measured in turn, so that a change of the machine's pace meets all
 // alike.
 Samples measure(double seconds) {
-  constexpr int raw_calls = 100;
+  constexpr int raw_calls = 40;
   constexpr std::size_t min_rounds = 5;
   RawKeyAgreement raw;
   RawPayloads raw_aead[kSuiteCount] = {RawPayloads(kSuites[0]), RawPayloads(kSuites[1])};
