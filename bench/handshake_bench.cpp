@@ -12,14 +12,31 @@
 
 #include "base/check.hpp"
 #include "base/rng.hpp"
+#include "bench/measure.hpp"
 #include "dataplane/tunnel/handshaker.hpp"
 #include "dataplane/tunnel/primitives.hpp"
 
 namespace ringway::bench {
 namespace {
 
-using namespace tunnel;
-using namespace tunnel::handshake_output;
+using tunnel::HandshakeBytes;
+using tunnel::HandshakeOutput;
+using tunnel::Handshaker;
+using tunnel::HandshakeVerdict;
+using tunnel::kHashBytes;
+using tunnel::kKeyBytes;
+using tunnel::kSuiteCount;
+using tunnel::kTagBytes;
+using tunnel::kTimestampBytes;
+using tunnel::PeerSettings;
+using tunnel::PrivateKey;
+using tunnel::ReceiverIndexAllocator;
+using tunnel::Suite;
+using tunnel::suite_name;
+using tunnel::Tai64n;
+using tunnel::handshake_output::InstallSession;
+using tunnel::handshake_output::SendTo;
+using tunnel::handshake_output::SendToPeer;
 
 constexpr Suite kSuites[kSuiteCount] = {Suite::kChaCha20Poly1305, Suite::kAes256Gcm};
 
@@ -29,6 +46,8 @@ constexpr Suite kSuites[kSuiteCount] = {Suite::kChaCha20Poly1305, Suite::kAes256
 constexpr int kAgreementsPerHandshake = 3;
 constexpr int kKeyGenerationsPerHandshake = 1;
 constexpr std::size_t kPayloadBytes[] = {kKeyBytes, kTimestampBytes, 0};
+
+constexpr double kMicrosecondsPerSecond = 1e6;
 
 double read_clock(clockid_t clock) {
   timespec ts{};
@@ -49,19 +68,12 @@ double time_of(int count, Operation&& operation) {
   return (cpu_seconds() - start) / count;
 }
 
-double median(std::vector<double> values) {
-  CHECK(!values.empty());
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 // --- the raw operations ----------------------------------------------------------------------
 
 // OpenSSL itself, everything prepared that can be: the fastest that these operations get here.
-class RawX25519 {
+class RawKeyAgreement {
  public:
-  RawX25519() {
+  RawKeyAgreement() {
     SystemRng rng;
     rng.fill(private_key_);
     const Key ours = generate();
@@ -92,9 +104,9 @@ class RawX25519 {
   std::unique_ptr<EVP_PKEY_CTX, Free> context_;
 };
 
-class RawAead {
+class RawPayloads {
  public:
-  explicit RawAead(Suite suite) : context_(EVP_CIPHER_CTX_new()) {
+  explicit RawPayloads(Suite suite) : context_(EVP_CIPHER_CTX_new()) {
     EVP_CIPHER* const cipher = EVP_CIPHER_fetch(
         nullptr, suite == Suite::kAes256Gcm ? "AES-256-GCM" : "ChaCha20-Poly1305", nullptr);
     CHECK(EVP_EncryptInit_ex2(context_.get(), cipher, key_, nonce_, nullptr) == 1);
@@ -136,7 +148,7 @@ struct Node {
     rng.fill(key.span());
     handshaker = std::make_unique<Handshaker>(key, Tai64n{}, indices, rng);
   }
-  void add(PeerId id, const Node& other, Suite suite) {
+  void add(PeerId id, const Node& other, Suite suite) const {
     PeerSettings settings;
     settings.public_key = other.handshaker->public_key();
     settings.suite = suite;
@@ -216,7 +228,7 @@ class Scene {
   }
 
  private:
-  static constexpr std::uint32_t kPeers = 64;
+  static constexpr std::uint32_t kPeers = 16;
 
   template <typename Work>
   static double timed(Work&& work) {
@@ -251,19 +263,19 @@ struct Samples {
 // Rounds in which everything is measured in turn, so that a change of the machine's pace meets all
 // alike.
 Samples measure(double seconds) {
-  constexpr int kRawCalls = 100;
-  constexpr std::size_t kMinRounds = 5;
-  RawX25519 raw;
-  RawAead raw_aead[kSuiteCount] = {RawAead(kSuites[0]), RawAead(kSuites[1])};
+  constexpr int raw_calls = 40;
+  constexpr std::size_t min_rounds = 5;
+  RawKeyAgreement raw;
+  RawPayloads raw_aead[kSuiteCount] = {RawPayloads(kSuites[0]), RawPayloads(kSuites[1])};
   Scene scenes[kSuiteCount] = {Scene(kSuites[0]), Scene(kSuites[1])};
   Samples samples;
   const double end = read_clock(CLOCK_MONOTONIC) + seconds;
-  while (read_clock(CLOCK_MONOTONIC) < end || samples.agreement.size() < kMinRounds) {
-    samples.agreement.push_back(time_of(kRawCalls, [&] { raw.agree(); }));
-    samples.key_generation.push_back(time_of(kRawCalls, [&] { raw.generate_key(); }));
+  while (read_clock(CLOCK_MONOTONIC) < end || samples.agreement.size() < min_rounds) {
+    samples.agreement.push_back(time_of(raw_calls, [&] { raw.agree(); }));
+    samples.key_generation.push_back(time_of(raw_calls, [&] { raw.generate_key(); }));
     for (std::size_t i = 0; i < kSuiteCount; ++i) {
       SuiteSamples& suite = samples.suites[i];
-      suite.aead.push_back(time_of(kRawCalls, [&] { raw_aead[i].seal_payloads(); }));
+      suite.aead.push_back(time_of(raw_calls, [&] { raw_aead[i].seal_payloads(); }));
       suite.initiator.push_back(scenes[i].initiator_seconds());
       suite.responder.push_back(scenes[i].responder_seconds());
     }
@@ -281,31 +293,30 @@ struct BenchResult {
   SuiteResult suites[kSuiteCount];
 };
 
-BenchResult evaluate(const Samples& samples) {
-  constexpr double kMicroseconds = 1e6;
+BenchResult evaluate(Samples&& samples) {
   BenchResult result{};
   result.rounds = samples.agreement.size();
-  result.agreement_us = median(samples.agreement) * kMicroseconds;
-  result.key_generation_us = median(samples.key_generation) * kMicroseconds;
+  result.agreement_us = median(samples.agreement) * kMicrosecondsPerSecond;
+  result.key_generation_us = median(samples.key_generation) * kMicrosecondsPerSecond;
   for (std::size_t i = 0; i < kSuiteCount; ++i) {
-    const SuiteSamples& from = samples.suites[i];
+    SuiteSamples& from = samples.suites[i];
     SuiteResult& to = result.suites[i];
     to.name = suite_name(kSuites[i]);
-    to.aead_us = median(from.aead) * kMicroseconds;
+    to.aead_us = median(from.aead) * kMicrosecondsPerSecond;
     to.limit_us = kAgreementsPerHandshake * result.agreement_us +
                   kKeyGenerationsPerHandshake * result.key_generation_us + to.aead_us;
-    to.initiator_us = median(from.initiator) * kMicroseconds;
-    to.responder_us = median(from.responder) * kMicroseconds;
+    to.initiator_us = median(from.initiator) * kMicrosecondsPerSecond;
+    to.responder_us = median(from.responder) * kMicrosecondsPerSecond;
   }
   return result;
 }
 
 double per_second(double microseconds) {
-  return 1e6 / microseconds;
+  return kMicrosecondsPerSecond / microseconds;
 }
 
 void print_table(const BenchResult& result) {
-  std::printf("raw operations on this core, median of %zu rounds\n", result.rounds);
+  std::printf("raw operations of OpenSSL on this core, median of %zu rounds\n", result.rounds);
   std::printf("  X25519 agreement       %8.2f us  %8.0f /s\n", result.agreement_us,
               per_second(result.agreement_us));
   std::printf("  X25519 key generation  %8.2f us  %8.0f /s\n", result.key_generation_us,
@@ -328,18 +339,18 @@ void print_table(const BenchResult& result) {
 }
 
 void print_json(const BenchResult& result) {
-  std::printf("{\"rounds\": %zu, \"x25519_agreements_per_s\": %.1f, ", result.rounds,
+  std::printf(R"({"rounds": %zu, "x25519_agreements_per_s": %.1f, )", result.rounds,
               per_second(result.agreement_us));
-  std::printf("\"x25519_key_generations_per_s\": %.1f, \"suites\": {",
+  std::printf(R"("x25519_key_generations_per_s": %.1f, "suites": {)",
               per_second(result.key_generation_us));
   const char* separator = "";
   for (const SuiteResult& suite : result.suites) {
-    std::printf("%s\"%.*s\": {\"aead_us\": %.3f, \"limit_per_s\": %.1f, ", separator,
+    std::printf(R"(%s"%.*s": {"aead_us": %.3f, "limit_per_s": %.1f, )", separator,
                 static_cast<int>(suite.name.size()), suite.name.data(), suite.aead_us,
                 per_second(suite.limit_us));
-    std::printf("\"initiator_per_s\": %.1f, \"initiator_share\": %.4f, ",
+    std::printf(R"("initiator_per_s": %.1f, "initiator_share": %.4f, )",
                 per_second(suite.initiator_us), suite.limit_us / suite.initiator_us);
-    std::printf("\"responder_per_s\": %.1f, \"responder_share\": %.4f}",
+    std::printf(R"("responder_per_s": %.1f, "responder_share": %.4f})",
                 per_second(suite.responder_us), suite.limit_us / suite.responder_us);
     separator = ", ";
   }

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <bit>
+#include <span>
+#include <type_traits>
 #include <utility>
 
 #include "base/check.hpp"
 
 namespace ringway::tunnel {
 namespace {
+
+using Words = std::array<std::uint32_t, 16>;
 
 // RFC 7693, section 2.6.
 constexpr std::array<std::uint32_t, 8> kInitial = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
@@ -25,42 +29,44 @@ constexpr std::uint8_t kSchedule[10][16] = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1
                                             {10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0}};
 constexpr std::size_t kRounds = 10;
 
-using Word = std::uint32_t;
+// Calls step(0) to step(3), each index a constant. Everything from here down to the rounds is
+// forced inline: where GCC 12 leaves a call, or a loop that it takes to SSE2 (which has no
+// rotation), the words go through memory and a block takes two to five times as long.
+template <typename Step>
+[[gnu::always_inline]] inline void four_times(const Step& step) {
+  [&]<std::size_t... kIndex>(std::index_sequence<kIndex...>) __attribute__((always_inline)) {
+    (step(std::integral_constant<std::size_t, kIndex>{}), ...);
+  }
+  (std::make_index_sequence<4>{});
+}
 
-// Half of the mixing function G on four columns, or diagonals, in lockstep, so that four chains of
-// dependent instructions run side by side. Everything down to the rounds' lambda is forced inline:
-// where GCC 12 passes the sixteen words through memory, it takes two to five times as long.
-template <std::size_t kRound, std::size_t kFirst, int kRotateD, int kRotateB>
-[[gnu::always_inline]] inline void half_mix(Word& a0, Word& a1, Word& a2, Word& a3,  //
-                                            Word& b0, Word& b1, Word& b2, Word& b3,  //
-                                            Word& c0, Word& c1, Word& c2, Word& c3,  //
-                                            Word& d0, Word& d1, Word& d2, Word& d3,
-                                            const std::uint8_t* message) {
-  constexpr const std::uint8_t* kOrder = kSchedule[kRound] + kFirst;
-  a0 += load_le<Word>(message + 4 * kOrder[0]);
-  a1 += load_le<Word>(message + 4 * kOrder[2]);
-  a2 += load_le<Word>(message + 4 * kOrder[4]);
-  a3 += load_le<Word>(message + 4 * kOrder[6]);
-  a0 += b0, a1 += b1, a2 += b2, a3 += b3;
-  d0 ^= a0, d1 ^= a1, d2 ^= a2, d3 ^= a3;
-  d0 = std::rotr(d0, kRotateD), d1 = std::rotr(d1, kRotateD);
-  d2 = std::rotr(d2, kRotateD), d3 = std::rotr(d3, kRotateD);
-  c0 += d0, c1 += d1, c2 += d2, c3 += d3;
-  b0 ^= c0, b1 ^= c1, b2 ^= c2, b3 ^= c3;
-  b0 = std::rotr(b0, kRotateB), b1 = std::rotr(b1, kRotateB);
-  b2 = std::rotr(b2, kRotateB), b3 = std::rotr(b3, kRotateB);
+// Half of the mixing function G, on four columns (kShift 0) or diagonals (kShift 1) in lockstep, so
+// that four chains of dependent instructions run side by side.
+template <std::size_t kRound, std::size_t kFirstWord, std::size_t kShift, int kRotateD,
+          int kRotateB>
+[[gnu::always_inline]] inline void half_mix(Words& v, const std::uint8_t* message) {
+  constexpr auto b = [](std::size_t i) { return 4 + (i + kShift) % 4; };
+  constexpr auto c = [](std::size_t i) { return 8 + (i + 2 * kShift) % 4; };
+  constexpr auto d = [](std::size_t i) { return 12 + (i + 3 * kShift) % 4; };
+  constexpr std::span order = std::span(kSchedule[kRound]).subspan(kFirstWord);
+  four_times([&](auto i) __attribute__((always_inline)) {
+    v[i] += load_le<std::uint32_t>(message + std::size_t{4} * order[2 * i]);
+  });
+  four_times([&](auto i) __attribute__((always_inline)) { v[i] += v[b(i)]; });
+  four_times([&](auto i)
+                 __attribute__((always_inline)) { v[d(i)] = std::rotr(v[d(i)] ^ v[i], kRotateD); });
+  four_times([&](auto i) __attribute__((always_inline)) { v[c(i)] += v[d(i)]; });
+  four_times([&](auto i) __attribute__((always_inline)) {
+    v[b(i)] = std::rotr(v[b(i)] ^ v[c(i)], kRotateB);
+  });
 }
 
 template <std::size_t kRound>
-[[gnu::always_inline]] inline void mix_round(Word& a0, Word& a1, Word& a2, Word& a3,  //
-                                             Word& b0, Word& b1, Word& b2, Word& b3,  //
-                                             Word& c0, Word& c1, Word& c2, Word& c3,  //
-                                             Word& d0, Word& d1, Word& d2, Word& d3,
-                                             const std::uint8_t* m) {
-  half_mix<kRound, 0, 16, 12>(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3, m);
-  half_mix<kRound, 1, 8, 7>(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3, m);
-  half_mix<kRound, 8, 16, 12>(a0, a1, a2, a3, b1, b2, b3, b0, c2, c3, c0, c1, d3, d0, d1, d2, m);
-  half_mix<kRound, 9, 8, 7>(a0, a1, a2, a3, b1, b2, b3, b0, c2, c3, c0, c1, d3, d0, d1, d2, m);
+[[gnu::always_inline]] inline void mix_round(Words& v, const std::uint8_t* message) {
+  half_mix<kRound, 0, 0, 16, 12>(v, message);
+  half_mix<kRound, 1, 0, 8, 7>(v, message);
+  half_mix<kRound, 8, 1, 16, 12>(v, message);
+  half_mix<kRound, 9, 1, 8, 7>(v, message);
 }
 
 }  // namespace
@@ -107,20 +113,18 @@ Blake2s::Digest Blake2s::finish() {
 }
 
 void Blake2s::compress(const std::uint8_t* block, std::uint32_t final_mask) {
-  std::array<Word, 8>& h = state_;
-  Word a0 = h[0], a1 = h[1], a2 = h[2], a3 = h[3];
-  Word b0 = h[4], b1 = h[5], b2 = h[6], b3 = h[7];
-  Word c0 = kInitial[0], c1 = kInitial[1], c2 = kInitial[2], c3 = kInitial[3];
-  Word d0 = kInitial[4] ^ static_cast<Word>(compressed_bytes_);
-  Word d1 = kInitial[5] ^ static_cast<Word>(compressed_bytes_ >> 32);
-  Word d2 = kInitial[6] ^ final_mask;
-  Word d3 = kInitial[7];
+  Words v;
+  std::copy(state_.begin(), state_.end(), v.begin());
+  std::copy(kInitial.begin(), kInitial.end(), v.begin() + 8);
+  v[12] ^= static_cast<std::uint32_t>(compressed_bytes_);
+  v[13] ^= static_cast<std::uint32_t>(compressed_bytes_ >> 32);
+  v[14] ^= final_mask;
   [&]<std::size_t... kRound>(std::index_sequence<kRound...>) __attribute__((always_inline)) {
-    (mix_round<kRound>(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3, block), ...);
+    (mix_round<kRound>(v, block), ...);
   }
   (std::make_index_sequence<kRounds>{});
-  h[0] ^= a0 ^ c0, h[1] ^= a1 ^ c1, h[2] ^= a2 ^ c2, h[3] ^= a3 ^ c3;
-  h[4] ^= b0 ^ d0, h[5] ^= b1 ^ d1, h[6] ^= b2 ^ d2, h[7] ^= b3 ^ d3;
+  for (std::size_t i = 0; i < 8; ++i)
+    state_[i] ^= v[i] ^ v[i + 8];
 }
 
 }  // namespace ringway::tunnel

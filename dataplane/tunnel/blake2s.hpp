@@ -40,7 +40,7 @@ class Blake2s {
   std::uint64_t compressed_bytes_ = 0;
   std::uint32_t digest_bytes_;
   std::uint32_t buffered_ = 0;  // the last block must wait for finish(), so up to a whole one
-  std::array<std::uint8_t, kBlockBytes> buffer_;
+  std::array<std::uint8_t, kBlockBytes> buffer_{};
 };
 
 }  // namespace ringway::tunnel

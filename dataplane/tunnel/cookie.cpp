@@ -77,7 +77,7 @@ void CookieChecker::refresh_secret(Instant now) {
 }
 
 Mac CookieChecker::cookie_for(const net::Endpoint& source) const {
-  std::array<std::uint8_t, sizeof source.port> port;
+  std::array<std::uint8_t, sizeof source.port> port{};
   store_be(port.data(), source.port);
   return blake2s_mac(secret_.span(), source.address.view(), port);
 }

@@ -36,19 +36,21 @@ Field add(const Field& a, const Field& b) {
                Wide{a[4]} + b[4]);
 }
 
-// a - b, as a + 4p - b; 4p has every limb larger than b's.
+// a - b, as a + 4p - b; every limb of 4p is larger than b's.
 Field subtract(const Field& a, const Field& b) {
-  constexpr Limb kLowest = 4 * ((Limb{1} << kLimbBits) - kFold);
-  constexpr Limb kOthers = 4 * kLimbMask;
-  return carry(Wide{a[0]} + kLowest - b[0], Wide{a[1]} + kOthers - b[1],
-               Wide{a[2]} + kOthers - b[2], Wide{a[3]} + kOthers - b[3],
-               Wide{a[4]} + kOthers - b[4]);
+  constexpr Limb lowest = 4 * ((Limb{1} << kLimbBits) - kFold);
+  constexpr Limb others = 4 * kLimbMask;
+  return carry(Wide{a[0]} + lowest - b[0], Wide{a[1]} + others - b[1], Wide{a[2]} + others - b[2],
+               Wide{a[3]} + others - b[3], Wide{a[4]} + others - b[4]);
 }
 
 // Limbs of up to 54 bits.
 Field multiply(const Field& a, const Field& b) {
   const auto at = [&](std::size_t i, std::size_t j) { return Wide{a[i]} * b[j]; };
-  const auto folded = [&](std::size_t i, std::size_t j) { return Wide{a[i]} * (b[j] * kFold); };
+  const auto folded = [&](std::size_t i, std::size_t j) {
+    const Limb b_folded = b[j] * kFold;
+    return Wide{a[i]} * b_folded;
+  };
   return carry(at(0, 0) + folded(1, 4) + folded(2, 3) + folded(3, 2) + folded(4, 1),
                at(0, 1) + at(1, 0) + folded(2, 4) + folded(3, 3) + folded(4, 2),
                at(0, 2) + at(1, 1) + at(2, 0) + folded(3, 4) + folded(4, 3),
@@ -59,9 +61,13 @@ Field multiply(const Field& a, const Field& b) {
 // multiply(a, a) with each mixed product taken once and doubled.
 [[gnu::always_inline]] inline Field square(const Field& a) {
   const auto at = [&](std::size_t i, std::size_t j) { return Wide{a[i]} * a[j]; };
-  const auto twice = [&](std::size_t i, std::size_t j) { return Wide{a[i]} * (a[j] * 2); };
+  const auto twice = [&](std::size_t i, std::size_t j) {
+    const Limb doubled = a[j] * 2;
+    return Wide{a[i]} * doubled;
+  };
   const auto folded = [&](std::size_t i, std::size_t j, Limb times) {
-    return Wide{a[i]} * (a[j] * (times * kFold));
+    const Limb a_folded = a[j] * (times * kFold);
+    return Wide{a[i]} * a_folded;
   };
   return carry(at(0, 0) + folded(1, 4, 2) + folded(2, 3, 2),  //
                twice(0, 1) + folded(2, 4, 2) + folded(3, 3, 1),
@@ -114,7 +120,7 @@ std::array<std::uint8_t, 32> pack(const Field& value) {
     v[i] &= kLimbMask;
   }
   v[4] &= kLimbMask;
-  std::array<std::uint8_t, 32> bytes;
+  std::array<std::uint8_t, 32> bytes{};
   store_le(bytes.data(), v[0] | v[1] << 51);
   store_le(bytes.data() + 8, v[1] >> 13 | v[2] << 38);
   store_le(bytes.data() + 16, v[2] >> 26 | v[3] << 25);

@@ -63,7 +63,7 @@ class PublicKeyHash {
   }
 
  private:
-  std::array<std::uint8_t, crypto_shorthash_KEYBYTES> seed_;
+  std::array<std::uint8_t, crypto_shorthash_KEYBYTES> seed_{};
 };
 
 template <std::size_t kSize>
@@ -161,7 +161,7 @@ const char* verdict_label(HandshakeVerdict verdict) {
 
 HandshakeVerdict Handshaker::State::dispatch(Instant now, ConstBytes message,
                                              const DatagramSource& from) {
-  MessageHeader header;
+  MessageHeader header{};
   if (!parse_message_header(message, header)) return HandshakeVerdict::kMalformed;
   switch (header.type) {
     case MessageType::kInitiation:

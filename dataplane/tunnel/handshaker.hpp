@@ -158,10 +158,10 @@ class Handshaker {
   // waits until kRekeyTimeout has passed since the last handshake message to this peer, so that
   // nobody can make us send many. An id of no peer is ignored: the request may have crossed a
   // removal.
-  void request_session(PeerId peer, Instant now, WallTime wall, bool new_data);
+  void request_session(PeerId id, Instant now, WallTime wall, bool new_data);
   // The first data arrived on a session that we answered: the peer has it, and a retry that was
   // pending from before is not needed. Without this call it costs one superfluous handshake.
-  void session_confirmed(PeerId peer);
+  void session_confirmed(PeerId id);
 
   // Retransmission, give-up, erasure. To be called at next_deadline() or later. Does a bounded
   // number of peers a call; when more are due, next_deadline() stays in the past.
@@ -172,7 +172,7 @@ class Handshaker {
   [[nodiscard]] bool poll_output(HandshakeOutput& output);
 
   [[nodiscard]] std::uint64_t verdict_count(HandshakeVerdict verdict) const;
-  [[nodiscard]] bool handshake_in_progress(PeerId peer) const;
+  [[nodiscard]] bool handshake_in_progress(PeerId id) const;
 
  private:
   struct State;

@@ -52,7 +52,7 @@ class AeadContext {
     rekey(kZeroKey.data(), kZeroNonce);
   }
   [[nodiscard]] bool open_tag(const std::uint8_t* tag, std::uint8_t* out) {
-    std::array<std::uint8_t, kTagBytes> expected;
+    std::array<std::uint8_t, kTagBytes> expected{};
     std::memcpy(expected.data(), tag, kTagBytes);
     CHECK(EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_SET_TAG, kTagBytes, expected.data()) ==
           1);
@@ -104,7 +104,7 @@ PublicKey make_public_key(const PrivateKey& private_key) {
   PrivateKey scalar = private_key;
   scalar.data()[0] &= 0xf8;
   scalar.data()[31] = static_cast<std::uint8_t>((scalar.data()[31] & 0x7f) | 0x40);
-  std::array<std::uint8_t, kKeyBytes> point;
+  std::array<std::uint8_t, kKeyBytes> point{};
   CHECK(crypto_scalarmult_ed25519_base_noclamp(point.data(), scalar.data()) == 0);
   return edwards_to_montgomery(point);
 }
@@ -117,12 +117,12 @@ EVP_PKEY* make_key_object(const PrivateKey& private_key, const PublicKey& public
     CHECK(context != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1);
     return context;
   }();
-  // OpenSSL's parameters are not const, but these are only read.
+  // Copies, because OpenSSL's parameters are not const.
+  PublicKey public_part = public_key;
+  PrivateKey private_part = private_key;
   OSSL_PARAM parts[] = {
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
-                                        const_cast<std::uint8_t*>(public_key.data()), kKeyBytes),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY,
-                                        const_cast<std::uint8_t*>(private_key.data()), kKeyBytes),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, public_part.data(), kKeyBytes),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, private_part.data(), kKeyBytes),
       OSSL_PARAM_construct_end()};
   EVP_PKEY* key = nullptr;
   CHECK(EVP_PKEY_fromdata(importer.get(), &key, EVP_PKEY_KEYPAIR, parts) == 1);
@@ -133,9 +133,9 @@ EVP_PKEY* make_key_object(const PrivateKey& private_key, const PublicKey& public
 // an agreement than making a key object for each.
 EVP_PKEY* scratch_public_key() {
   thread_local const std::unique_ptr<EVP_PKEY, OpenSslFree> key = [] {
-    constexpr std::array<std::uint8_t, kKeyBytes> kBasePoint{9};
+    constexpr std::array<std::uint8_t, kKeyBytes> base_point{9};
     return std::unique_ptr<EVP_PKEY, OpenSslFree>(EVP_PKEY_new_raw_public_key_ex(
-        nullptr, "X25519", nullptr, kBasePoint.data(), kBasePoint.size()));
+        nullptr, "X25519", nullptr, base_point.data(), base_point.size()));
   }();
   CHECK(key != nullptr);
   return key.get();
