@@ -82,9 +82,9 @@ void Worker::sleep() {
     const Duration until_deadline = next_deadline() - Instant::now();
     const std::int64_t timeout_ms =
         std::clamp<std::int64_t>(until_deadline.count_ms() + 1, 0, kLongestSleep.count_ms());
+    state_.counters.sleeps.increment();  // before it: others may ask while we sleep
     epoll_event ready[3];
     ::epoll_wait(epoll_fd_, ready, 3, static_cast<int>(timeout_ms));
-    state_.counters.sleeps.increment();
   }
   state_.link.worker_doorbell.awake();
 }
