@@ -31,7 +31,7 @@ namespace ringway {
   X(kSourceNotAllowed,   "source_not_allowed",  "inner source not in the peer's allowed IPs")       \
   X(kControlRefused,     "control_refused",     "control frame on a session that may not carry it") \
   X(kBadMac1,            "bad_mac1",            "handshake with a wrong mac1")                      \
-  X(kCookieDemanded,     "cookie_demanded",     "under load: handshake answered with a cookie")     \
+  X(kCookieDemanded,     "cookie_demanded",     "under load: handshake without a cookie")     \
   X(kHandshakeRateLimit, "handshake_rate",      "too many handshakes from one source")              \
   X(kHandshakeRingFull,  "handshake_ring_full", "control plane busy: handshake not queued")         \
   X(kEventRingFull,      "event_ring_full",     "control plane busy: frame not queued")             \

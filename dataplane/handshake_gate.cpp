@@ -65,7 +65,9 @@ void admit_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHea
     if (under_load(worker, now)) {
       if (!worker.cookie_checker.mac2_valid(now, message, from.remote)) {
         worker.drop(DropReason::kCookieDemanded);
-        make_cookie_reply(worker, message, from, now);
+        if (worker.cookie_reply_limiter.allow(now, from.remote.address)) {
+          make_cookie_reply(worker, message, from, now);
+        }
         return;
       }
       if (!worker.handshake_limiter.allow(now, from.remote.address)) {

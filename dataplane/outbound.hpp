@@ -3,10 +3,10 @@
 // and control frames.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "dataplane/scratch.hpp"
 #include "dataplane/worker_state.hpp"
 
 namespace ringway {
@@ -33,9 +33,10 @@ class Outbound {
                                 std::uint32_t message_bytes, std::uint8_t ecn);
 
   WorkerState& worker_;
-  std::uint32_t inner_mtu_;
-  std::array<tunnel::AeadJob, kVectorSegments> jobs_;
-  std::array<Slot, kVectorSegments> trains_;
+  const io::PortCapabilities& port_;  // the outer one's
+  const std::uint32_t inner_mtu_;
+  Scratch<tunnel::AeadJob, kVectorSegments> jobs_;
+  Scratch<Slot, kVectorSegments> trains_;
   std::size_t job_count_ = 0;
   std::size_t train_count_ = 0;
   const tunnel::Session* open_session_ = nullptr;  // whose train is the last one; null: closed

@@ -27,6 +27,10 @@ namespace ringway {
 inline constexpr std::size_t kBurstSlots = 64;
 inline constexpr std::size_t kVectorSegments = 256;
 
+// Sources that may be owed a cookie reply at once: a quarter of a second of 200,000 new ones a
+// second.
+inline constexpr std::size_t kCookieReplyBuckets = 65536;
+
 struct WorkerOptions {
   tunnel::PublicKey own_key{};
   unsigned session_slot_bits = 20;  // as the ReceiverIndexAllocator's
@@ -55,6 +59,7 @@ struct WorkerState {
         outer(outer_port),
         link(control_link),
         rng(random),
+        jitter_rng(random.next_u64()),
         peers(options.max_peers),
         sessions(std::size_t{1} << options.session_slot_bits),
         session_mask((1U << options.session_slot_bits) - 1),
@@ -62,12 +67,15 @@ struct WorkerState {
         staging(options.max_staged_packets),
         crypto(options.crypto),
         cookie_checker(options.own_key, random),
-        handshake_limiter(random) {}
+        handshake_limiter(random),
+        cookie_reply_limiter(random, kCookieReplyBuckets) {}
 
   io::Port& inner;  // plaintext side: TUN
   io::Port& outer;  // sealed side: UDP
   ControlLink& link;
   Rng& rng;
+  // When timers fire is no secret, and `rng` may be a system call.
+  SeededRng jitter_rng;
 
   // By PeerId and by slot of the receiver index. Large and mostly empty: pages that nobody touches
   // cost nothing.
@@ -101,6 +109,8 @@ struct WorkerState {
   tunnel::CryptoBatch crypto;
   tunnel::CookieChecker cookie_checker;
   tunnel::HandshakeRateLimiter handshake_limiter;
+  // Spoofed initiations must neither cost a reply each nor make us flood whom they name.
+  tunnel::HandshakeRateLimiter cookie_reply_limiter;
   std::array<Slot, kBurstSlots> cookie_replies;  // made, not sent yet
   std::size_t cookie_reply_count = 0;
   Instant under_load_until = Instant::distant_past();

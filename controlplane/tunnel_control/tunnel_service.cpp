@@ -243,7 +243,9 @@ void TunnelService::handle(Event& event, Instant now, WallTime wall) {
                  [&](event::ControlFrameReceived& e) { handle_control_frame(e.peer, e, now); },
                  [&](event::SessionConfirmed& e) {
                    const PeerRecord* record = find(e.peer);
-                   if (record == nullptr || !record->peer.settings.ringway) return;
+                   if (record == nullptr) return;
+                   handshaker_.session_confirmed(e.peer);
+                   if (!record->peer.settings.ringway) return;
                    const Suite suite = record->peer.settings.suite;
                    send_frame(e.peer, {}, tunnel::HelloFrame{suite_bit(suite), suite});
                  },
