@@ -1,6 +1,6 @@
 // Randomness as a parameter: protocol code draws from an Rng it is given, so that a simulation can
-// replay a run from its seed. SystemRng is the kernel's CSPRNG; SeededRng is for tests and
-// simulations only.
+// replay a run from its seed. SystemRng is the kernel's CSPRNG; SeededRng is for tests,
+// simulations and what is no secret, such as the jitter of timers.
 #pragma once
 
 #include <cstdint>

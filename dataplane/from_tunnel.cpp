@@ -7,6 +7,7 @@
 #include "base/net/inner_packet.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/handshake_gate.hpp"
+#include "dataplane/scratch.hpp"
 #include "dataplane/session_slots.hpp"
 #include "dataplane/to_tunnel.hpp"
 
@@ -162,7 +163,7 @@ Peer* accept(WorkerState& worker, tunnel::Session& session, const Slot& slot, st
 // 4 to 7.
 void open_and_deliver(WorkerState& worker, OpenVector& vector, Instant now) {
   worker.crypto.open({vector.jobs.data(), vector.count});
-  std::array<Slot, kVectorSegments> delivery;
+  Scratch<Slot, kVectorSegments> delivery;
   std::size_t deliver = 0;
   for (std::size_t i = 0; i < vector.count; ++i) {
     const tunnel::AeadJob& job = vector.jobs[i];
@@ -189,8 +190,8 @@ void open_and_deliver(WorkerState& worker, OpenVector& vector, Instant now) {
 }  // namespace
 
 std::size_t from_tunnel(WorkerState& worker, Instant now) {
-  std::array<Slot, kBurstSlots> burst;
-  const std::size_t received = worker.outer.rx_burst(burst);  // 1 receive
+  Scratch<Slot, kBurstSlots> burst;
+  const std::size_t received = worker.outer.rx_burst({burst.data(), burst.size()});  // 1 receive
   if (received == 0) return 0;
   OpenVector vector;
   for (std::size_t s = 0; s < received; ++s) {

@@ -3,10 +3,10 @@
 // and control frames.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "dataplane/scratch.hpp"
 #include "dataplane/worker_state.hpp"
 
 namespace ringway {
@@ -34,8 +34,8 @@ class Outbound {
 
   WorkerState& worker_;
   std::uint32_t inner_mtu_;
-  std::array<tunnel::AeadJob, kVectorSegments> jobs_;
-  std::array<Slot, kVectorSegments> trains_;
+  Scratch<tunnel::AeadJob, kVectorSegments> jobs_;
+  Scratch<Slot, kVectorSegments> trains_;
   std::size_t job_count_ = 0;
   std::size_t train_count_ = 0;
   const tunnel::Session* open_session_ = nullptr;  // whose train is the last one; null: closed

@@ -7,6 +7,7 @@
 #include "base/net/inner_packet.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/outbound.hpp"
+#include "dataplane/scratch.hpp"
 #include "dataplane/segmenter.hpp"
 #include "dataplane/session_slots.hpp"
 
@@ -16,6 +17,13 @@ namespace {
 Duration handshake_jitter(Rng& rng) {
   return Duration::milliseconds(
       static_cast<std::int64_t>(rng.below(tunnel::kRekeyTimeoutJitterMs + 1)));
+}
+
+void note_data_sent(WorkerState& worker, Peer& peer, Instant now) {
+  const Duration jitter =
+      peer.timers.awaits_answer() ? Duration{} : handshake_jitter(worker.jitter_rng);
+  peer.timers.on_data_sent(now, jitter);
+  arm_timers(worker, peer);
 }
 
 // 2 route. Null when the packet was dropped.
@@ -55,8 +63,8 @@ void frame_segments(WorkerState& worker, Outbound& outbound, Peer& peer,
 }
 
 // 2 to 4 for one slot.
-void send_one(WorkerState& worker, Outbound& outbound, const Slot& slot, Instant now) {
-  Segmenter segmenter;
+void send_one(WorkerState& worker, Outbound& outbound, Segmenter& segmenter, const Slot& slot,
+              Instant now) {
   net::InnerPacket packet;
   if (!net::parse_inner_packet({slot.data, slot.length}, packet) || !segmenter.start(slot)) {
     worker.drop(DropReason::kInnerMalformed);
@@ -79,8 +87,7 @@ void send_one(WorkerState& worker, Outbound& outbound, const Slot& slot, Instant
   }
   frame_segments(worker, outbound, *peer, *session, segmenter, packet.ecn, *first_counter);
   BufferPool::release(slot);
-  peer->timers.on_data_sent(now, handshake_jitter(worker.rng));
-  arm_timers(worker, *peer);
+  note_data_sent(worker, *peer, now);
   if (session->rekey_due_on_send(now)) request_session(worker, *peer, now, false);
 }
 
@@ -108,17 +115,18 @@ bool send_bare(WorkerState& worker, Peer& peer, const tunnel::Path& path, ConstB
 }  // namespace
 
 std::size_t to_tunnel(WorkerState& worker, Instant now) {
-  std::array<Slot, kBurstSlots> burst;
-  const std::size_t received = worker.inner.rx_burst(burst);  // 1 receive
+  Scratch<Slot, kBurstSlots> burst;
+  const std::size_t received = worker.inner.rx_burst({burst.data(), burst.size()});  // 1 receive
   if (received > 0) send_inner(worker, {burst.data(), received}, now);
   return received;
 }
 
 void send_inner(WorkerState& worker, std::span<Slot> slots, Instant now) {
   Outbound outbound(worker);
+  Segmenter segmenter;
   for (const Slot& slot : slots)
-    send_one(worker, outbound, slot, now);  // 2 to 4
-  outbound.flush();                         // 5 and 6
+    send_one(worker, outbound, segmenter, slot, now);  // 2 to 4
+  outbound.flush();                                    // 5 and 6
 }
 
 void send_staged_or_keepalive(WorkerState& worker, Peer& peer, Instant now) {
@@ -126,7 +134,7 @@ void send_staged_or_keepalive(WorkerState& worker, Peer& peer, Instant now) {
     send_keepalive(worker, peer, now);
     return;
   }
-  std::array<Slot, tunnel::kMaxStagedPacketsPerPeer> waiting;
+  Scratch<Slot, tunnel::kMaxStagedPacketsPerPeer> waiting;
   std::size_t count = 0;
   while (count < waiting.size() && worker.staging.pop(peer, waiting[count]))
     ++count;

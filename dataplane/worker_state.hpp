@@ -55,6 +55,7 @@ struct WorkerState {
         outer(outer_port),
         link(control_link),
         rng(random),
+        jitter_rng(random.next_u64()),
         peers(options.max_peers),
         sessions(std::size_t{1} << options.session_slot_bits),
         session_mask((1U << options.session_slot_bits) - 1),
@@ -68,6 +69,8 @@ struct WorkerState {
   io::Port& outer;  // sealed side: UDP
   ControlLink& link;
   Rng& rng;
+  // When timers fire is no secret, and `rng` may be a system call.
+  SeededRng jitter_rng;
 
   // By PeerId and by slot of the receiver index. Large and mostly empty: pages that nobody touches
   // cost nothing.

@@ -20,7 +20,10 @@ class DataTimers {
   }
   [[nodiscard]] Duration persistent_keepalive() const { return persistent_; }
 
-  // jitter: 0..333 ms, drawn anew by the caller, so that two ends do not start at once.
+  // Data was sent since anything came.
+  [[nodiscard]] bool awaits_answer() const { return unanswered_deadline_ != Instant::never(); }
+  // jitter: 0..333 ms, drawn anew by the caller, so that two ends do not start at once. Not looked
+  // at while awaits_answer().
   void on_data_sent(Instant now, Duration jitter) {
     if (unanswered_deadline_ == Instant::never()) {
       unanswered_deadline_ = now + kNewHandshakeAfterUnanswered + jitter;
