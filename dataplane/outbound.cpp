@@ -27,17 +27,18 @@ void emit_data_header(std::uint8_t* message, const tunnel::Session& session,
 }  // namespace
 
 Outbound::Outbound(WorkerState& worker)
-    : worker_(worker), inner_mtu_(worker.inner.capabilities().mtu) {}
+    : worker_(worker),
+      port_(worker.outer.capabilities()),
+      inner_mtu_(worker.inner.capabilities().mtu) {}
 
 bool Outbound::fits_open_train(const tunnel::Session& session, const tunnel::Path& path,
                                std::uint32_t message_bytes, std::uint8_t ecn) const {
   if (open_session_ != &session) return false;
   const Slot& train = trains_[train_count_ - 1];
-  const io::PortCapabilities& port = worker_.outer.capabilities();
   // One shorter segment may end a train; nothing may follow it.
   return train.length == open_segments_ * std::uint32_t{train.segment_bytes} &&
-         message_bytes <= train.segment_bytes && open_segments_ < port.max_train_segments &&
-         train.length + message_bytes <= port.max_train_bytes && message_bytes <= train.tailroom &&
+         message_bytes <= train.segment_bytes && open_segments_ < port_.max_train_segments &&
+         train.length + message_bytes <= port_.max_train_bytes && message_bytes <= train.tailroom &&
          train.traffic_class == ecn && path.same_remote(train.remote);
 }
 
@@ -48,8 +49,7 @@ bool Outbound::open_train(const tunnel::Session& session, const tunnel::Path& pa
     worker_.drop(DropReason::kNoBuffer);
     return false;
   }
-  if (message_bytes > slot.tailroom ||
-      message_bytes > worker_.outer.capabilities().max_train_bytes) {
+  if (message_bytes > slot.tailroom || message_bytes > port_.max_train_bytes) {
     BufferPool::release(slot);
     worker_.drop(DropReason::kTooBig);
     return false;
@@ -61,7 +61,7 @@ bool Outbound::open_train(const tunnel::Session& session, const tunnel::Path& pa
   slot.segment_bytes = static_cast<std::uint16_t>(message_bytes);
   trains_[train_count_++] = slot;
   open_segments_ = 0;
-  open_session_ = worker_.outer.capabilities().datagram_trains_tx ? &session : nullptr;
+  open_session_ = port_.datagram_trains_tx ? &session : nullptr;
   return true;
 }
 

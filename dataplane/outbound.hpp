@@ -33,7 +33,8 @@ class Outbound {
                                 std::uint32_t message_bytes, std::uint8_t ecn);
 
   WorkerState& worker_;
-  std::uint32_t inner_mtu_;
+  const io::PortCapabilities& port_;  // the outer one's
+  const std::uint32_t inner_mtu_;
   Scratch<tunnel::AeadJob, kVectorSegments> jobs_;
   Scratch<Slot, kVectorSegments> trains_;
   std::size_t job_count_ = 0;
