@@ -43,6 +43,8 @@ class BenchPort final : public io::Port {
 
   // As large as any kernel port's buffers, and enough of them for a vector.
   static constexpr std::uint32_t kBuffers = 512;
+  // From a round's first sample to the next round's: reaches every remainder of a prime interval.
+  static constexpr std::uint64_t kSamplePhase = 389;
 
   // burst: slots that one rx_burst brings at most.
   BenchPort(const io::PortCapabilities& capabilities, Arrival arrival, std::size_t burst)
@@ -62,10 +64,11 @@ class BenchPort final : public io::Port {
   }
   [[nodiscard]] bool exhausted() const { return offered_.empty(); }
 
-  // From now on every so manyth packet is kept. No memory is allocated while sending.
+  // From now on every so manyth packet is kept, others than the last time. No memory is allocated
+  // while sending.
   void keep_samples(std::uint64_t interval, std::uint64_t packets, std::size_t packet_bytes) {
     interval_ = interval;
-    until_sample_ = interval / 2;
+    until_sample_ = ++sampled_rounds_ * kSamplePhase % interval;
     sent_ = {};
     sent_.samples.resize(packets / interval + 1);
     for (auto& sample : sent_.samples)
@@ -167,6 +170,7 @@ class BenchPort final : public io::Port {
   std::uint64_t interval_ = 1;
   std::uint64_t until_sample_ = UINT64_MAX;  // packets to pass before the next sample
   std::size_t sample_count_ = 0;
+  std::uint64_t sampled_rounds_ = 0;
 };
 
 }  // namespace ringway::bench
