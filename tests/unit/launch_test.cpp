@@ -64,6 +64,18 @@ TEST_F(Launch, PassesOnWhatTheDaemonSays) {
   EXPECT_EQ(pid.error().text(), "UDP port 51820 is taken (choose another)");
 }
 
+TEST_F(Launch, RepeatsTheLastLineOfAFailingDaemonsLog) {
+  std::filesystem::create_directories(directory_ + "/log");
+  std::ofstream(options_.log_file) << "an old line\n";
+  const auto pid =
+      launch("echo working >&2; echo 'ringwayd: port 5 is taken (free it)' >&2; exit 1");
+  ASSERT_FALSE(pid);
+  EXPECT_EQ(pid.error().text(), "port 5 is taken (free it)");
+  const auto silent = launch("exit 1");
+  ASSERT_FALSE(silent);
+  EXPECT_THAT(silent.error().text(), HasSubstr("ended with status 1")) << "not an earlier line";
+}
+
 TEST_F(Launch, SaysHowASilentDaemonEnded) {
   const auto pid = launch("exit 3");
   ASSERT_FALSE(pid);
