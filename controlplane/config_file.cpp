@@ -226,7 +226,7 @@ void Reader::texts(const Field& field, std::string_view expected, Handle&& handl
 }
 
 std::optional<std::string> Reader::absolute_path(const Field& field) {
-  const auto path = text(field, "an absolute path");
+  auto path = text(field, "an absolute path");
   if (path && (path->empty() || path->front() != '/' || path->find('\0') != std::string::npos)) {
     unexpected(field, "an absolute path");
     return std::nullopt;
@@ -275,10 +275,10 @@ void Reader::read_interface(const Section& section) {
     }
   }
   const Field key_file = section.field("private_key_file");
-  constexpr std::string_view kExpectedFile = "the path of a file with the private key";
+  static constexpr std::string_view expected_file = "the path of a file with the private key";
   if (!key_file) {
-    missing(key_file, kExpectedFile);
-  } else if (const auto file = text(key_file, kExpectedFile)) {
+    missing(key_file, expected_file);
+  } else if (const auto file = text(key_file, expected_file)) {
     interface.private_key_file = beside_config(*file);
     if (auto key = host_.read_private_key(interface.private_key_file); !key) {
       error(key_file, key.error());
@@ -291,26 +291,27 @@ void Reader::read_interface(const Section& section) {
   }
   interface.listen_port = config_.gateway.enabled ? kDefaultListenPort : 0;
   integer(section.field("listen_port"), 0, 65535, interface.listen_port);
-  constexpr std::string_view kExpectedAddresses =
-      "a list of addresses like [\"10.77.0.2/24\", \"fd77::2/64\"]";
-  texts(section.field("addresses"), kExpectedAddresses, [&](const std::string& value, Field field) {
-    const auto address = InterfaceAddress::parse(shown(value));
-    if (!address) {
-      error(field, address.error());
-    } else if (std::ranges::count(interface.addresses, *address)) {
-      unexpected(field, "each address once");
-    } else {
-      interface.addresses.push_back(*address);
-    }
-  });
+  static constexpr std::string_view expected_addresses =
+      R"(a list of addresses like ["10.77.0.2/24", "fd77::2/64"])";
+  texts(section.field("addresses"), expected_addresses,
+        [&](const std::string& value, const Field& field) {
+          const auto address = InterfaceAddress::parse(shown(value));
+          if (!address) {
+            error(field, address.error());
+          } else if (std::ranges::count(interface.addresses, *address)) {
+            unexpected(field, "each address once");
+          } else {
+            interface.addresses.push_back(*address);
+          }
+        });
   integer(section.field("mtu"), kMinMtu, kMaxMtu, interface.mtu);
   integer(section.field("fwmark"), 0, UINT32_MAX, interface.fwmark);
 }
 
 void Reader::read_worker(const Section& section) {
-  constexpr std::pair<std::string_view, PollMode> kModes[] = {{"adaptive", PollMode::kAdaptive},
-                                                              {"busy", PollMode::kBusy}};
-  choice<PollMode>(section.field("poll"), kModes, config_.worker.poll);
+  static constexpr std::pair<std::string_view, PollMode> modes[] = {
+      {"adaptive", PollMode::kAdaptive}, {"busy", PollMode::kBusy}};
+  choice<PollMode>(section.field("poll"), modes, config_.worker.poll);
   unsigned cpu = 0;
   if (integer(section.field("cpu"), 0, std::int64_t{host_.cpu_count} - 1, cpu)) {
     config_.worker.cpu = cpu;
@@ -354,33 +355,34 @@ void Reader::read_api(const Section& section) {
 
 void Reader::read_metrics(const Section& section) {
   const Field listen = section.field("listen");
-  constexpr std::string_view kExpected =
-      "a loopback address and port like \"127.0.0.1:9586\" or \"[::1]:9586\"";
-  const auto value = text(listen, kExpected);
+  static constexpr std::string_view expected =
+      R"(a loopback address and port like "127.0.0.1:9586" or "[::1]:9586")";
+  const auto value = text(listen, expected);
   if (!value || value->empty()) return;
   const auto endpoint = net::Endpoint::parse(*value);
   const bool loopback =
       endpoint && (net::Prefix::parse("127.0.0.0/8")->contains(endpoint->address) ||
                    net::Prefix::parse("::1/128")->contains(endpoint->address));
   if (!loopback) {
-    unexpected(listen, kExpected);
+    unexpected(listen, expected);
   } else {
     config_.metrics.listen = *endpoint;
   }
 }
 
 void Reader::read_log(const Section& section) {
-  constexpr std::pair<std::string_view, LogLevel> kLevels[] = {{"trace", LogLevel::kTrace},
-                                                               {"debug", LogLevel::kDebug},
-                                                               {"info", LogLevel::kInfo},
-                                                               {"warn", LogLevel::kWarn},
-                                                               {"error", LogLevel::kError}};
-  choice<LogLevel>(section.field("level"), kLevels, config_.log.level);
-  constexpr std::pair<std::string_view, LogFormat> kFormats[] = {{"auto", LogFormat::kAuto},
-                                                                 {"text", LogFormat::kText},
-                                                                 {"journal", LogFormat::kJournal},
-                                                                 {"json", LogFormat::kJson}};
-  choice<LogFormat>(section.field("format"), kFormats, config_.log.format);
+  static constexpr std::pair<std::string_view, LogLevel> levels[] = {{"trace", LogLevel::kTrace},
+                                                                     {"debug", LogLevel::kDebug},
+                                                                     {"info", LogLevel::kInfo},
+                                                                     {"warn", LogLevel::kWarn},
+                                                                     {"error", LogLevel::kError}};
+  choice<LogLevel>(section.field("level"), levels, config_.log.level);
+  static constexpr std::pair<std::string_view, LogFormat> formats[] = {
+      {"auto", LogFormat::kAuto},
+      {"text", LogFormat::kText},
+      {"journal", LogFormat::kJournal},
+      {"json", LogFormat::kJson}};
+  choice<LogFormat>(section.field("format"), formats, config_.log.format);
 }
 
 void Reader::read_state(const Section& section) {
@@ -420,12 +422,13 @@ void Reader::read_peers(const toml::table& root) {
 void Reader::read_peer(ReadPeer& peer) {
   const Section& section = peer.section;
   const Field name = section.field("name");
-  constexpr std::string_view kExpectedName = "a name of 1 to 63 letters, digits, '_', '.' or '-'";
+  static constexpr std::string_view expected_name =
+      "a name of 1 to 63 letters, digits, '_', '.' or '-'";
   if (!name) {
-    missing(name, kExpectedName);
-  } else if (const auto value = text(name, kExpectedName)) {
+    missing(name, expected_name);
+  } else if (const auto value = text(name, expected_name)) {
     peer.config.name = *value;
-    if (!is_peer_name(*value)) unexpected(name, kExpectedName);
+    if (!is_peer_name(*value)) unexpected(name, expected_name);
   }
   read_peer_keys(peer);
 
@@ -438,8 +441,8 @@ void Reader::read_peer(ReadPeer& peer) {
     }
   }
   std::vector<net::Prefix>& allowed_ips = peer.config.allowed_ips;
-  texts(section.field("allowed_ips"), "a list of prefixes like [\"10.77.0.0/24\", \"fd77::/64\"]",
-        [&](const std::string& value, Field field) {
+  texts(section.field("allowed_ips"), R"(a list of prefixes like ["10.77.0.0/24", "fd77::/64"])",
+        [&](const std::string& value, const Field& field) {
           const auto prefix = net::Prefix::parse(shown(value));
           if (!prefix) {
             error(field, prefix.error());
@@ -449,15 +452,15 @@ void Reader::read_peer(ReadPeer& peer) {
         });
   integer(section.field("persistent_keepalive_s"), 0, 65535, peer.config.persistent_keepalive_s);
 
-  constexpr std::pair<std::string_view, PeerType> kTypes[] = {{"wireguard", PeerType::kWireguard},
-                                                              {"ringway", PeerType::kRingway}};
-  choice<PeerType>(section.field("type"), kTypes, peer.config.type);
+  static constexpr std::pair<std::string_view, PeerType> types[] = {
+      {"wireguard", PeerType::kWireguard}, {"ringway", PeerType::kRingway}};
+  choice<PeerType>(section.field("type"), types, peer.config.type);
   peer.config.suite = default_suite(peer.config.type);
-  constexpr std::pair<std::string_view, tunnel::Suite> kSuites[] = {
+  static constexpr std::pair<std::string_view, tunnel::Suite> suites[] = {
       {"chacha20poly1305", tunnel::Suite::kChaCha20Poly1305},
       {"aes256gcm", tunnel::Suite::kAes256Gcm}};
   const Field suite = section.field("suite");
-  choice<tunnel::Suite>(suite, kSuites, peer.config.suite);
+  choice<tunnel::Suite>(suite, suites, peer.config.suite);
   if (const auto contradiction = peer_contradiction(peer.config)) {
     problem(suite.position(), suite.name + ": " + *contradiction);
   }
@@ -466,13 +469,13 @@ void Reader::read_peer(ReadPeer& peer) {
 void Reader::read_peer_keys(ReadPeer& peer) {
   const Section& section = peer.section;
   const Field public_key = section.field("public_key");
-  constexpr std::string_view kExpectedKey = "the peer's public key: 44 characters of base64";
+  static constexpr std::string_view expected_key = "the peer's public key: 44 characters of base64";
   if (!public_key) {
-    missing(public_key, kExpectedKey);
-  } else if (const auto value = text(public_key, kExpectedKey)) {
+    missing(public_key, expected_key);
+  } else if (const auto value = text(public_key, expected_key)) {
     const auto key = parse_public_key(*value);
     if (!key) {
-      unexpected(public_key, kExpectedKey);
+      unexpected(public_key, expected_key);
     } else if (is_low_order(*key)) {
       unexpected(public_key, "a key that `ringway pubkey` or `wg pubkey` made");
     } else {

@@ -33,7 +33,7 @@ Result<std::pair<std::string, bool>> read_file(const std::string& path) {
   std::string text;
   int error = ::fstat(fd, &info) == 0 ? 0 : errno;
   if (error == 0 && S_ISDIR(info.st_mode)) error = EISDIR;
-  std::array<char, 16384> chunk;
+  std::array<char, 16384> chunk{};
   while (error == 0 && text.size() <= kMaxConfigBytes) {
     const ssize_t got = ::read(fd, chunk.data(), chunk.size());
     if (got == 0) break;

@@ -125,7 +125,7 @@ class LocalApiClient {
  private:
   explicit LocalApiClient(int fd) : fd_(fd) {}
   [[nodiscard]] Result<Json> call(Json request);
-  [[nodiscard]] Result<std::string> exchange(std::string line);
+  [[nodiscard]] Result<std::string> exchange(std::string line) const;
 
   int fd_ = -1;
 };

@@ -24,7 +24,9 @@ using std::chrono::milliseconds;
 
 constexpr int kReadyFd = 3;  // in the daemon
 constexpr milliseconds kEndGrace{5000};
-constexpr std::size_t kMaxReport = 64U << 10;  // of what a failing daemon says
+constexpr off_t kLogTail = 4096;  // bytes in which the last line is looked for
+constexpr std::string_view kDaemonPrefix = "ringwayd: ";  // of its lines
+constexpr std::size_t kMaxReport = 64U << 10;             // of what a failing daemon says
 
 volatile std::sig_atomic_t interrupted = 0;
 void note_interrupt(int) {
@@ -127,21 +129,19 @@ std::string how_it_ended(int status) {
 // The last line that was added to the log behind `start`, without the program's name; empty when
 // there is none.
 std::string last_log_line(const std::string& path, off_t start) {
-  constexpr off_t kTail = 4096;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return {};
   const off_t size = ::lseek(fd, 0, SEEK_END);
-  std::array<char, kTail> tail;
+  std::array<char, kLogTail> tail{};
   const ssize_t got =
-      ::pread(fd, tail.data(), tail.size(), std::max(start, std::max<off_t>(0, size - kTail)));
+      ::pread(fd, tail.data(), tail.size(), std::max(start, std::max<off_t>(0, size - kLogTail)));
   ::close(fd);
   std::string_view text(tail.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
   while (text.ends_with('\n'))
     text.remove_suffix(1);
   const std::size_t end = text.rfind('\n');
   if (end != std::string_view::npos) text.remove_prefix(end + 1);
-  constexpr std::string_view kName = "ringwayd: ";
-  if (text.starts_with(kName)) text.remove_prefix(kName.size());
+  if (text.starts_with(kDaemonPrefix)) text.remove_prefix(kDaemonPrefix.size());
   return std::string(text);
 }
 
@@ -149,7 +149,7 @@ std::string last_log_line(const std::string& path, off_t start) {
 Wait read_report(int fd, Clock::time_point deadline, std::string& report) {
   while (report.size() < kMaxReport) {
     if (const Wait wait = wait_readable(fd, deadline); wait != Wait::kReady) return wait;
-    std::array<char, 1024> chunk;
+    std::array<char, 1024> chunk{};
     const ssize_t got = ::read(fd, chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return Wait::kFailed;
