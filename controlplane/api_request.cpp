@@ -39,6 +39,7 @@ struct Request {
   NodeControl& node;
   const Json& json;
   const ApiCaller& caller;
+  bool& stop;
 };
 
 void log_change(const Request& request, const std::string& what) {
@@ -97,7 +98,7 @@ Json handle_remove_peer(const Request& request) {
 
 Json handle_stop(const Request& request) {
   log_change(request, "stopping");
-  request.node.request_stop();
+  request.stop = true;
   return success(Json::object());
 }
 
@@ -112,7 +113,7 @@ constexpr std::array kOperations = {
     Operation{"remove_peer", handle_remove_peer}, Operation{"stop", handle_stop},
 };
 
-Json respond(NodeControl& node, const Json& json, const ApiCaller& caller) {
+Json respond(NodeControl& node, const Json& json, const ApiCaller& caller, bool& stop) {
   if (!json.is_object()) return refusal({"a request is one JSON object on one line", ""});
   const auto version = json.find("v");
   if (version == json.end() || *version != kApiVersion) {
@@ -122,7 +123,7 @@ Json respond(NodeControl& node, const Json& json, const ApiCaller& caller) {
   const auto op = json.find("op");
   if (op != json.end() && op->is_string()) {
     for (const Operation& operation : kOperations) {
-      if (*op == operation.name) return operation.handle({node, json, caller});
+      if (*op == operation.name) return operation.handle({node, json, caller, stop});
     }
   }
   return refusal({"unknown operation", "use the `ringway` of the same release"});
@@ -130,15 +131,18 @@ Json respond(NodeControl& node, const Json& json, const ApiCaller& caller) {
 
 }  // namespace
 
-std::string refuse_long_request() {
-  return json_codec::dump(
-      refusal({"a request has at most " + std::to_string(kMaxApiRequestBytes) + " bytes", ""}));
+ApiResponse refuse_long_request() {
+  return {json_codec::dump(refusal(
+              {"a request has at most " + std::to_string(kMaxApiRequestBytes) + " bytes", ""})),
+          false};
 }
 
-std::string handle_api_request(NodeControl& node, std::string_view request,
+ApiResponse handle_api_request(NodeControl& node, std::string_view request,
                                const ApiCaller& caller) {
   const Json json = Json::parse(request, nullptr, /*allow_exceptions=*/false);
-  return json_codec::dump(respond(node, json, caller));
+  ApiResponse response;
+  response.line = json_codec::dump(respond(node, json, caller, response.stop));
+  return response;
 }
 
 }  // namespace ringway::control

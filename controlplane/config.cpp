@@ -129,13 +129,13 @@ std::string_view poll_mode_name(PollMode mode) {
 }
 
 std::string_view log_level_name(LogLevel level) {
-  constexpr std::string_view kNames[] = {"trace", "debug", "info", "warn", "error"};
-  return kNames[static_cast<std::size_t>(level)];
+  static constexpr std::string_view names[] = {"trace", "debug", "info", "warn", "error"};
+  return names[static_cast<std::size_t>(level)];
 }
 
 std::string_view log_format_name(LogFormat format) {
-  constexpr std::string_view kNames[] = {"auto", "text", "journal", "json"};
-  return kNames[static_cast<std::size_t>(format)];
+  static constexpr std::string_view names[] = {"auto", "text", "journal", "json"};
+  return names[static_cast<std::size_t>(format)];
 }
 
 const PeerConfig* Config::find_peer(std::string_view name) const {

@@ -165,7 +165,8 @@ Json encode_one(const T& value) {
   } else if constexpr (FieldStruct<T>) {
     Json object = Json::object();
     EncodeFields visit{object};
-    visit_fields(visit, const_cast<T&>(value));  // the visitor only reads
+    T copy = value;  // fields are visited by reference, for reading them in as well
+    visit_fields(visit, copy);
     return object;
   } else {
     static_assert(std::is_arithmetic_v<T> || std::same_as<T, std::string>);

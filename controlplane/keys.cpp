@@ -118,6 +118,9 @@ Result<void> check_key_file_access(int fd, const std::string& path) {
   return {};
 }
 
+// Room to notice that there is more than a key.
+using KeyFileText = SecretBytes<kKeyTextLength + 2>;
+
 template <typename Secret>
 Result<Secret> read_key_file(const std::string& path) {
   // O_NONBLOCK: opening a named pipe must not hang before it is refused.
@@ -132,10 +135,10 @@ Result<Secret> read_key_file(const std::string& path) {
   if (auto allowed = check_key_file_access(file.get(), path); !allowed) {
     return tl::unexpected(allowed.error());
   }
-  SecretBytes<kKeyTextLength + 2> text;  // room to notice that there is more than a key
+  KeyFileText text;
   std::size_t length = 0;
-  while (length < text.kSize) {
-    const ssize_t got = ::read(file.get(), text.data() + length, text.kSize - length);
+  while (length < KeyFileText::kSize) {
+    const ssize_t got = ::read(file.get(), text.data() + length, KeyFileText::kSize - length);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return system_failure("reading key file " + path, errno);
     if (got == 0) break;
@@ -215,7 +218,7 @@ bool is_low_order(const tunnel::PublicKey& public_key) {
   if (!own || !theirs) return true;
   const EvpContext context(EVP_PKEY_CTX_new(own.get(), nullptr));
   SecretBytes<kKeyBytes> shared;
-  std::size_t length = shared.kSize;
+  std::size_t length = kKeyBytes;
   return !context || EVP_PKEY_derive_init(context.get()) != 1 ||
          EVP_PKEY_derive_set_peer(context.get(), theirs.get()) != 1 ||
          EVP_PKEY_derive(context.get(), shared.data(), &length) != 1;

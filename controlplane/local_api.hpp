@@ -51,7 +51,7 @@ class NodeControl {
   [[nodiscard]] virtual Result<void> set_peer(const PeerConfig& peer) = 0;
   // `name` is a peer of config().
   [[nodiscard]] virtual Result<void> remove_peer(const std::string& name) = 0;
-  // The response is sent before the node ends: must return at once.
+  // Must return at once. The response to who asked for it has been sent already.
   virtual void request_stop() = 0;
 };
 
@@ -61,13 +61,18 @@ struct ApiCaller {
   std::uint32_t uid = 0;
 };
 
-// One request line to one response line, both without the line end; what the server does for each
-// request. Never fails: what is wrong with a request is said in the response.
-[[nodiscard]] std::string handle_api_request(NodeControl& node, std::string_view request,
+struct ApiResponse {
+  std::string line;   // without the line end
+  bool stop = false;  // once the line is sent, the node is to be stopped
+};
+
+// One request line, without its line end, to one response; what the server does for each request.
+// Never fails: what is wrong with a request is said in the response.
+[[nodiscard]] ApiResponse handle_api_request(NodeControl& node, std::string_view request,
                                              const ApiCaller& caller);
 
 // The response to a request of more than kMaxApiRequestBytes, after which the connection ends.
-[[nodiscard]] std::string refuse_long_request();
+[[nodiscard]] ApiResponse refuse_long_request();
 
 class LocalApiServer {
  public:
@@ -120,7 +125,7 @@ class LocalApiClient {
  private:
   explicit LocalApiClient(int fd) : fd_(fd) {}
   [[nodiscard]] Result<Json> call(Json request);
-  [[nodiscard]] Result<std::string> exchange(std::string line);
+  [[nodiscard]] Result<std::string> exchange(std::string line) const;
 
   int fd_ = -1;
 };

@@ -96,7 +96,7 @@ LocalApiClient& LocalApiClient::operator=(LocalApiClient&& other) noexcept {
   return *this;
 }
 
-Result<std::string> LocalApiClient::exchange(std::string line) {
+Result<std::string> LocalApiClient::exchange(std::string line) const {
   line += '\n';
   for (std::size_t sent = 0; sent < line.size();) {
     const ssize_t put = ::send(fd_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
@@ -105,7 +105,7 @@ Result<std::string> LocalApiClient::exchange(std::string line) {
     sent += static_cast<std::size_t>(put);
   }
   std::string response;
-  std::array<char, 65536> chunk;
+  std::array<char, 65536> chunk{};
   while (response.size() <= kMaxApiResponseBytes) {
     const ssize_t got = ::recv(fd_, chunk.data(), chunk.size(), 0);
     if (got < 0 && errno == EINTR) continue;

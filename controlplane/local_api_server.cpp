@@ -142,16 +142,17 @@ asio::awaitable<void> LocalApiServer::State::serve(std::shared_ptr<State> self,
         client->socket, asio::dynamic_buffer(input, kMaxApiRequestBytes), '\n', kAwait);
     const bool too_long = read_error == asio::error::not_found;
     if ((read_error && !too_long) || self->node == nullptr) break;
-    std::string response =
+    ApiResponse response =
         too_long
             ? refuse_long_request()
             : handle_api_request(*self->node, std::string_view(input).substr(0, line_bytes - 1),
                                  client->caller);
     input.erase(0, line_bytes);
-    response += '\n';
+    response.line += '\n';
     set_deadline(client, self->options.write_timeout);
     const auto [write_error, written_bytes] =
-        co_await asio::async_write(client->socket, asio::buffer(response), kAwait);
+        co_await asio::async_write(client->socket, asio::buffer(response.line), kAwait);
+    if (response.stop && self->node != nullptr) self->node->request_stop();
     if (write_error || too_long || self->node == nullptr) break;
   }
   secure_wipe(input.data(), input.size());  // may hold a preshared key

@@ -17,10 +17,10 @@ namespace ringway::control {
 namespace {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
-  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::trace, spdlog::level::debug,
-                                                   spdlog::level::info, spdlog::level::warn,
-                                                   spdlog::level::err};
-  return kLevels[static_cast<std::size_t>(level)];
+  static constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug,
+                                                         spdlog::level::info, spdlog::level::warn,
+                                                         spdlog::level::err};
+  return levels[static_cast<std::size_t>(level)];
 }
 
 // "<6>": the priority by which systemd files a line (sd-daemon(3)).

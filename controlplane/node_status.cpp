@@ -89,18 +89,18 @@ void visit_fields(Visit& visit, NodeStatus& status) {
 }
 
 std::string_view node_state_name(NodeState state) {
-  constexpr std::string_view kNames[] = {"starting", "running", "stopping"};
-  return kNames[static_cast<std::size_t>(state)];
+  static constexpr std::string_view names[] = {"starting", "running", "stopping"};
+  return names[static_cast<std::size_t>(state)];
 }
 
 std::string_view full_tunnel_state_name(FullTunnelState state) {
-  constexpr std::string_view kNames[] = {"off", "starting", "active", "blocked"};
-  return kNames[static_cast<std::size_t>(state)];
+  static constexpr std::string_view names[] = {"off", "starting", "active", "blocked"};
+  return names[static_cast<std::size_t>(state)];
 }
 
 std::string_view session_state_name(SessionState state) {
-  constexpr std::string_view kNames[] = {"none", "handshaking", "established", "expired"};
-  return kNames[static_cast<std::size_t>(state)];
+  static constexpr std::string_view names[] = {"none", "handshaking", "established", "expired"};
+  return names[static_cast<std::size_t>(state)];
 }
 
 NodeStatus status_from_config(const Config& config) {

@@ -1,5 +1,6 @@
 #include "controlplane/cli/launch.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -23,7 +24,9 @@ using std::chrono::milliseconds;
 
 constexpr int kReadyFd = 3;  // in the daemon
 constexpr milliseconds kEndGrace{5000};
-constexpr std::size_t kMaxReport = 64U << 10;  // of what a failing daemon says
+constexpr off_t kLogTail = 4096;  // bytes in which the last line is looked for
+constexpr std::string_view kDaemonPrefix = "ringwayd: ";  // of its lines
+constexpr std::size_t kMaxReport = 64U << 10;             // of what a failing daemon says
 
 volatile std::sig_atomic_t interrupted = 0;
 void note_interrupt(int) {
@@ -123,11 +126,30 @@ std::string how_it_ended(int status) {
   return "ended with status " + std::to_string(WEXITSTATUS(status));
 }
 
+// The last line that was added to the log behind `start`, without the program's name; empty when
+// there is none.
+std::string last_log_line(const std::string& path, off_t start) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  const off_t size = ::lseek(fd, 0, SEEK_END);
+  std::array<char, kLogTail> tail{};
+  const ssize_t got =
+      ::pread(fd, tail.data(), tail.size(), std::max(start, std::max<off_t>(0, size - kLogTail)));
+  ::close(fd);
+  std::string_view text(tail.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+  while (text.ends_with('\n'))
+    text.remove_suffix(1);
+  const std::size_t end = text.rfind('\n');
+  if (end != std::string_view::npos) text.remove_prefix(end + 1);
+  if (text.starts_with(kDaemonPrefix)) text.remove_prefix(kDaemonPrefix.size());
+  return std::string(text);
+}
+
 // Everything the daemon says until it is ready or closes the pipe.
 Wait read_report(int fd, Clock::time_point deadline, std::string& report) {
   while (report.size() < kMaxReport) {
     if (const Wait wait = wait_readable(fd, deadline); wait != Wait::kReady) return wait;
-    std::array<char, 1024> chunk;
+    std::array<char, 1024> chunk{};
     const ssize_t got = ::read(fd, chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return Wait::kFailed;
@@ -137,7 +159,8 @@ Wait read_report(int fd, Clock::time_point deadline, std::string& report) {
   return Wait::kFailed;
 }
 
-Result<std::int64_t> await_ready(pid_t child, int fd, const LaunchOptions& options) {
+Result<std::int64_t> await_ready(pid_t child, int fd, const LaunchOptions& options,
+                                 off_t log_start) {
   std::string report;
   const Wait outcome = read_report(fd, Clock::now() + options.timeout, report);
   if (outcome == Wait::kReady) return child;
@@ -153,7 +176,8 @@ Result<std::int64_t> await_ready(pid_t child, int fd, const LaunchOptions& optio
                        std::to_string(options.timeout.count() / 1000) + " s and was stopped",
                    remedy);
   }
-  return failure("ringwayd " + how_it_ended(status), remedy);
+  const std::string reason = last_log_line(options.log_file, log_start);
+  return reason.empty() ? failure("ringwayd " + how_it_ended(status), remedy) : failure(reason);
 }
 
 }  // namespace
@@ -176,6 +200,7 @@ Result<std::string> find_daemon() {
 Result<std::int64_t> launch_daemon(const LaunchOptions& options) {
   const auto log = open_log(options.log_file);
   if (!log) return tl::unexpected(log.error());
+  const off_t log_start = ::lseek(*log, 0, SEEK_END);
   int pipe[2];
   if (::pipe2(pipe, O_CLOEXEC) != 0) return system_failure("making a pipe", errno);
   const InterruptGuard guard;
@@ -185,7 +210,7 @@ Result<std::int64_t> launch_daemon(const LaunchOptions& options) {
   ::close(*log);
   ::close(pipe[1]);
   auto result = child < 0 ? system_failure("starting a process", fork_error)
-                          : await_ready(child, pipe[0], options);
+                          : await_ready(child, pipe[0], options, log_start);
   ::close(pipe[0]);
   return result;
 }

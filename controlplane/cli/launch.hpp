@@ -1,5 +1,5 @@
 // Starting ringwayd in the background and waiting for it to be ready, and waiting for it to end.
-// The daemon says on a pipe (--ready-fd) either "ready" or, in one line, what went wrong.
+// The daemon says "ready" on a pipe (--ready-fd); what went wrong is the last line of its log.
 #pragma once
 
 #include <chrono>

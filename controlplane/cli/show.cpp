@@ -23,7 +23,7 @@ std::string joined(const List& list, std::string_view separator) {
 }
 
 std::string hex_mark(std::uint32_t mark) {
-  std::array<char, 16> text;
+  std::array<char, 16> text{};
   std::snprintf(text.data(), text.size(), "0x%x", mark);
   return text.data();
 }
@@ -121,7 +121,7 @@ struct Field {
 };
 
 const std::vector<Field>& fields() {
-  static const std::vector<Field> kFields = {
+  static const std::vector<Field> all = {
       {"public-key",
        [](const NodeStatus& s) { return key_to_text(s.public_key); },
        nullptr,
@@ -167,7 +167,7 @@ const std::vector<Field>& fields() {
        {"persistent_keepalive_s"}},
       {"dump", dump_node, dump_peer, {}},
   };
-  return kFields;
+  return all;
 }
 
 Result<const Field*> find_field(std::string_view name) {
@@ -210,7 +210,7 @@ std::string gateway_text(const GatewayStatus& gateway) {
 std::string worker_text(const WorkerStatus& worker) {
   std::string text = worker.poll;
   if (worker.cpu) text += ", CPU " + std::to_string(*worker.cpu);
-  std::array<char, 64> number;
+  std::array<char, 64> number{};
   if (worker.idle_share) {
     std::snprintf(number.data(), number.size(), ", %.0f %% idle", *worker.idle_share * 100);
     text += number.data();
@@ -267,10 +267,13 @@ std::string duration_text(std::uint64_t seconds, const Palette& palette) {
     const char* name;
     std::uint64_t seconds;
   };
-  constexpr Unit kUnits[] = {
-      {"year", 365 * 86400}, {"day", 86400}, {"hour", 3600}, {"minute", 60}, {"second", 1}};
+  static constexpr Unit units[] = {{"year", std::uint64_t{365} * 86400},
+                                   {"day", 86400},
+                                   {"hour", 3600},
+                                   {"minute", 60},
+                                   {"second", 1}};
   std::string text;
-  for (const Unit& unit : kUnits) {
+  for (const Unit& unit : units) {
     const std::uint64_t count = seconds / unit.seconds;
     seconds %= unit.seconds;
     if (count == 0) continue;
@@ -283,16 +286,16 @@ std::string duration_text(std::uint64_t seconds, const Palette& palette) {
 
 std::string bytes_text(std::uint64_t bytes, const Palette& palette) {
   if (bytes < 1024) return std::to_string(bytes) + " " + palette.cyan("B");
-  constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB"};
+  static constexpr const char* units[] = {"KiB", "MiB", "GiB", "TiB"};
   auto amount = static_cast<double>(bytes) / 1024;
   std::size_t unit = 0;
-  while (amount >= 1024 && unit + 1 < std::size(kUnits)) {
+  while (amount >= 1024 && unit + 1 < std::size(units)) {
     amount /= 1024;
     ++unit;
   }
-  std::array<char, 32> text;
+  std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.2f ", amount);
-  return text.data() + palette.cyan(kUnits[unit]);
+  return text.data() + palette.cyan(units[unit]);
 }
 
 std::string render_show(const NodeStatus& status, const Palette& palette) {
@@ -309,13 +312,13 @@ std::string render_show(const NodeStatus& status, const Palette& palette) {
 }
 
 const std::vector<std::string>& show_fields() {
-  static const std::vector<std::string> kNames = [] {
+  static const std::vector<std::string> all_names = [] {
     std::vector<std::string> names;
     for (const Field& field : fields())
       names.emplace_back(field.name);
     return names;
   }();
-  return kNames;
+  return all_names;
 }
 
 Result<std::string> render_field(const NodeStatus& status, std::string_view name,

@@ -41,9 +41,9 @@ class Palette {
 // The fields of `wg show INTERFACE FIELD`, tab-separated, a line each.
 [[nodiscard]] const std::vector<std::string>& show_fields();
 // `interface_first`: each line begins with the interface's name, as for `wg show all FIELD`.
-[[nodiscard]] Result<std::string> render_field(const NodeStatus& status, std::string_view field,
+[[nodiscard]] Result<std::string> render_field(const NodeStatus& status, std::string_view name,
                                                bool interface_first);
-[[nodiscard]] Result<Json> field_to_json(const NodeStatus& status, std::string_view field);
+[[nodiscard]] Result<Json> field_to_json(const NodeStatus& status, std::string_view name);
 
 // The node as a whole: state, tunnel, ports, workers, what was dropped.
 [[nodiscard]] std::string render_status(const NodeStatus& status, const Palette& palette);

@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }();
   static_cast<void>(quiet);
   const std::string response =
-      handle_api_request(node, {reinterpret_cast<const char*>(data), size}, {});
+      handle_api_request(node, {reinterpret_cast<const char*>(data), size}, {}).line;
   CHECK(response.starts_with("{\"v\":1,\"ok\":") && response.ends_with("}"));
   CHECK(response.find('\n') == std::string::npos);
   return 0;

@@ -198,6 +198,10 @@ std::vector<BadCase> bad_cases() {
   return {
       {"not_toml", "[interface\n", 1, {"not TOML"}},
       {"three_brackets", "[[[interface]]]\n", 1, {"not TOML"}},
+      {"table_name", "[^]\n", 1, {"not TOML", "'^'"}},
+      {"array_name", "[[^\n", 1, {"not TOML", "'^'"}},
+      {"odd_character", "[interface]\n\xef\xbb\x88 = 1\n", 2, {"not TOML"}},
+      {"accented_key", "[interface]\n\xc3\xa9 = 1\n", 2, {"not TOML"}},
       {"key_twice", interface("mtu = 1400\nmtu = 1401"), 4, {"not TOML", "mtu"}},
       {"unknown_section", base + "[interfaces]\n", 3, {"interfaces", "did you mean 'interface'?"}},
       {"key_outside_sections", "mtu = 1400\n" + base, 1, {"mtu", "key of [interface]"}},
@@ -347,6 +351,13 @@ TEST(Config, KeepsMessagesOnOneLine) {
   ASSERT_FALSE(config);
   EXPECT_THAT(config.error().list[0].message,
               AllOf(Not(HasSubstr("\n")), Not(HasSubstr("\x1b")), HasSubstr("a?b")));
+}
+
+TEST(Config, TakesAnyLanguageInCommentsAndPaths) {
+  const Config config = parse_good(
+      "# \xc3\xa9t\xc3\xa9 \xef\xbb\x88\n[interface]\nprivate_key_file = \"\xc3\xa9/own.key\" # "
+      "\xc3\xa9\n");
+  EXPECT_EQ(config.interface.private_key_file, "/etc/ringway/\xc3\xa9/own.key");
 }
 
 TEST(Config, MissingFileIsOneClearLine) {

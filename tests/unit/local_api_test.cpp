@@ -1,5 +1,6 @@
 #include "controlplane/local_api.hpp"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
@@ -58,11 +59,11 @@ class FakeNode final : public NodeControl {
 
   Config config_;
   bool reload_fails = false;
-  bool stopped = false;
+  std::atomic<bool> stopped = false;
 };
 
 Json ask(FakeNode& node, const std::string& request) {
-  return Json::parse(handle_api_request(node, request, {}));
+  return Json::parse(handle_api_request(node, request, {}).line);
 }
 
 TEST(ApiRequest, RefusesWhatIsNoRequest) {
@@ -219,7 +220,8 @@ TEST_F(LocalApi, AddsChangesAndRemovesPeers) {
 TEST_F(LocalApi, StopIsAnsweredBeforeTheEnd) {
   start();
   EXPECT_TRUE(client().stop());
-  stop();
+  for (int i = 0; i < 500 && !node_.stopped; ++i)
+    ::usleep(10'000);
   EXPECT_TRUE(node_.stopped);
 }
 
