@@ -111,6 +111,7 @@ class Pipeline {
 
  private:
   void tell(Command&& command) {
+    // NOLINTNEXTLINE(bugprone-use-after-move): not taken when full
     while (!link_.commands.try_push(std::move(command)))
       worker_->run_once(now_);
     while (link_.events.try_pop()) {

@@ -173,6 +173,7 @@ void Node::stop_worker() {
   Command stop = command::Stop{};
   bool asked = false;
   while (!worker_finished_) {
+    // NOLINTNEXTLINE(bugprone-use-after-move): not taken when full
     asked = asked || link_->commands.try_push(std::move(stop));
     link_->worker_doorbell.ring();
     take_worker_events();

@@ -25,6 +25,8 @@ template <typename... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
+template <typename... Handlers>
+Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 }  // namespace
 
@@ -123,7 +125,7 @@ void TunnelService::send(Command&& command) {
   // Order matters: nothing overtakes what is waiting already.
   flush_commands();
   if (waiting_head_ != waiting_.size() || !link_.commands.try_push(std::move(command))) {
-    waiting_.push_back(std::move(command));
+    waiting_.push_back(std::move(command));  // NOLINT(bugprone-use-after-move): not taken when full
   }
   link_.worker_doorbell.ring();
 }
