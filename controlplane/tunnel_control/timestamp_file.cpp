@@ -1,5 +1,6 @@
 #include "controlplane/tunnel_control/timestamp_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -13,6 +14,7 @@ namespace ringway::control {
 namespace {
 
 constexpr std::uint64_t kCeilingAheadSeconds = 600;
+constexpr off_t kLogRewriteBytes = 1 << 20;  // below this the log is not worth rewriting
 constexpr std::size_t kRecordBytes = tunnel::kKeyBytes + tunnel::kTimestampBytes;
 
 class FileDescriptor {
@@ -132,7 +134,9 @@ Result<void> TimestampFile::rewrite_received() {
   if (auto replaced = replace_file(path, content); !replaced) return replaced;
   FileDescriptor file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
   if (file.get() < 0) return system_failure("opening " + path, errno);
+  if (received_fd_ >= 0) ::close(received_fd_);
   received_fd_ = file.release();
+  logged_bytes_ = static_cast<off_t>(content.size());
   return {};
 }
 
@@ -148,7 +152,14 @@ void TimestampFile::store_received(const tunnel::PublicKey& peer, const tunnel::
   std::uint8_t record[kRecordBytes];
   std::memcpy(record, peer.data(), peer.size());
   std::memcpy(record + peer.size(), timestamp.data(), timestamp.size());
-  (void)write_all(received_fd_, record);
+  if (!write_all(received_fd_, record)) {
+    // A record cut short would shift all that follow it.
+    (void)!::ftruncate(received_fd_, logged_bytes_);
+    return;
+  }
+  logged_bytes_ += static_cast<off_t>(kRecordBytes);
+  const auto needed_bytes = static_cast<off_t>(received_.size() * kRecordBytes);
+  if (logged_bytes_ > std::max(kLogRewriteBytes, 4 * needed_bytes)) (void)rewrite_received();
 }
 
 tunnel::Tai64n TimestampFile::last_received(const tunnel::PublicKey& peer) const {

@@ -4,12 +4,15 @@
 // What was sent is kept as a ceiling some minutes ahead, so that the disk is touched once in a
 // while and not by every handshake; after a restart timestamps go on from the ceiling. What was
 // received is a log of fixed records, of which the newest of a peer counts, rewritten at each
-// start. Source: WireGuard whitepaper, section 5.1; SECURITY: sessions and handshakes, 5.
+// start and when it has grown. Source: WireGuard whitepaper, section 5.1; SECURITY: sessions and
+// handshakes, 5.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <string>
+
+#include <sys/types.h>
 
 #include "base/result.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
@@ -37,6 +40,7 @@ class TimestampFile final : public TimestampStore {
   tunnel::Tai64n ceiling_{};
   std::map<tunnel::PublicKey, tunnel::Tai64n> received_;
   int received_fd_ = -1;
+  off_t logged_bytes_ = 0;  // whole records in the log
 };
 
 }  // namespace ringway::control
