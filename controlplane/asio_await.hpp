@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -14,6 +15,12 @@ namespace ringway::control {
 
 // auto [error, value] = co_await socket.async_accept(kAwait);
 inline constexpr auto kAwait = boost::asio::as_tuple(boost::asio::use_awaitable);
+
+// For co_spawn: an exception that no coroutine caught is a bug, and ends the program instead of
+// vanishing with the coroutine.
+inline void end_on_exception(const std::exception_ptr& exception) {
+  if (exception) std::rethrow_exception(exception);
+}
 
 // accept() fails again at once when descriptors have run out: wait instead of spinning.
 inline boost::asio::awaitable<void> pause_after_failed_accept() {

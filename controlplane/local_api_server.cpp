@@ -13,7 +13,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read_until.hpp>
@@ -168,7 +167,7 @@ asio::awaitable<void> LocalApiServer::State::accept(std::shared_ptr<State> self)
     } else if (self->clients.size() < self->options.max_clients) {
       auto client = std::make_shared<Client>(std::move(socket));
       self->clients.insert(client);
-      asio::co_spawn(self->acceptor.get_executor(), serve(self, client), asio::detached);
+      asio::co_spawn(self->acceptor.get_executor(), serve(self, client), end_on_exception);
     }
   }
 }
@@ -209,7 +208,7 @@ Result<std::unique_ptr<LocalApiServer>> LocalApiServer::start(asio::io_context& 
   if (auto shared = share_with_group(socket, state->options.group); !shared) {
     return tl::unexpected(shared.error());
   }
-  asio::co_spawn(io, State::accept(state), asio::detached);
+  asio::co_spawn(io, State::accept(state), end_on_exception);
   return server;
 }
 

@@ -6,7 +6,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -96,7 +95,7 @@ struct MetricsServer::State {
         co_await pause_after_failed_accept();
       } else if (self->clients.size() < self->options.max_clients) {
         asio::co_spawn(self->acceptor.get_executor(), serve(self, std::move(socket)),
-                       asio::detached);
+                       end_on_exception);
       }
     }
   }
@@ -130,7 +129,7 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::start(asio::io_context& io
                    "choose another metrics.listen");
   }
   state->options.listen.port = state->acceptor.local_endpoint(error).port();
-  asio::co_spawn(io, State::accept(state), asio::detached);
+  asio::co_spawn(io, State::accept(state), end_on_exception);
   return std::unique_ptr<MetricsServer>(new MetricsServer(state));
 }
 

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 
 #include "base/check.hpp"
@@ -54,6 +53,11 @@ Result<TunnelPeer> to_tunnel_peer(const PeerConfig& config) {
   return peer;
 }
 
+// The worker's peer has its key and type for life: with others it is a new one.
+bool is_same_peer(const PeerConfig& a, const PeerConfig& b) {
+  return a.public_key == b.public_key && a.type == b.type;
+}
+
 bool carries_default_route(const PeerConfig& peer) {
   return std::any_of(peer.allowed_ips.begin(), peer.allowed_ips.end(),
                      [](const net::Prefix& prefix) { return prefix.length == 0; });
@@ -83,8 +87,8 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, asio::io_context
   auto host = HostSetup::apply(node->host_plan());
   if (!host) return tl::unexpected(host.error());
   node->host_ = std::move(*host);
-  asio::co_spawn(io, node->serve_worker_events(), asio::detached);
-  asio::co_spawn(io, node->serve_deadlines(), asio::detached);
+  asio::co_spawn(io, node->serve_worker_events(), end_on_exception);
+  asio::co_spawn(io, node->serve_deadlines(), end_on_exception);
   return node;
 }
 
@@ -135,7 +139,9 @@ Result<void> Node::open_ports() {
 
 Result<void> Node::add_configured_peers() {
   for (const PeerConfig& peer : config_.peers) {
-    if (auto added = apply_peer(peer); !added) return added;
+    auto usable = to_tunnel_peer(peer);
+    if (!usable) return tl::unexpected(usable.error());
+    if (auto added = apply_peer(peer, *usable); !added) return added;
   }
   service_->apply_allowed_ips();
   return {};
@@ -205,14 +211,12 @@ HostPlan Node::host_plan() const {
 
 // --- peers ---------------------------------------------------------------------------------------
 
-Result<void> Node::apply_peer(const PeerConfig& config) {
-  auto peer = to_tunnel_peer(config);
-  if (!peer) return tl::unexpected(peer.error());
+Result<void> Node::apply_peer(const PeerConfig& config, const TunnelPeer& peer) {
   if (const auto known = peer_ids_.find(config.name); known != peer_ids_.end()) {
-    service_->change_peer(known->second, *peer);
+    service_->change_peer(known->second, peer);
     return {};
   }
-  auto id = service_->add_peer(*peer, Instant::now());
+  auto id = service_->add_peer(peer, Instant::now());
   if (!id) {
     Error error = id.error();
     error.message = "peer " + config.name + ": " + error.message;
@@ -235,10 +239,15 @@ Result<void> Node::apply_routes() {
 }
 
 Result<void> Node::set_peer(const PeerConfig& peer) {
-  const auto same_name = [&](const PeerConfig& other) { return other.name == peer.name; };
-  const auto known = std::find_if(config_.peers.begin(), config_.peers.end(), same_name);
-  if (known != config_.peers.end() && known->public_key != peer.public_key) forget_peer(peer.name);
-  if (auto applied = apply_peer(peer); !applied) return applied;
+  auto usable = to_tunnel_peer(peer);  // before anything is taken away
+  if (!usable) return tl::unexpected(usable.error());
+  const auto known = std::find_if(config_.peers.begin(), config_.peers.end(),
+                                  [&](const PeerConfig& other) { return other.name == peer.name; });
+  if (known != config_.peers.end() && !is_same_peer(*known, peer)) forget_peer(peer.name);
+  if (auto applied = apply_peer(peer, *usable); !applied) {
+    drop_unapplied_peers();
+    return applied;
+  }
   if (known != config_.peers.end()) {
     *known = peer;
   } else {
@@ -246,6 +255,13 @@ Result<void> Node::set_peer(const PeerConfig& peer) {
   }
   log_info("peer " + peer.name + " set");
   return apply_routes();
+}
+
+// After a change that failed half-way: what is configured is what the tunnel knows.
+void Node::drop_unapplied_peers() {
+  std::erase_if(config_.peers,
+                [&](const PeerConfig& peer) { return !peer_ids_.contains(peer.name); });
+  service_->apply_allowed_ips();
 }
 
 Result<void> Node::remove_peer(const std::string& name) {
@@ -260,21 +276,31 @@ Result<ReloadReport> Node::reload() {
   if (!fresh) return tl::unexpected(fresh.error());
   const ConfigDiff diff = diff_config(config_, *fresh);
   // Names are resolved before anything changes: a reload happens as a whole or not at all.
+  std::map<std::string, TunnelPeer> usable;
   for (const PeerConfig& peer : fresh->peers) {
-    if (auto usable = to_tunnel_peer(peer); !usable) return tl::unexpected(usable.error());
+    auto resolved = to_tunnel_peer(peer);
+    if (!resolved) return tl::unexpected(resolved.error());
+    usable.emplace(peer.name, std::move(*resolved));
   }
   ReloadReport report;
   report.removed = diff.removed;
   report.needs_restart = diff.needs_restart;
   for (const std::string& name : diff.removed)
     forget_peer(name);
+  std::vector<PeerConfig> to_apply = diff.added;
+  for (const PeerConfig& peer : diff.added)
+    report.added.push_back(peer.name);
   for (const PeerChange& change : diff.changed) {
-    if (auto changed = apply_peer(change.now); !changed) return tl::unexpected(changed.error());
+    const PeerConfig* before = config_.find_peer(change.now.name);
+    if (before == nullptr || !is_same_peer(*before, change.now)) forget_peer(change.now.name);
+    to_apply.push_back(change.now);
     report.changed.push_back(change.now.name);
   }
-  for (const PeerConfig& peer : diff.added) {
-    if (auto added = apply_peer(peer); !added) return tl::unexpected(added.error());
-    report.added.push_back(peer.name);
+  for (const PeerConfig& peer : to_apply) {
+    if (auto applied = apply_peer(peer, usable.at(peer.name)); !applied) {
+      drop_unapplied_peers();
+      return tl::unexpected(applied.error());
+    }
   }
   config_.peers = fresh->peers;
   if (diff.log_level) {
@@ -357,24 +383,33 @@ WorkerStatus worker_status(const Worker& worker, const WorkerConfig& config) {
 }  // namespace
 
 void Node::take_snapshot(NodeStatus& status) {
-  bool done = false;
-  std::map<PeerId, PeerSnapshot> figures;
-  service_->request_snapshot([&](const WorkerSnapshot& snapshot) {
+  // Shared with the callback, which may come after we have given up.
+  struct Answer {
+    bool done = false;
+    std::map<PeerId, PeerSnapshot> figures;
+  };
+  const auto answer = std::make_shared<Answer>();
+  service_->request_snapshot([answer](const WorkerSnapshot& snapshot) {
     for (const PeerSnapshot& peer : snapshot.peers)
-      figures.emplace(peer.id, peer);
-    done = true;
+      answer->figures.emplace(peer.id, peer);
+    answer->done = true;
   });
-  // The worker answers between two bursts. No thread but this one can be kept waiting by it.
+  // The worker answers between two bursts; a suspended machine may let the time pass unused.
   const Instant give_up = Instant::now() + kSnapshotPatience;
-  while (!done && Instant::now() < give_up) {
+  while (!answer->done && Instant::now() < give_up) {
     take_worker_events();  // without a word to the doorbell: the event loop sleeps at it
-    if (!done) ::usleep(20);
+    if (!answer->done) ::usleep(20);
   }
-  CHECK(done);  // a worker that does not turn is a bug
+  if (!answer->done) {
+    log_warn("the worker did not answer in time: a status without its figures");
+    return;
+  }
   const std::int64_t now_s = WallTime::now().unix_seconds();
   for (PeerStatus& peer : status.peers) {
     const PeerId id = peer_ids_.at(peer.name);
-    const PeerSnapshot& figure = figures.at(id);
+    const auto found = answer->figures.find(id);
+    if (found == answer->figures.end()) continue;
+    const PeerSnapshot& figure = found->second;
     const TunnelPeerState& state = *service_->peer_state(id);
     if (figure.path.remote.valid()) peer.endpoint = figure.path.remote;
     peer.rx_packets = figure.rx_packets;

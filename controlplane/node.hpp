@@ -60,7 +60,8 @@ class Node final : public NodeControl {
   [[nodiscard]] Result<void> start_worker();
   void stop_worker();
   [[nodiscard]] HostPlan host_plan() const;
-  [[nodiscard]] Result<void> apply_peer(const PeerConfig& config);
+  [[nodiscard]] Result<void> apply_peer(const PeerConfig& config, const TunnelPeer& peer);
+  void drop_unapplied_peers();
   void forget_peer(const std::string& name);
   // Routes of workers and host follow the peers' allowed IPs.
   [[nodiscard]] Result<void> apply_routes();

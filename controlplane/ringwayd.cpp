@@ -14,7 +14,6 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
@@ -91,7 +90,7 @@ int run(const Arguments& arguments) {
     if (!started) return fail(started.error());
     metrics = std::move(*started);
   }
-  asio::co_spawn(io, serve_signals(io, **node), asio::detached);
+  asio::co_spawn(io, serve_signals(io, **node), end_on_exception);
   for (const std::string& warning : (*node)->warnings())
     log_warn(warning);
   log_info("ringwayd " + std::string(kVersion) + " is up: interface " + config->interface.name +
