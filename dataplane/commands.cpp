@@ -41,6 +41,7 @@ class Runner {
     if (worker_.peers[id.value]->timers.persistent_keepalive() != Duration{}) {
       request_session(worker_, *worker_.peers[id.value], now_, true);
     }
+    arm_timers(worker_, *worker_.peers[id.value]);
   }
 
   void operator()(command::RemovePeer& remove) {
@@ -98,6 +99,7 @@ class Runner {
     const tunnel::Path& path = peer->paths.best();
     send_handshake(worker_, send.message, {path.remote, path.local, path.interface});
     peer->timers.on_packet_sent(now_);
+    arm_timers(worker_, *peer);
   }
 
   void operator()(command::SendDatagram& send) { send_handshake(worker_, send.message, send.to); }
@@ -169,7 +171,11 @@ void run_timers(WorkerState& worker, Instant now) {
         request_session(worker, peer, now, true);
       }
     }
-    if (due.unanswered) request_session(worker, peer, now, false);
+    if (due.unanswered) {
+      // The source address that we learned may be what keeps answers away.
+      peer.paths.forget_sources();
+      request_session(worker, peer, now, false);
+    }
     arm_timers(worker, peer);
   });
 }

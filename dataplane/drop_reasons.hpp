@@ -29,7 +29,7 @@ namespace ringway {
   X(kAuthFailed,         "auth_failed",         "authentication tag wrong")                         \
   X(kReplayed,           "replayed",            "counter seen before or too old")                   \
   X(kSourceNotAllowed,   "source_not_allowed",  "inner source not in the peer's allowed IPs")       \
-  X(kControlRefused,     "control_refused",     "control frame on a session that may not carry it") \
+  X(kControlRefused,     "control_refused",     "control frame from a peer that may not send it, or too many") \
   X(kBadMac1,            "bad_mac1",            "handshake with a wrong mac1")                      \
   X(kCookieDemanded,     "cookie_demanded",     "under load: handshake without a cookie")     \
   X(kHandshakeRateLimit, "handshake_rate",      "too many handshakes from one source")              \

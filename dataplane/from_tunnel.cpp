@@ -81,16 +81,23 @@ void note_source(WorkerState& worker, Peer& peer, const Slot& slot, Instant now)
   if (!peer.paths.empty() && peer.paths.best().same_remote(slot.remote)) return;
   if (!peer.ringway || peer.paths.empty()) {
     peer.paths.prefer({slot.remote, slot.local, slot.interface});
-    worker.push_event(event::SourceSeen{peer.id, source_of(slot)});
-    return;
   }
   if (now - peer.source_reported < kSourceReportInterval) return;
   if (worker.push_event(event::SourceSeen{peer.id, source_of(slot)})) peer.source_reported = now;
 }
 
-void receive_control_frame(WorkerState& worker, const Peer& peer, const Slot& slot,
-                           ConstBytes frame) {
-  if (!peer.ringway || frame.size() > kMaxControlFrameBytes) {
+// Each costs control some work and perhaps an answer: a peer gets 20 a second, 10 at once.
+bool may_send_control_frame(Peer& peer, Instant now) {
+  constexpr Duration kCost = Duration::milliseconds(50);
+  constexpr Duration kTolerance = kCost * 9;
+  if (peer.control_frames_paid - now > kTolerance) return false;
+  peer.control_frames_paid = std::max(peer.control_frames_paid, now) + kCost;
+  return true;
+}
+
+void receive_control_frame(WorkerState& worker, Peer& peer, const Slot& slot, ConstBytes frame,
+                           Instant now) {
+  if (!peer.ringway || frame.size() > kMaxControlFrameBytes || !may_send_control_frame(peer, now)) {
     worker.drop(DropReason::kControlRefused);
     return;
   }
@@ -109,7 +116,7 @@ bool admit(WorkerState& worker, Peer& peer, const Slot& slot, Bytes text, Instan
   }
   if (text[0] >> 4 == tunnel::kControlFrameNibble) {
     peer.timers.on_packet_received(now);
-    receive_control_frame(worker, peer, slot, text);
+    receive_control_frame(worker, peer, slot, text, now);
     return false;
   }
   peer.timers.on_data_received(now);

@@ -39,6 +39,9 @@ struct Peer {
   Instant session_requested = Instant::distant_past();
   Instant source_reported = Instant::distant_past();
 
+  // Control frames are paid for ahead of time: this far they are (GCRA, ITU-T I.371).
+  Instant control_frames_paid = Instant::distant_past();
+
   // The worker's timer wheel.
   Peer* wheel_next = nullptr;
   Peer** wheel_link = nullptr;  // what points here; null when not in the wheel

@@ -11,6 +11,8 @@ namespace {
 using tunnel::Suite;
 
 constexpr Duration kChallengeInterval = Duration::milliseconds(500);
+constexpr std::size_t kHandshakesPerCall = 64;  // some milliseconds of public-key operations
+constexpr Duration kWaitingCommandsRetry = Duration::milliseconds(1);
 constexpr Duration kChallengeLifetime = Duration::seconds(5);
 
 tunnel::Path to_path(const tunnel::DatagramSource& source) {
@@ -143,6 +145,8 @@ void TunnelService::flush_commands() {
 
 void TunnelService::send_frame(PeerId id, const tunnel::Path& to,
                                const tunnel::ControlFrame& frame) {
+  // Frames are said again; behind a full ring they would only pile up.
+  if (waiting_head_ != waiting_.size()) return;
   command::SendControlFrame command{id, to, {}};
   const auto bytes = tunnel::emit_control_frame(frame);
   std::copy(bytes.begin(), bytes.end(), command.frame.data.begin());
@@ -207,11 +211,15 @@ void TunnelService::adopt_endpoint(PeerId id, PeerRecord& record,
 // --- from the worker ---------------------------------------------------------------------------
 
 void TunnelService::handle_events(Instant now, WallTime wall) {
+  latest_ = now;
   flush_commands();
-  while (auto event = link_.events.try_pop())
+  // Bounded, so that a flood leaves room for everything else.
+  for (std::size_t i = 0; i < kEventRingEntries; ++i) {
+    auto event = link_.events.try_pop();
+    if (!event) break;
     handle(*event, now, wall);
-  // One ring's worth at a time, so that a flood leaves room for everything else.
-  for (std::size_t i = 0; i < kHandshakeRingEntries; ++i) {
+  }
+  for (std::size_t i = 0; i < kHandshakesPerCall; ++i) {
     const auto received = link_.handshakes.try_pop();
     if (!received) break;
     handshaker_.input(now, wall, received->message.view(), received->from);
@@ -221,7 +229,15 @@ void TunnelService::handle_events(Instant now, WallTime wall) {
   flush_commands();
 }
 
+Instant TunnelService::next_deadline() const {
+  const Instant deadline = handshaker_.next_deadline();
+  if (waiting_head_ == waiting_.size()) return deadline;
+  return std::min(deadline, latest_ + kWaitingCommandsRetry);
+}
+
 void TunnelService::tick(Instant now, WallTime wall) {
+  latest_ = now;
+  flush_commands();
   handshaker_.tick(now, wall);
   take_handshaker_outputs(wall);
 }

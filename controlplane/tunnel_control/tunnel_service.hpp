@@ -70,10 +70,11 @@ class TunnelService {
   void remove_peer(PeerId id);
   void apply_allowed_ips();
 
-  // Takes what the worker reported. To be called when the link's control doorbell rang.
+  // Takes some of what the worker reported; more may be left in the rings. To be called when the
+  // link's control doorbell rang.
   void handle_events(Instant now, WallTime wall);
   void tick(Instant now, WallTime wall);
-  [[nodiscard]] Instant next_deadline() const { return handshaker_.next_deadline(); }
+  [[nodiscard]] Instant next_deadline() const;
 
   // Asks the worker for its figures; `done` runs when they are here.
   void request_snapshot(std::function<void(const WorkerSnapshot&)> done);
@@ -116,6 +117,7 @@ class TunnelService {
   std::uint32_t next_id_ = 0;
   std::vector<Command> waiting_;  // what the command ring had no room for, in order
   std::size_t waiting_head_ = 0;
+  Instant latest_ = Instant::distant_past();  // `now` of the last call
   std::vector<std::function<void(const WorkerSnapshot&)>> snapshot_requests_;
   TunnelServiceCounters counters_;
 };

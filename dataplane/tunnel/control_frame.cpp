@@ -12,7 +12,8 @@ constexpr std::size_t kNonceBytes = 8;
 
 template <typename NonceFrame>
 std::optional<ControlFrame> parse_nonce(ConstBytes body) {
-  if (body.size() < kNonceBytes) return std::nullopt;
+  // With its padding, so that the answer is never longer than the question.
+  if (body.size() < kControlFrameBytes - kHeaderBytes) return std::nullopt;
   NonceFrame frame;
   std::copy_n(body.begin(), kNonceBytes, frame.nonce.begin());
   return frame;

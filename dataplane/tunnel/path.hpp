@@ -43,6 +43,13 @@ class PathSet {
     best_ = count_ < kMaxPaths ? count_++ : (best_ + 1) % kMaxPaths;
     paths_[best_] = path;
   }
+  // From now on the kernel chooses the local addresses.
+  void forget_sources() {
+    for (Path& path : paths_) {
+      path.local = {};
+      path.interface = 0;
+    }
+  }
 
  private:
   std::array<Path, kMaxPaths> paths_{};

@@ -182,7 +182,10 @@ void TunnelPair::settle(End end) {
     const std::size_t moved = node.worker->run_once(now_);
     node.service->handle_events(now_, wall(end));
     if (now_ >= node.service->next_deadline()) node.service->tick(now_, wall(end));
-    if (moved == 0 && node.link.commands.empty() && node.link.events.empty()) return;
+    if (moved == 0 && node.link.commands.empty() && node.link.events.empty() &&
+        node.link.handshakes.empty()) {
+      return;
+    }
   }
   violation("worker and control do not come to rest");
 }

@@ -155,6 +155,16 @@ TEST(TunnelPair, PersistentKeepalivesHoldTheSessionUp) {
   EXPECT_GE(pair.service(1).counters().handshakes_completed, 9U);
 }
 
+TEST(TunnelPair, PersistentKeepaliveKeepsTryingAnUnreachablePeer) {
+  TunnelPair pair({.keepalive_a = Duration::seconds(25)});
+  pair.faults.loss = 1000;
+  pair.run_for(Duration::seconds(200));  // longer than the attempt window
+  EXPECT_EQ(pair.service(0).counters().handshakes_completed, 0U);
+  pair.faults.loss = 0;
+  pair.run_for(Duration::seconds(40));
+  EXPECT_GE(pair.service(0).counters().handshakes_completed, 1U);
+}
+
 TEST(TunnelPair, StockPeerRoamsWithItsNextPacket) {
   TunnelPair pair({});
   ASSERT_TRUE(pair.time_to_reach(0, Duration::seconds(5)));
