@@ -79,7 +79,7 @@ package_set() {
       # The formatter is named with its version: another one formats differently.
       printf '%s\n' clang clang-format-14 clang-tidy shellcheck gdb openssl \
         "$(clang_runtime_package)" \
-        python3 python3-pytest python3-cryptography
+        python3 python3-pytest python3-pytest-xdist python3-cryptography
       package_set demo
       ;;
     demo)

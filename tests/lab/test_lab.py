@@ -156,26 +156,30 @@ def fragment():
     return bytes(frame)
 
 
-@pytest.mark.parametrize("what, frame, verdict", [
-    ("data to the gateway", udp(EDGE4, GATEWAY4), "tunnel"),
-    ("data to the gateway over IPv6", udp(EDGE6, GATEWAY6), "tunnel"),
-    ("data from the gateway", udp(GATEWAY4, EDGE4, leaks.TUNNEL_PORT, leaks.EDGE_PORT), "tunnel"),
-    ("an initiation", udp(EDGE4, GATEWAY4, payload=wire.initiation()), "tunnel"),
-    ("another source port", udp(EDGE4, GATEWAY4, source_port=4000), "leak"),
-    ("another target port", udp(EDGE4, GATEWAY4, target_port=53), "leak"),
-    ("another target", udp(EDGE4, "198.51.100.2"), "leak"),
-    ("no message of the tunnel", udp(EDGE4, GATEWAY4, payload=b"GET / HTTP/1.1\r\n"), "leak"),
-    ("an unknown suite", udp(EDGE4, GATEWAY4, payload=bytes([4, 2, 0, 0]) + bytes(28)), "leak"),
-    ("a fragment", fragment(), "leak"),
-    ("neighbour solicitation", icmp6(135, 255), "maintenance"),
-    ("neighbour solicitation from afar", icmp6(135, 64), "leak"),
-    ("a listener report", icmp6(143, 1), "maintenance"),
-    ("an echo request over IPv6", icmp6(128, 64), "leak"),
-    ("ARP", MACS[1] + MACS[0] + b"\x08\x06" + bytes(28), "maintenance"),
-    ("an unknown protocol", MACS[1] + MACS[0] + b"\x88\xcc" + bytes(46), "leak"),
-    ("a frame that is too short", b"\0" * 10, "leak"),
-])
-def test_judge(what, frame, verdict):
+FRAMES = {
+    "data to the gateway": (udp(EDGE4, GATEWAY4), "tunnel"),
+    "data to the gateway over IPv6": (udp(EDGE6, GATEWAY6), "tunnel"),
+    "data from the gateway": (udp(GATEWAY4, EDGE4, leaks.TUNNEL_PORT, leaks.EDGE_PORT), "tunnel"),
+    "an initiation": (udp(EDGE4, GATEWAY4, payload=wire.initiation()), "tunnel"),
+    "another source port": (udp(EDGE4, GATEWAY4, source_port=4000), "leak"),
+    "another target port": (udp(EDGE4, GATEWAY4, target_port=53), "leak"),
+    "another target": (udp(EDGE4, "198.51.100.2"), "leak"),
+    "no message of the tunnel": (udp(EDGE4, GATEWAY4, payload=b"GET / HTTP/1.1\r\n"), "leak"),
+    "an unknown suite": (udp(EDGE4, GATEWAY4, payload=bytes([4, 2, 0, 0]) + bytes(28)), "leak"),
+    "a fragment": (fragment(), "leak"),
+    "neighbour solicitation": (icmp6(135, 255), "maintenance"),
+    "neighbour solicitation from afar": (icmp6(135, 64), "leak"),
+    "a listener report": (icmp6(143, 1), "maintenance"),
+    "an echo request over IPv6": (icmp6(128, 64), "leak"),
+    "ARP": (MACS[1] + MACS[0] + b"\x08\x06" + bytes(28), "maintenance"),
+    "an unknown protocol": (MACS[1] + MACS[0] + b"\x88\xcc" + bytes(46), "leak"),
+    "a frame that is too short": (b"\0" * 10, "leak"),
+}
+
+
+@pytest.mark.parametrize("what", FRAMES)
+def test_judge(what):
+    frame, verdict = FRAMES[what]
     findings = leaks.Judge((EDGE4, EDGE6), (GATEWAY4, GATEWAY6)).judge([frame])
     counts = {"tunnel": findings.tunnel, "leak": len(findings.leaks),
               "maintenance": sum(findings.maintenance.values())}

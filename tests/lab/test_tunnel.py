@@ -17,6 +17,7 @@ MOVED_SECONDS = 5
 # Debian's wireguard-go keeps sending from an address that it no longer has, until 15 s without an
 # answer make it begin a handshake.
 MOVED_STOCK_SECONDS = 25
+ODD_MTU = 1401
 # Around the padding's multiples, around the MTU, and in fragments inside the tunnel.
 PING_BYTES = (1, 15, 16, 17, 500, 1372, 1373, 1392, 1393, 4000)
 
@@ -48,6 +49,24 @@ def test_packets_of_every_size_pass(topology, edge, pair):
             result = edge.namespace.run("ping", "-n", "-q", "-c", 2, "-i", "0.01", "-W", 2, "-s", size, address,
                                         check=False)
             assert result, result.out
+
+
+@every_pair
+def test_unpadded_packets_pass(topology, edge, pair):
+    """Padding never goes past the MTU: with an odd one, full packets of either end leave as long as they are."""
+    gateway, node = make_pair(topology, edge, pair)
+    gateway.spec.mtu = node.spec.mtu = ODD_MTU
+    message = ODD_MTU + wire.KEEPALIVE_BYTES
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4)
+        with path.PathCounter(topology, up=path.to_gateway(4, message, TUNNEL_PORT),
+                              down=path.to_edge(4, message, TUNNEL_PORT)) as counter:
+            for address, header in ((topology.internet4, 28), (topology.internet6, 48)):
+                assert edge.namespace.run("ping", "-n", "-q", "-c", 10, "-i", "0.01", "-W", 2, "-s", ODD_MTU - header,
+                                          address, check=False), address
+                assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1) > 0
+                assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1, down=True) > 0
+            assert counter["up"] >= 20 and counter["down"] >= 20
 
 
 @every_pair
