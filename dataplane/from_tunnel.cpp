@@ -159,6 +159,8 @@ Peer* accept(WorkerState& worker, tunnel::Session& session, const Slot& slot, st
   if (peer->next.get() == &session) {
     confirm_next_session(worker, *peer);
     if (peer->staged_count > 0) send_staged_or_keepalive(worker, *peer, now);
+  } else if (peer->confirmation_owed) {
+    report_confirmation(worker, *peer);
   }
   peer->rx_bytes += message_bytes;
   ++peer->rx_packets;

@@ -38,6 +38,7 @@ struct Peer {
   // When control was last told, so that an edge is reported once and lost reports are repeated.
   Instant session_requested = Instant::distant_past();
   Instant source_reported = Instant::distant_past();
+  bool confirmation_owed = false;  // the ring was full when the session was confirmed
 
   // Control frames are paid for ahead of time: this far they are (GCRA, ITU-T I.371).
   Instant control_frames_paid = Instant::distant_past();

@@ -47,7 +47,11 @@ void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> sessi
 void confirm_next_session(WorkerState& worker, Peer& peer) {
   retire(worker, std::exchange(peer.previous, std::move(peer.current)));
   peer.current = std::move(peer.next);
-  worker.push_event(event::SessionConfirmed{peer.id});
+  report_confirmation(worker, peer);
+}
+
+void report_confirmation(WorkerState& worker, Peer& peer) {
+  peer.confirmation_owed = !worker.push_event(event::SessionConfirmed{peer.id});
 }
 
 void erase_sessions(WorkerState& worker, Peer& peer) {

@@ -16,6 +16,8 @@ void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> sessi
 
 // The first packet arrived on `next`: it becomes `current`.
 void confirm_next_session(WorkerState& worker, Peer& peer);
+// Tells control so; while the ring is full the peer goes on owing it (Peer::confirmation_owed).
+void report_confirmation(WorkerState& worker, Peer& peer);
 
 void erase_sessions(WorkerState& worker, Peer& peer);
 

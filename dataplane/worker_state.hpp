@@ -27,8 +27,7 @@ namespace ringway {
 inline constexpr std::size_t kBurstSlots = 64;
 inline constexpr std::size_t kVectorSegments = 256;
 
-// Sources that may be owed a cookie reply at once: a quarter of a second of 200,000 new ones a
-// second.
+// Sources whose cookie replies are counted: a quarter of a second of 260,000 new ones a second.
 inline constexpr std::size_t kCookieReplyBuckets = 65536;
 
 struct WorkerOptions {
@@ -68,7 +67,8 @@ struct WorkerState {
         crypto(options.crypto),
         cookie_checker(options.own_key, random),
         handshake_limiter(random),
-        cookie_reply_limiter(random, kCookieReplyBuckets) {}
+        cookie_reply_limiter(random, kCookieReplyBuckets,
+                             tunnel::HandshakeRateLimiter::WhenFull::kReplace) {}
 
   io::Port& inner;  // plaintext side: TUN
   io::Port& outer;  // sealed side: UDP

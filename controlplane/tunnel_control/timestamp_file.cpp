@@ -13,7 +13,7 @@
 namespace ringway::control {
 namespace {
 
-constexpr std::uint64_t kCeilingAheadSeconds = 600;
+constexpr std::uint64_t kCeilingAheadSeconds = 60;
 constexpr off_t kLogRewriteBytes = 1 << 20;  // below this the log is not worth rewriting
 constexpr std::size_t kRecordBytes = tunnel::kKeyBytes + tunnel::kTimestampBytes;
 
@@ -96,6 +96,10 @@ Result<std::unique_ptr<TimestampFile>> TimestampFile::open(const std::string& di
 }
 
 TimestampFile::~TimestampFile() {
+  // The next start need not begin ahead of the clock.
+  if (newest_sent_ != tunnel::Tai64n{}) {
+    (void)replace_file(directory_ + "/timestamp-sent", newest_sent_);
+  }
   if (received_fd_ >= 0) ::close(received_fd_);
 }
 
@@ -141,6 +145,7 @@ Result<void> TimestampFile::rewrite_received() {
 }
 
 void TimestampFile::store_sent(const tunnel::Tai64n& timestamp) {
+  newest_sent_ = timestamp;
   if (timestamp < ceiling_) return;
   const tunnel::Tai64n ceiling = ahead_of(timestamp, kCeilingAheadSeconds);
   // On a full disk the node goes on: the clock alone then keeps timestamps rising.

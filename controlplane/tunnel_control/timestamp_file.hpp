@@ -1,8 +1,8 @@
 // Handshake timestamps on disk, so that a restart neither repeats one that it sent (peers would
 // refuse it as a replay) nor accepts an old one again.
 //
-// What was sent is kept as a ceiling some minutes ahead, so that the disk is touched once in a
-// while and not by every handshake; after a restart timestamps go on from the ceiling. What was
+// What was sent is kept as a ceiling a minute ahead, so that the disk is touched once in a while
+// and not by every handshake; after a crash timestamps go on from the ceiling. What was
 // received is a log of fixed records, of which the newest of a peer counts, rewritten at each
 // start and when it has grown. Source: WireGuard whitepaper, section 5.1; SECURITY: sessions and
 // handshakes, 5.
@@ -38,6 +38,7 @@ class TimestampFile final : public TimestampStore {
 
   std::string directory_;
   tunnel::Tai64n ceiling_{};
+  tunnel::Tai64n newest_sent_{};  // since open(); zeros: none
   std::map<tunnel::PublicKey, tunnel::Tai64n> received_;
   int received_fd_ = -1;
   off_t logged_bytes_ = 0;  // whole records in the log

@@ -111,9 +111,10 @@ std::uint64_t source_key(const std::uint64_t (&seed)[2], const net::IpAddress& s
 }
 }  // namespace
 
-HandshakeRateLimiter::HandshakeRateLimiter(Rng& rng, std::size_t capacity)
+HandshakeRateLimiter::HandshakeRateLimiter(Rng& rng, std::size_t capacity, WhenFull when_full)
     : hash_seed_{rng.next_u64(), rng.next_u64()},
-      buckets_((std::max(capacity, kBucketsPerSet) / kBucketsPerSet) * kBucketsPerSet) {}
+      buckets_((std::max(capacity, kBucketsPerSet) / kBucketsPerSet) * kBucketsPerSet),
+      when_full_(when_full) {}
 
 bool HandshakeRateLimiter::allow(Instant now, const net::IpAddress& source) {
   const std::uint64_t key = source_key(hash_seed_, source);
@@ -134,7 +135,11 @@ bool HandshakeRateLimiter::allow(Instant now, const net::IpAddress& source) {
     bucket->tokens_ns -= kHandshakeCostNs;
     return true;
   }
-  if (reusable == nullptr) return false;
+  if (reusable == nullptr) {
+    if (when_full_ == WhenFull::kRefuse) return false;
+    // The hash is keyed: nobody outside can choose whom a source replaces.
+    reusable = set + (key >> 32) % kBucketsPerSet;
+  }
   *reusable = {key, kFullBucketNs - kHandshakeCostNs, now};
   return true;
 }

@@ -39,11 +39,16 @@ class CookieChecker {
   Instant secret_born_ = Instant::distant_past();
 };
 
-// Token buckets of 20/s, burst 5, by IPv4 address or IPv6 /64, in a table of fixed size: when it is
-// full of live buckets, strangers are refused.
+// Token buckets of 20/s, burst 5, by IPv4 address or IPv6 /64, in a table of fixed size.
 class HandshakeRateLimiter {
  public:
-  explicit HandshakeRateLimiter(Rng& rng, std::size_t capacity = 8192);
+  // What happens to a stranger when the table is full of live buckets.
+  enum class WhenFull : std::uint8_t {
+    kRefuse,   // sources are proven: so many of them are an attack
+    kReplace,  // sources may be spoofed: nobody may keep an honest one out
+  };
+  explicit HandshakeRateLimiter(Rng& rng, std::size_t capacity = 8192,
+                                WhenFull when_full = WhenFull::kRefuse);
   [[nodiscard]] bool allow(Instant now, const net::IpAddress& source);
 
  private:
@@ -54,6 +59,7 @@ class HandshakeRateLimiter {
   };
   std::uint64_t hash_seed_[2];
   std::vector<Bucket> buckets_;
+  WhenFull when_full_;
 };
 
 // Control thread: one a peer.

@@ -223,5 +223,22 @@ TEST(HandshakeRateLimiter, AFullTableRefusesStrangersUntilBucketsAreIdle) {
   EXPECT_TRUE(limiter.allow(at_ms(250), stranger(20'000)));
 }
 
+TEST(HandshakeRateLimiter, AFullTableThatReplacesKeepsNoStrangerOut) {
+  SeededRng rng(26);
+  HandshakeRateLimiter limiter(rng, 64, HandshakeRateLimiter::WhenFull::kReplace);
+  const auto stranger = [](std::uint32_t number) {
+    std::uint8_t bytes[4];
+    store_be(bytes, 0xc6336400U + number);
+    return net::IpAddress::v4(bytes);
+  };
+  for (std::uint32_t i = 0; i < 10'000; ++i)
+    ASSERT_TRUE(limiter.allow(at_ms(0), stranger(i))) << i;
+  // One that keeps asking is still held to its rate.
+  int allowed = 0;
+  for (int i = 0; i < 1000; ++i)
+    allowed += limiter.allow(at_ms(0), stranger(20'000)) ? 1 : 0;
+  EXPECT_EQ(allowed, 5);
+}
+
 }  // namespace
 }  // namespace ringway::tunnel
