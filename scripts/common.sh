@@ -241,10 +241,18 @@ show_build_failure() {
   } >&2
 }
 
+# One at a time in a build directory: stages that run side by side may want the same.
 build_preset() {
+  mkdir -p "$RINGWAY_ROOT/build/$1"
+  {
+    flock 8
+    build_preset_alone "$@" 8>&-
+  } 8>"$RINGWAY_ROOT/build/$1/.lock"
+}
+
+build_preset_alone() {
   local name=$1 log="$RINGWAY_ROOT/build/$1/build.log"
   shift
-  mkdir -p "$(dirname "$log")"
   if ! (cd "$RINGWAY_ROOT" && cmake --preset "$name") >"$log" 2>&1; then
     show_build_failure "$log"
     return 1
