@@ -19,7 +19,7 @@ namespace {
 
 using tunnel::RawAead;
 
-constexpr const char* kPathNames[] = {"edge-out", "edge-in"};
+constexpr const char* kPathNames[] = {"edge-out", "edge-in", "to-internet", "from-internet"};
 
 // The first round brings code and tables into the caches and is looked at more closely.
 // Primes, so that samples fall on every place in a train.
@@ -66,28 +66,19 @@ io::PortCapabilities outer_capabilities() {
 
 class Pipeline {
  public:
-  Pipeline(const TrafficShape& shape, const PipelineBenchOptions& options)
-      : shape_(shape),
-        traffic_(shape),
-        inner_(inner_capabilities(shape), options.arrival, options.burst),
-        outer_(outer_capabilities(), options.arrival, options.burst),
-        worker_(std::make_unique<Worker>(WorkerOptions{}, inner_, outer_, link_, rng_)) {
-    for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
-      tell(command::AddPeer{std::make_unique<Peer>(PeerId{peer}, true)});
-      tell(command::PreferPath{{peer}, {traffic_.endpoint(peer), {}, 0}});
-      tell(command::InstallSession{
-          std::make_unique<tunnel::Session>(traffic_.session_keys(peer, now_))});
+  [[nodiscard]] static Result<std::unique_ptr<Pipeline>> open(const TrafficShape& shape,
+                                                              const PipelineBenchOptions& options) {
+    std::unique_ptr<Pipeline> pipeline(new Pipeline(shape, options));
+    if (shape.path == PipelinePath::kFromInternet) {
+      if (auto opened = pipeline->open_flows(); !opened) return tl::unexpected(opened.error());
     }
-    tell(
-        command::SetAllowedIps{std::make_unique<const tunnel::AllowedIps>(traffic_.allowed_ips())});
-    worker_->run_once(now_);
+    return pipeline;
   }
 
   // One round. Adds the cycles a packet of the worker's turns alone, a sample each kTimedPackets.
   [[nodiscard]] Result<void> run(std::uint64_t sample_interval, std::vector<double>& samples) {
-    const bool out = shape_.path == PipelinePath::kEdgeOut;
-    BenchPort& from = out ? inner_ : outer_;
-    BenchPort& to = out ? outer_ : inner_;
+    BenchPort& from = input();
+    BenchPort& to = output();
     traffic_.offer_round(from);
     to.keep_samples(sample_interval, shape_.packets, shape_.message_bytes());
     while (!from.exhausted()) {
@@ -110,6 +101,49 @@ class Pipeline {
   [[nodiscard]] std::string describe_crypto() const { return worker_->describe_crypto(); }
 
  private:
+  Pipeline(const TrafficShape& shape, const PipelineBenchOptions& options)
+      : shape_(shape),
+        traffic_(shape),
+        inner_(inner_capabilities(shape), options.arrival, options.burst),
+        outer_(outer_capabilities(), options.arrival, options.burst),
+        internet_({}, options.arrival, options.burst),
+        worker_(std::make_unique<Worker>(WorkerOptions{}, inner_, outer_, link_, rng_)) {
+    if (traffic_.flows() != nullptr) {
+      worker_->open_internet_side(internet_, traffic_.flows()->nat_config());
+    }
+    for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
+      tell(command::AddPeer{std::make_unique<Peer>(PeerId{peer}, true)});
+      tell(command::PreferPath{{peer}, {traffic_.endpoint(peer), {}, 0}});
+      tell(command::InstallSession{
+          std::make_unique<tunnel::Session>(traffic_.session_keys(peer, now_))});
+    }
+    tell(
+        command::SetAllowedIps{std::make_unique<const tunnel::AllowedIps>(traffic_.allowed_ips())});
+    worker_->run_once(now_);
+  }
+
+  // The mappings are made as a subscriber's packets would make them, beside the worker.
+  [[nodiscard]] Result<void> open_flows() {
+    return traffic_.open_flows(worker_->internet_side()->nat, now_);
+  }
+
+  [[nodiscard]] BenchPort& input() {
+    switch (shape_.path) {
+      case PipelinePath::kEdgeOut:
+        return inner_;
+      case PipelinePath::kFromInternet:
+        return internet_;
+      case PipelinePath::kEdgeIn:
+      case PipelinePath::kToInternet:
+        break;
+    }
+    return outer_;
+  }
+  [[nodiscard]] BenchPort& output() {
+    if (seals(shape_.path)) return outer_;
+    return shape_.path == PipelinePath::kToInternet ? internet_ : inner_;
+  }
+
   void tell(Command&& command) {
     // NOLINTNEXTLINE(bugprone-use-after-move): not taken when full
     while (!link_.commands.try_push(std::move(command)))
@@ -127,7 +161,7 @@ class Pipeline {
       reasons += " " + std::string(kDropReasonTexts[i].label) + " " + std::to_string(drops);
     }
     if (!reasons.empty()) return failure("wrong result: packets were dropped:" + reasons);
-    if (inner_.pool().held() + outer_.pool().held() != 0)
+    if (inner_.pool().held() + outer_.pool().held() + internet_.pool().held() != 0)
       return failure("wrong result: buffers were not released");
     return traffic_.check_round(to.sent());
   }
@@ -136,6 +170,7 @@ class Pipeline {
   PipelineTraffic traffic_;
   BenchPort inner_;
   BenchPort outer_;
+  BenchPort internet_;
   ControlLink link_;
   SystemRng rng_;  // as a node's worker has it
   std::uint64_t samples_compared_ = 0;
@@ -149,7 +184,7 @@ class Pipeline {
 class RawLoops {
  public:
   RawLoops(const TrafficShape& shape, Rng& rng)
-      : text_bytes_(shape.text_bytes()), seals_(shape.path == PipelinePath::kEdgeOut) {
+      : text_bytes_(shape.text_bytes()), seals_(seals(shape.path)) {
     SecretBytes<tunnel::kKeyBytes> key;
     rng.fill(key.span());
     for (const auto engine : {RawAead::Engine::kIpsecMb, RawAead::Engine::kOpenssl}) {
@@ -202,7 +237,9 @@ Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& optio
                     std::string& engines) {
   Row row;
   row.shape = shape;
-  Pipeline pipeline(shape, options);
+  auto opened = Pipeline::open(shape, options);
+  if (!opened) return tl::unexpected<Error>(std::move(opened.error()));
+  Pipeline& pipeline = **opened;
   engines = pipeline.describe_crypto();
   SeededRng rng(2);
   RawLoops raw(shape, rng);

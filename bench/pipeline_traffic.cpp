@@ -42,22 +42,30 @@ void write_payload(std::uint64_t number, std::uint8_t* to, std::uint32_t bytes) 
     to[at] = static_cast<std::uint8_t>(at);
 }
 
+struct Ends {
+  std::uint32_t source;
+  std::uint32_t destination;
+  std::uint16_t source_port = 5001;
+  std::uint16_t destination_port = 5002;
+  std::uint8_t ttl = 64;
+};
+
 // Both headers, the TCP checksum left at what the pseudo-header adds.
 void write_headers(std::uint64_t number, std::uint32_t payload_bytes, std::uint32_t total_bytes,
-                   std::uint32_t source, std::uint32_t destination, std::uint8_t* ip) {
+                   const Ends& ends, std::uint8_t* ip) {
   std::memset(ip, 0, kHeaderBytes);
   ip[0] = 0x45;
   store_be(ip + Ip4View::kTotalLengthAt, static_cast<std::uint16_t>(total_bytes));
   store_be(ip + Ip4View::kIdentificationAt, static_cast<std::uint16_t>(number));
-  ip[Ip4View::kTtlAt] = 64;
+  ip[Ip4View::kTtlAt] = ends.ttl;
   ip[Ip4View::kProtocolAt] = net::kProtocolTcp;
-  store_be(ip + Ip4View::kSourceAt, source);
-  store_be(ip + Ip4View::kDestinationAt, destination);
+  store_be(ip + Ip4View::kSourceAt, ends.source);
+  store_be(ip + Ip4View::kDestinationAt, ends.destination);
   store_le(ip + Ip4View::kChecksumAt,
            net::checksum_finish(net::checksum_sum({ip, Ip4View::kMinHeaderBytes})));
   std::uint8_t* const tcp = ip + Ip4View::kMinHeaderBytes;
-  store_be(tcp, std::uint16_t{5001});
-  store_be(tcp + 2, std::uint16_t{5002});
+  store_be(tcp, ends.source_port);
+  store_be(tcp + 2, ends.destination_port);
   store_be(tcp + TcpView::kSequenceAt, static_cast<std::uint32_t>(number * payload_bytes));
   tcp[TcpView::kDataOffsetAt] = 0x50;
   tcp[TcpView::kFlagsAt] = net::kTcpAck;
@@ -66,6 +74,15 @@ void write_headers(std::uint64_t number, std::uint32_t payload_bytes, std::uint3
       net::pseudo_header_sum_v4(ip + Ip4View::kSourceAt, ip + Ip4View::kDestinationAt,
                                 net::kProtocolTcp, total_bytes - kIpBytes);
   store_le(tcp + TcpView::kChecksumAt, net::checksum_fold(sum));
+}
+
+constexpr std::uint8_t kSentTtl = 64;
+
+// Where write_headers left the pseudo-header's sum.
+void complete_tcp_checksum(std::uint8_t* ip, std::uint32_t total_bytes) {
+  std::uint8_t* const tcp = ip + Ip4View::kMinHeaderBytes;
+  store_le(tcp + TcpView::kChecksumAt,
+           net::checksum_finish(net::checksum_sum({tcp, total_bytes - kIpBytes})));
 }
 
 std::uint32_t buffer_bytes_for(const TrafficShape& shape) {
@@ -91,10 +108,13 @@ std::uint32_t TrafficShape::longest_train(std::uint32_t packet_bytes) {
 
 PipelineTraffic::PipelineTraffic(const TrafficShape& shape)
     : shape_(shape),
+      flows_(is_gateway(shape.path) ? std::make_unique<GatewayFlows>(shape.flows, shape.peers)
+                                    : nullptr),
       pool_((shape.packets + shape.train_segments - 1) / shape.train_segments,
             buffer_bytes_for(shape)),
       rng_(1) {
   CHECK(shape.peers <= kMaxPeers);
+  CHECK(!is_gateway(shape.path) || shape.train_segments == 1);
   for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
     rng_.fill(keys_.emplace_back().span());
     far_ends_.push_back({std::make_unique<tunnel::BulkKey>(shape.suite, keys_.back())});
@@ -120,6 +140,7 @@ tunnel::SessionKeys PipelineTraffic::session_keys(std::uint32_t peer, Instant cr
 }
 
 std::vector<tunnel::AllowedIp> PipelineTraffic::allowed_ips() const {
+  if (flows_ != nullptr) return flows_->allowed_ips();
   std::vector<tunnel::AllowedIp> entries;
   for (std::uint32_t peer = 0; peer < shape_.peers; ++peer) {
     std::array<std::uint8_t, 4> address;
@@ -130,14 +151,68 @@ std::vector<tunnel::AllowedIp> PipelineTraffic::allowed_ips() const {
 }
 
 std::uint32_t PipelineTraffic::peer_of(std::uint64_t number) const {
+  if (flows_ != nullptr) return flows_->subscriber_of(flows_->flow_of(number));
   return static_cast<std::uint32_t>(number / shape_.train_segments % shape_.peers);
 }
 
 void PipelineTraffic::write_packet(std::uint64_t number, std::uint8_t* to) const {
+  if (flows_ != nullptr) {
+    write_flow_packet(number, shape_.path == PipelinePath::kFromInternet ? Side::kOutside : Side::kInside,
+                      kSentTtl, to);
+    return;
+  }
   write_super_packet(number, 1, to);
-  std::uint8_t* const tcp = to + Ip4View::kMinHeaderBytes;
-  const std::size_t tcp_bytes = shape_.packet_bytes - Ip4View::kMinHeaderBytes;
-  store_le(tcp + TcpView::kChecksumAt, net::checksum_finish(net::checksum_sum({tcp, tcp_bytes})));
+  complete_tcp_checksum(to, shape_.packet_bytes);
+}
+
+void PipelineTraffic::write_flow_packet(std::uint64_t number, Side side, std::uint8_t ttl,
+                                        std::uint8_t* to) const {
+  const std::uint32_t flow = flows_->flow_of(number);
+  const std::uint32_t payload_bytes = shape_.packet_bytes - kHeaderBytes;
+  const bool outside = side == Side::kOutside;
+  const std::uint32_t address =
+      outside ? flows_->external_address(flow) : flows_->inner_address(flow);
+  const std::uint16_t port = outside ? flows_->external_port(flow) : flows_->inner_port(flow);
+  Ends ends{address, GatewayFlows::kServerAddress, port, GatewayFlows::kServerPort, ttl};
+  if (shape_.path == PipelinePath::kFromInternet) {
+    std::swap(ends.source, ends.destination);
+    std::swap(ends.source_port, ends.destination_port);
+  }
+  write_headers(number, payload_bytes, shape_.packet_bytes, ends, to);
+  write_payload(number, to + kHeaderBytes, payload_bytes);
+  complete_tcp_checksum(to, shape_.packet_bytes);
+}
+
+void PipelineTraffic::write_expected(std::uint64_t number, std::uint8_t* to) const {
+  if (flows_ == nullptr) {
+    write_packet(number, to);
+    return;
+  }
+  write_flow_packet(number, shape_.path == PipelinePath::kFromInternet ? Side::kInside : Side::kOutside,
+                    kSentTtl - 1, to);
+}
+
+Result<void> PipelineTraffic::open_flows(nat::Nat& nat, Instant now) {
+  std::vector<std::uint8_t> memory(kHeaderBytes);
+  for (std::uint32_t flow = 0; flow < flows_->count(); ++flow) {
+    write_headers(0, 0, kHeaderBytes,
+                  {flows_->inner_address(flow), GatewayFlows::kServerAddress,
+                   flows_->inner_port(flow), GatewayFlows::kServerPort, kSentTtl},
+                  memory.data());
+    memory[Ip4View::kMinHeaderBytes + TcpView::kFlagsAt] = net::kTcpSyn;
+    complete_tcp_checksum(memory.data(), kHeaderBytes);
+    nat::Packet packet{memory.data(), kHeaderBytes, {flows_->subscriber_of(flow)}};
+    nat.outbound({&packet, 1}, now);
+    if (packet.verdict != nat::Verdict::kForward) return wrong("a flow that the NAT does not take");
+    if (auto learned = learn(flow, memory.data()); !learned) return learned;
+  }
+  return {};
+}
+
+// From a packet that came out outside.
+Result<void> PipelineTraffic::learn(std::uint32_t flow, const std::uint8_t* packet) {
+  return flows_->learn(flow, load_be<std::uint32_t>(packet + Ip4View::kSourceAt),
+                       load_be<std::uint16_t>(packet + Ip4View::kMinHeaderBytes));
 }
 
 void PipelineTraffic::write_super_packet(std::uint64_t first, std::uint32_t count,
@@ -146,7 +221,7 @@ void PipelineTraffic::write_super_packet(std::uint64_t first, std::uint32_t coun
   const std::uint32_t peer_address = kFirstPeerAddress + peer_of(first);
   const bool out = shape_.path == PipelinePath::kEdgeOut;
   write_headers(first, payload_bytes, kHeaderBytes + count * payload_bytes,
-                out ? kOurAddress : peer_address, out ? peer_address : kOurAddress, to);
+                out ? Ends{kOurAddress, peer_address} : Ends{peer_address, kOurAddress}, to);
   for (std::uint32_t i = 0; i < count; ++i)
     write_payload(first + i, to + kHeaderBytes + i * payload_bytes, payload_bytes);
 }
@@ -171,22 +246,24 @@ std::uint32_t PipelineTraffic::write_messages(std::uint64_t first, std::uint32_t
 void PipelineTraffic::offer_round(BenchPort& port) {
   CHECK(pool_.held() == 0);
   parcels_.clear();
+  if (flows_ != nullptr) first_number_ += shape_.packets;
   Slot slot;
   for (std::uint32_t number = 0; number < shape_.packets; number += shape_.train_segments) {
     const std::uint32_t count = std::min(shape_.train_segments, shape_.packets - number);
     CHECK(pool_.allocate(slot));
     std::uint32_t bytes = shape_.packet_bytes;
-    if (shape_.path == PipelinePath::kEdgeIn) {
+    if (!seals(shape_.path)) {
       jobs_.clear();
-      bytes = write_messages(number, count, slot.data);
+      bytes = write_messages(first_number_ + number, count, slot.data);
       sealer_.seal(jobs_);
     } else if (count > 1) {
       write_super_packet(number, count, slot.data);
       bytes = kHeaderBytes + count * (shape_.packet_bytes - kHeaderBytes);
     } else {
-      write_packet(number, slot.data);
+      write_packet(first_number_ + number, slot.data);
     }
-    parcels_.push_back({slot.data, bytes, slot.buffer, &endpoints_[peer_of(number)]});
+    parcels_.push_back(
+        {slot.data, bytes, slot.buffer, &endpoints_[peer_of(first_number_ + number)]});
   }
   slot.tailroom = 0;
   if (shape_.train_segments > 1 && shape_.path == PipelinePath::kEdgeIn) {
@@ -226,33 +303,42 @@ Result<std::vector<std::uint8_t>> PipelineTraffic::open(ConstBytes message) {
 }
 
 Result<void> PipelineTraffic::check_round(const BenchPort::Sent& sent) {
-  const bool out = shape_.path == PipelinePath::kEdgeOut;
-  const std::uint32_t bytes = out ? shape_.message_bytes() : shape_.packet_bytes;
+  const std::uint32_t bytes = seals(shape_.path) ? shape_.message_bytes() : shape_.packet_bytes;
   if (sent.packets != shape_.packets || sent.bytes != std::uint64_t{bytes} * sent.packets) {
     return wrong(std::to_string(shape_.packets) + " packets went in, " +
                  std::to_string(sent.packets) + " packets of " + std::to_string(sent.bytes) +
                  " bytes in all came out");
   }
   if (pool_.held() != 0) return wrong("buffers of the input were not released");
-  std::vector<std::uint8_t> expected(shape_.text_bytes());  // the padding stays zero
-  std::uint64_t earliest = 0;
-  for (std::vector<std::uint8_t> text : sent.samples) {
-    if (out) {
-      auto opened = open(text);
-      if (!opened) return tl::unexpected<Error>(std::move(opened.error()));
-      text = std::move(*opened);
-    }
-    if (text.size() != (out ? shape_.text_bytes() : shape_.packet_bytes)) {
-      return wrong("a packet of " + std::to_string(text.size()) + " bytes");
-    }
-    const auto number = load_le<std::uint64_t>(text.data() + kHeaderBytes);
-    if (number < earliest || number >= shape_.packets) return wrong("a packet out of order");
-    earliest = number + 1;
-    write_packet(number, expected.data());
-    if (!std::equal(text.begin(), text.end(), expected.begin())) {
-      return wrong("packet " + std::to_string(number) + " is not what it was");
-    }
+  std::uint64_t earliest = first_number_;
+  for (const std::vector<std::uint8_t>& text : sent.samples) {
+    if (auto checked = check_sample(text, earliest); !checked) return checked;
   }
+  return {};
+}
+
+Result<void> PipelineTraffic::check_sample(std::vector<std::uint8_t> text,
+                                           std::uint64_t& earliest) {
+  const bool sealed = seals(shape_.path);
+  if (sealed) {
+    auto opened = open(text);
+    if (!opened) return tl::unexpected<Error>(std::move(opened.error()));
+    text = std::move(*opened);
+  }
+  if (text.size() != (sealed ? shape_.text_bytes() : shape_.packet_bytes)) {
+    return wrong("a packet of " + std::to_string(text.size()) + " bytes");
+  }
+  const auto number = load_le<std::uint64_t>(text.data() + kHeaderBytes);
+  if (number < earliest || number >= first_number_ + shape_.packets) {
+    return wrong("a packet out of order");
+  }
+  earliest = number + 1;
+  if (shape_.path == PipelinePath::kToInternet) {
+    if (auto learned = learn(flows_->flow_of(number), text.data()); !learned) return learned;
+  }
+  std::vector<std::uint8_t> expected(text.size());  // the padding is zero
+  write_expected(number, expected.data());
+  if (text != expected) return wrong("packet " + std::to_string(number) + " is not what it must be");
   return {};
 }
 

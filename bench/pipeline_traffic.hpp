@@ -10,6 +10,7 @@
 #include "base/result.hpp"
 #include "base/rng.hpp"
 #include "bench/bench_port.hpp"
+#include "bench/gateway_flows.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
 #include "dataplane/tunnel/crypto_batch.hpp"
 #include "dataplane/tunnel/handshaker.hpp"
@@ -17,9 +18,17 @@
 namespace ringway::bench {
 
 enum class PipelinePath : std::uint8_t {
-  kEdgeOut,  // plaintext in, sealed out
-  kEdgeIn,   // sealed in, plaintext out
+  kEdgeOut,       // plaintext in, sealed out
+  kEdgeIn,        // sealed in, plaintext out
+  kToInternet,    // sealed in, translated out
+  kFromInternet,  // from outside in, translated back, sealed out
 };
+[[nodiscard]] constexpr bool is_gateway(PipelinePath path) {
+  return path == PipelinePath::kToInternet || path == PipelinePath::kFromInternet;
+}
+[[nodiscard]] constexpr bool seals(PipelinePath path) {
+  return path == PipelinePath::kEdgeOut || path == PipelinePath::kFromInternet;
+}
 
 // The sealed sides's limits are a Linux socket's: UDP_SEGMENT and UDP_GRO take 64 segments.
 inline constexpr std::uint32_t kMaxDatagramTrainSegments = 64;
@@ -33,6 +42,7 @@ struct TrafficShape {
   std::uint32_t train_segments;  // 1: single packets
   std::uint32_t peers;           // in turn, a train or single packet each
   std::uint32_t packets;         // a round
+  std::uint32_t flows = 1;       // of a gateway: live mappings, in random order
 
   // What is encrypted: the packet and its padding.
   [[nodiscard]] std::uint32_t text_bytes() const;
@@ -53,6 +63,12 @@ class PipelineTraffic {
   [[nodiscard]] tunnel::SessionKeys session_keys(std::uint32_t peer, Instant created) const;
   [[nodiscard]] const net::Endpoint& endpoint(std::uint32_t peer) const { return endpoints_[peer]; }
   [[nodiscard]] std::vector<tunnel::AllowedIp> allowed_ips() const;
+  // Null unless the path is a gateway's.
+  [[nodiscard]] const GatewayFlows* flows() const { return flows_.get(); }
+
+  // Before the first round of kFromInternet: opens every mapping from inside and notes what it
+  // looks like outside.
+  [[nodiscard]] Result<void> open_flows(nat::Nat& nat, Instant now);
 
   // One round of input, sealed with fresh counters on the way in, for `port` to hand over. The
   // last round's must have been released.
@@ -63,6 +79,13 @@ class PipelineTraffic {
  private:
   [[nodiscard]] std::uint32_t peer_of(std::uint64_t number) const;
   void write_packet(std::uint64_t number, std::uint8_t* to) const;
+  // As a gateway's subscriber has it, or as the Internet has it.
+  enum class Side : std::uint8_t { kInside, kOutside };
+  void write_flow_packet(std::uint64_t number, Side side, std::uint8_t ttl,
+                         std::uint8_t* to) const;
+  [[nodiscard]] Result<void> learn(std::uint32_t flow, const std::uint8_t* packet);
+  // The packet that must come out for the one of that number, with its TTL one lower.
+  void write_expected(std::uint64_t number, std::uint8_t* to) const;
   void write_super_packet(std::uint64_t first, std::uint32_t count, std::uint8_t* to) const;
   // Returns how long the run of messages is; the jobs seal it.
   std::uint32_t write_messages(std::uint64_t first, std::uint32_t count, std::uint8_t* to);
@@ -73,7 +96,11 @@ class PipelineTraffic {
     std::uint64_t next_counter = 0;        // to seal with, or to expect at the earliest
   };
 
+  [[nodiscard]] Result<void> check_sample(std::vector<std::uint8_t> text, std::uint64_t& earliest);
+
   TrafficShape shape_;
+  std::unique_ptr<GatewayFlows> flows_;
+  std::uint64_t first_number_ = 0;  // of the round: a gateway's flows differ from round to round
   BufferPool pool_;
   SeededRng rng_;
   std::vector<SecretBytes<tunnel::kKeyBytes>> keys_;

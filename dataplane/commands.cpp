@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "dataplane/session_slots.hpp"
+#include "dataplane/to_internet.hpp"
 #include "dataplane/to_tunnel.hpp"
 
 namespace ringway {
@@ -50,6 +51,7 @@ class Runner {
     end_sessions(*peer);
     worker_.wheel.disarm(*peer);
     worker_.peers[peer->id.value] = nullptr;
+    if (worker_.internet != nullptr) worker_.internet->nat.remove_subscriber(peer->id, now_);
     send_home(event::PeerRemoved{std::unique_ptr<Peer>(peer)});
   }
 
@@ -162,6 +164,10 @@ void run_commands(WorkerState& worker, Instant now) {
 }
 
 void run_timers(WorkerState& worker, Instant now) {
+  if (worker.internet != nullptr && now >= worker.internet->nat.next_deadline()) {
+    worker.internet->nat.tick(now);
+    send_nat_outputs(worker, now);
+  }
   worker.wheel.advance(now, [&](Peer& peer) {
     const tunnel::DataTimers::Due due = peer.timers.take_due(now);
     if (due.send_keepalive) {

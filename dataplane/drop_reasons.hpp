@@ -1,5 +1,5 @@
-// Why a packet was not forwarded. This one list makes the enum, the counters, the metrics' labels
-// and the text a person reads.
+// Why a packet was not forwarded. This one list, with the NAT's at its end, makes the enum, the
+// counters, the metrics' labels and the text a person reads.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/counters.hpp"
+#include "dataplane/nat/nat_drops.hpp"
 
 namespace ringway {
 
@@ -35,14 +36,28 @@ namespace ringway {
   X(kHandshakeRateLimit, "handshake_rate",      "too many handshakes from one source")              \
   X(kHandshakeRingFull,  "handshake_ring_full", "control plane busy: handshake not queued")         \
   X(kEventRingFull,      "event_ring_full",     "control plane busy: frame not queued")             \
-  X(kEcnNotCapable,      "ecn_invalid",         "congestion marked outside, inner not ECN-capable")
+  X(kEcnNotCapable,      "ecn_invalid",         "congestion marked outside, inner not ECN-capable") \
+  X(kHostDenied,         "host_denied",         "to the gateway itself, and neither ping nor DNS") \
+  X(kFrameMalformed,     "frame_malformed",     "Ethernet frame without a whole IP packet")         \
+  X(kUnreachable,        "unreachable",         "no route by an Ethernet port of ours")             \
+  X(kNeighbourPending,   "neighbour_pending",   "neighbour not resolved in time, or too many waiting")
 // clang-format on
 
 enum class DropReason : std::uint8_t {
 #define X(name, label, text) name,
   RINGWAY_DROP_REASONS(X)
 #undef X
+#define X(name, label, text) kNat##name,
+  RINGWAY_NAT_DROP_REASONS(X)
+#undef X
 };
+
+[[nodiscard]] constexpr DropReason drop_reason(nat::Drop drop) {
+#define X(name, label, text) DropReason::kNat##name,
+  constexpr std::array kReasons = {RINGWAY_NAT_DROP_REASONS(X)};
+#undef X
+  return kReasons[static_cast<std::size_t>(drop)];
+}
 
 struct DropReasonText {
   std::string_view label;  // in metrics and --json
@@ -50,7 +65,7 @@ struct DropReasonText {
 };
 inline constexpr std::array kDropReasonTexts = {
 #define X(name, label, text) DropReasonText{label, text},
-    RINGWAY_DROP_REASONS(X)
+    RINGWAY_DROP_REASONS(X) RINGWAY_NAT_DROP_REASONS(X)
 #undef X
 };
 inline constexpr std::size_t kDropReasonCount = kDropReasonTexts.size();

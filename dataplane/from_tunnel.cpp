@@ -9,6 +9,7 @@
 #include "dataplane/handshake_gate.hpp"
 #include "dataplane/scratch.hpp"
 #include "dataplane/session_slots.hpp"
+#include "dataplane/to_internet.hpp"
 #include "dataplane/to_tunnel.hpp"
 
 namespace ringway {
@@ -169,11 +170,24 @@ Peer* accept(WorkerState& worker, tunnel::Session& session, const Slot& slot, st
   return peer;
 }
 
+// 7 deliver.
+void deliver(WorkerState& worker, std::span<Slot> slots, std::span<const PeerId> owners,
+             Instant now) {
+  if (slots.empty()) return;
+  if (worker.internet != nullptr) {
+    to_internet(worker, slots, owners, now);
+    return;
+  }
+  const std::size_t refused = worker.inner.tx_burst(slots);
+  if (refused > 0) worker.drop(DropReason::kTxFailed, refused);
+}
+
 // 4 to 7.
 void open_and_deliver(WorkerState& worker, OpenVector& vector, Instant now) {
   worker.crypto.open({vector.jobs.data(), vector.count});
   Scratch<Slot, kVectorSegments> delivery;
-  std::size_t deliver = 0;
+  Scratch<PeerId, kVectorSegments> owners;
+  std::size_t count = 0;
   for (std::size_t i = 0; i < vector.count; ++i) {
     const tunnel::AeadJob& job = vector.jobs[i];
     const Slot& slot = *vector.slots[i];
@@ -184,16 +198,14 @@ void open_and_deliver(WorkerState& worker, OpenVector& vector, Instant now) {
     Peer* peer = accept(worker, *vector.sessions[i], slot, job.counter,
                         job.text_bytes + DataLayout::kOverhead, now);
     if (peer == nullptr) continue;
-    if (admit(worker, *peer, slot, {job.text, job.text_bytes}, now, delivery[deliver])) {
-      BufferPool::retain(delivery[deliver]);
-      ++deliver;
+    if (admit(worker, *peer, slot, {job.text, job.text_bytes}, now, delivery[count])) {
+      BufferPool::retain(delivery[count]);
+      owners[count++] = peer->id;
     }
     arm_timers(worker, *peer);
   }
   vector.count = 0;
-  if (deliver == 0) return;
-  const std::size_t refused = worker.inner.tx_burst({delivery.data(), deliver});
-  if (refused > 0) worker.drop(DropReason::kTxFailed, refused);
+  deliver(worker, {delivery.data(), count}, {owners.data(), count}, now);
 }
 
 }  // namespace

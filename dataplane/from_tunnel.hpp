@@ -5,8 +5,9 @@
 //   3 find      the session by receiver index; suite and age checked
 //   4 open      the whole vector, in place
 //   5 accept    replay window, then the session's confirmation, the peer's endpoint and timers
-//   6 admit     inner header, ECN, source in the peer's allowed IPs; keepalives and control frames
-//   leave 7 deliver   to the inner port, which merges what belongs together
+//   6 admit     inner header, ECN, source in the allowed IPs; what carries no packet leaves here
+//   7 deliver   to the inner port, which merges what belongs together; at a gateway that
+//               translates by itself, on to the Internet (to_internet.hpp)
 #pragma once
 
 #include <cstddef>

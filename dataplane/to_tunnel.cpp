@@ -26,14 +26,12 @@ void note_data_sent(WorkerState& worker, Peer& peer, Instant now) {
   arm_timers(worker, peer);
 }
 
-// 2 route. Null when the packet was dropped.
+// 2 route. Null where the destination is in nobody's allowed IPs.
 Peer* route(WorkerState& worker, const net::InnerPacket& packet) {
   const PeerId id = packet.family == net::Family::kIpv4
                         ? worker.allowed_ips->lookup_v4(packet.destination)
                         : worker.allowed_ips->lookup_v6(packet.destination);
-  Peer* peer = worker.find_peer(id);
-  if (peer == nullptr) worker.drop(DropReason::kNoRoute);
-  return peer;
+  return worker.find_peer(id);
 }
 
 // Without a session the packet waits, and control is asked for one.
@@ -60,35 +58,6 @@ void frame_segments(WorkerState& worker, Outbound& outbound, Peer& peer,
     ++peer.tx_packets;
     worker.counters.inner_packets.increment();
   }
-}
-
-// 2 to 4 for one slot.
-void send_one(WorkerState& worker, Outbound& outbound, Segmenter& segmenter, const Slot& slot,
-              Instant now) {
-  net::InnerPacket packet;
-  if (!net::parse_inner_packet({slot.data, slot.length}, packet) || !segmenter.start(slot)) {
-    worker.drop(DropReason::kInnerMalformed);
-    BufferPool::release(slot);
-    return;
-  }
-  Peer* peer = route(worker, packet);
-  if (peer == nullptr) {
-    BufferPool::release(slot);
-    return;
-  }
-  tunnel::Session* session = sendable_session(*peer, now);
-  std::optional<std::uint64_t> first_counter;
-  if (session != nullptr && !peer->paths.empty()) {
-    first_counter = session->reserve_counters(segmenter.count(), now);
-  }
-  if (!first_counter) {
-    stage(worker, *peer, slot, now);
-    return;
-  }
-  frame_segments(worker, outbound, *peer, *session, segmenter, packet.ecn, *first_counter);
-  BufferPool::release(slot);
-  note_data_sent(worker, *peer, now);
-  if (session->rekey_due_on_send(now)) request_session(worker, *peer, now, false);
 }
 
 // A message that carries no packet. False when there is no session or no path.
@@ -122,11 +91,51 @@ std::size_t to_tunnel(WorkerState& worker, Instant now) {
 }
 
 void send_inner(WorkerState& worker, std::span<Slot> slots, Instant now) {
-  Outbound outbound(worker);
-  Segmenter segmenter;
+  TunnelBatch batch(worker, now);
   for (const Slot& slot : slots)
-    send_one(worker, outbound, segmenter, slot, now);  // 2 to 4
-  outbound.flush();                                    // 5 and 6
+    batch.add_routed(slot);  // 2 to 4
+  batch.flush();             // 5 and 6
+}
+
+void TunnelBatch::add_routed(const Slot& slot) {
+  net::InnerPacket packet;
+  if (start(slot, packet)) send(slot, route(worker_, packet), packet.ecn);
+}
+
+void TunnelBatch::add(const Slot& slot, PeerId id) {
+  net::InnerPacket packet;
+  if (start(slot, packet)) send(slot, worker_.find_peer(id), packet.ecn);
+}
+
+bool TunnelBatch::start(const Slot& slot, net::InnerPacket& packet) {
+  if (net::parse_inner_packet({slot.data, slot.length}, packet) && segmenter_.start(slot)) {
+    return true;
+  }
+  worker_.drop(DropReason::kInnerMalformed);
+  BufferPool::release(slot);
+  return false;
+}
+
+// 3 and 4, for a slot that the segmenter has taken.
+void TunnelBatch::send(const Slot& slot, Peer* peer, std::uint8_t ecn) {
+  if (peer == nullptr) {
+    worker_.drop(DropReason::kNoRoute);
+    BufferPool::release(slot);
+    return;
+  }
+  tunnel::Session* session = sendable_session(*peer, now_);
+  std::optional<std::uint64_t> first_counter;
+  if (session != nullptr && !peer->paths.empty()) {
+    first_counter = session->reserve_counters(segmenter_.count(), now_);
+  }
+  if (!first_counter) {
+    stage(worker_, *peer, slot, now_);
+    return;
+  }
+  frame_segments(worker_, outbound_, *peer, *session, segmenter_, ecn, *first_counter);
+  BufferPool::release(slot);
+  note_data_sent(worker_, *peer, now_);
+  if (session->rekey_due_on_send(now_)) request_session(worker_, *peer, now_, false);
 }
 
 void send_staged_or_keepalive(WorkerState& worker, Peer& peer, Instant now) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "dataplane/commands.hpp"
+#include "dataplane/from_internet.hpp"
 #include "dataplane/from_tunnel.hpp"
 #include "dataplane/session_slots.hpp"
 #include "dataplane/to_tunnel.hpp"
@@ -16,10 +17,12 @@ namespace ringway {
 std::size_t Worker::run_once(Instant now) {
   run_commands(state_, now);
   std::size_t moved = from_tunnel(state_, now);
+  moved += from_internet(state_, now);
   moved += to_tunnel(state_, now);
   run_timers(state_, now);
   state_.inner.reclaim();
   state_.outer.reclaim();
+  if (state_.internet != nullptr) state_.internet->port.reclaim();
   flush_retired_sessions(state_);
   if (state_.events_pushed) {
     state_.events_pushed = false;
@@ -62,6 +65,18 @@ Worker::Worker(const WorkerOptions& options, io::Port& inner, io::Port& outer, C
   watch(epoll_fd_, link.worker_doorbell.fd());
 }
 
+void Worker::open_internet_side(io::Port& internet, const nat::Config& config) {
+  CHECK(state_.internet == nullptr);
+  state_.internet = std::make_unique<InternetSide>(internet, config, state_.rng);
+  watch(epoll_fd_, internet.wake_fd());
+}
+
+Instant Worker::next_deadline() const {
+  const Instant deadline = state_.wheel.next_deadline();
+  if (state_.internet == nullptr) return deadline;
+  return std::min(deadline, state_.internet->nat.next_deadline());
+}
+
 Worker::~Worker() {
   for (std::size_t id = 0; id < state_.peers.size(); ++id) {
     Peer* peer = state_.peers[id];
@@ -84,7 +99,7 @@ void Worker::sleep() {
     const Duration until_deadline = next_deadline() - Instant::now();
     const std::int64_t timeout_ms =
         std::clamp<std::int64_t>(until_deadline.count_ms() + 1, 0, kLongestSleep.count_ms());
-    std::array<epoll_event, 3> ready;  // both ports and the doorbell
+    std::array<epoll_event, 4> ready;  // the ports and the doorbell
     const int count = ::epoll_wait(epoll_fd_, ready.data(), static_cast<int>(ready.size()),
                                    static_cast<int>(timeout_ms));
     for (int i = 0; i < count; ++i) {

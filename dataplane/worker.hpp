@@ -22,6 +22,8 @@ class Worker {
   // Everything passed must outlive the worker.
   Worker(const WorkerOptions& options, io::Port& inner, io::Port& outer, ControlLink& link,
          Rng& rng);
+  // Makes the worker a gateway that translates by itself. Before its first turn.
+  void open_internet_side(io::Port& internet, const nat::Config& config);
   // Releases what waits and frees peers and sessions. The thread in run() must have returned.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -30,7 +32,7 @@ class Worker {
   // One turn: commands, a burst from each side, timers. How many slots it moved.
   std::size_t run_once(Instant now);
   // When the next turn is due though nothing arrives.
-  [[nodiscard]] Instant next_deadline() const { return state_.wheel.next_deadline(); }
+  [[nodiscard]] Instant next_deadline() const;
 
   // Turns until a Stop command arrives.
   void run(PollMode mode);
@@ -39,6 +41,8 @@ class Worker {
   [[nodiscard]] const WorkerCounters& counters() const { return state_.counters; }
   [[nodiscard]] std::string describe_crypto() const { return state_.crypto.describe(); }
   [[nodiscard]] std::uint32_t staged_packets() const { return state_.staging.held(); }
+  // Null unless it was opened. For the worker's thread.
+  [[nodiscard]] InternetSide* internet_side() { return state_.internet.get(); }
 
  private:
   void sleep();

@@ -12,6 +12,7 @@
 #include "base/rng.hpp"
 #include "dataplane/control_api.hpp"
 #include "dataplane/drop_reasons.hpp"
+#include "dataplane/internet_side.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/peer.hpp"
 #include "dataplane/staging.hpp"
@@ -72,6 +73,7 @@ struct WorkerState {
 
   io::Port& inner;  // plaintext side: TUN
   io::Port& outer;  // sealed side: UDP
+  std::unique_ptr<InternetSide> internet;  // null: the kernel forwards
   ControlLink& link;
   Rng& rng;
   // When timers fire is no secret, and `rng` may be a system call.

@@ -1,0 +1,101 @@
+#include "bench/gateway_flows.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/bytes.hpp"
+#include "base/check.hpp"
+
+namespace ringway::bench {
+namespace {
+
+constexpr std::uint32_t kFirstInnerAddress = 0xc612'0000;     // 198.18.0.0/15 (RFC 2544)
+constexpr std::uint32_t kFirstExternalAddress = 0xc000'0201;  // 192.0.2.1
+constexpr std::uint32_t kInnerPorts = 60'000;                 // of an inner address, 1024 and on
+constexpr std::uint16_t kFirstPort = 1024;
+// Ports come in blocks, and a subscriber's last one is seldom full: leave half of them free.
+constexpr std::uint32_t kFlowsAnExternalAddress = 30'000;
+constexpr std::uint32_t kMaxExternalAddresses = 250;
+
+net::IpAddress address_of(std::uint32_t number) {
+  std::array<std::uint8_t, 4> bytes;
+  store_be(bytes.data(), number);
+  return net::IpAddress::v4(bytes.data());
+}
+
+// splitmix64's finaliser.
+std::uint64_t mixed(std::uint64_t value) {
+  value = (value ^ (value >> 30)) * 0xbf58'476d'1ce4'e5b9;
+  value = (value ^ (value >> 27)) * 0x94d0'49bb'1331'11eb;
+  return value ^ (value >> 31);
+}
+
+}  // namespace
+
+GatewayFlows::GatewayFlows(std::uint32_t flows, std::uint32_t subscribers)
+    : flows_(flows),
+      subscribers_(subscribers),
+      addresses_a_subscriber_((flows / subscribers) / kInnerPorts + 1),
+      external_(flows) {
+  CHECK(flows >= 1 && flows <= kMaxFlows && subscribers >= 1);
+  owner_of_.reserve(flows);
+}
+
+nat::Config GatewayFlows::nat_config() const {
+  nat::Config config;
+  // A subscriber takes at least a block.
+  const std::uint32_t ports =
+      std::max(flows_, subscribers_ * config.block_ports) + subscribers_ * config.block_ports;
+  const std::uint32_t addresses = ports / kFlowsAnExternalAddress + 1;
+  CHECK(addresses <= kMaxExternalAddresses);
+  for (std::uint32_t i = 0; i < addresses; ++i)
+    config.external_addresses.push_back(address_of(kFirstExternalAddress + i));
+  config.first_port = kFirstPort;
+  config.last_port = UINT16_MAX;
+  config.max_mappings = std::max(flows_ + flows_ / 8, 1024U);
+  config.max_ports_per_subscriber = UINT32_MAX;
+  config.max_mappings_per_subscriber = UINT32_MAX;
+  config.max_subscribers = std::max(subscribers_, config.max_subscribers);
+  config.inner_prefixes = {{address_of(kFirstInnerAddress), 15}};
+  return config;
+}
+
+std::vector<tunnel::AllowedIp> GatewayFlows::allowed_ips() const {
+  std::vector<tunnel::AllowedIp> entries;
+  for (std::uint32_t subscriber = 0; subscriber < subscribers_; ++subscriber) {
+    for (std::uint32_t i = 0; i < addresses_a_subscriber_; ++i) {
+      const std::uint32_t address = kFirstInnerAddress + subscriber * addresses_a_subscriber_ + i;
+      entries.push_back({{address_of(address), 32}, {subscriber}});
+    }
+  }
+  return entries;
+}
+
+std::uint32_t GatewayFlows::flow_of(std::uint64_t packet_number) const {
+  return static_cast<std::uint32_t>(mixed(packet_number + 1) % flows_);
+}
+
+std::uint32_t GatewayFlows::inner_address(std::uint32_t flow) const {
+  const std::uint32_t of_subscriber = flow / subscribers_;
+  return kFirstInnerAddress + subscriber_of(flow) * addresses_a_subscriber_ +
+         of_subscriber / kInnerPorts;
+}
+
+std::uint16_t GatewayFlows::inner_port(std::uint32_t flow) const {
+  return static_cast<std::uint16_t>(kFirstPort + flow / subscribers_ % kInnerPorts);
+}
+
+Result<void> GatewayFlows::learn(std::uint32_t flow, std::uint32_t address, std::uint16_t port) {
+  const std::uint64_t external = std::uint64_t{address} << 16 | port;
+  if (external_[flow] == external) return {};
+  if (external_[flow] != 0) {
+    return failure("wrong result: flow " + std::to_string(flow) + " changed its external port");
+  }
+  if (!owner_of_.emplace(external, flow).second) {
+    return failure("wrong result: two flows have external port " + std::to_string(port));
+  }
+  external_[flow] = external;
+  return {};
+}
+
+}  // namespace ringway::bench

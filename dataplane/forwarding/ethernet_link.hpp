@@ -1,0 +1,76 @@
+// Layer 2 of a gateway's worker: below it Ethernet ports, which carry frames; above it the two ports
+// that the worker knows, one for the tunnel's datagrams and one for the Internet's packets. One
+// interface may be both sides, or each its own; the forwarding table says by which a packet leaves.
+//
+//                  ┌─ datagrams() ◄── UDP to the tunnel's port ──┐
+//      worker  ────┤                                             ├── frames of the Ethernet ports
+//                  └─ packets() ◄──── every other IP packet ─────┘
+//
+// What the Ethernet ports cannot carry goes by the kernel's own UDP socket, which holds the tunnel's
+// port besides: fragments of datagrams come in by it, and datagrams leave by it whose route is by
+// another interface, or that are longer than their route's MTU. Worker thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/net/address.hpp"
+#include "base/time.hpp"
+#include "dataplane/drop_reasons.hpp"
+#include "dataplane/forwarding/forwarding_table.hpp"
+#include "dataplane/forwarding/next_hop_use.hpp"
+#include "dataplane/forwarding/pending.hpp"
+#include "dataplane/io/port.hpp"
+
+namespace ringway::forwarding {
+
+struct LinkOptions {
+  // Where the tunnel is reached, at least one; the first of a family is the source of what has none.
+  std::vector<net::IpAddress> tunnel_addresses;
+  std::uint16_t tunnel_port = 0;
+};
+
+class EthernetLink {
+ public:
+  static constexpr std::size_t kMaxPorts = 4;
+
+  // ports: in the order in which NextHop::port counts them. kernel: the UDP socket. All outlive
+  // this.
+  EthernetLink(std::span<io::Port* const> ports, io::Port& kernel, const LinkOptions& options);
+  ~EthernetLink();
+  EthernetLink(const EthernetLink&) = delete;
+  EthernetLink& operator=(const EthernetLink&) = delete;
+
+  [[nodiscard]] io::Port& datagrams();
+  [[nodiscard]] io::Port& packets();
+
+  // A new snapshot; what waited for a neighbour is looked up again. Returns the old one.
+  [[nodiscard]] std::unique_ptr<const ForwardingTable> swap_table(
+      std::unique_ptr<const ForwardingTable> table, Instant now);
+  [[nodiscard]] const ForwardingTable& table() const;
+
+  // Once a turn: takes completed buffers back, sends nothing late, drops what has waited too long.
+  void run(Instant now);
+  [[nodiscard]] Instant next_deadline() const;
+
+  // Neighbours that the kernel should resolve, at most `out.size()` of those not told yet.
+  [[nodiscard]] std::size_t take_wanted(std::span<Neighbour> out);
+  // Marks of next hops used since the last drain.
+  [[nodiscard]] NextHopUse& use();
+
+  [[nodiscard]] const DropCounters& drops() const;
+
+ private:
+  struct State;
+  class Datagrams;
+  class Packets;
+  std::unique_ptr<State> state_;
+  std::unique_ptr<Datagrams> datagrams_;
+  std::unique_ptr<Packets> packets_;
+};
+
+}  // namespace ringway::forwarding
