@@ -3,27 +3,25 @@
 #include <utility>
 #include <vector>
 
-#include "base/bytes.hpp"
-
 namespace ringway::tunnel {
 namespace {
 
-std::uint32_t load_v4(const std::uint8_t* address) {
-  return load_be<std::uint32_t>(address);
-}
-Uint128 load_v6(const std::uint8_t* address) {
-  return Uint128{load_be<std::uint64_t>(address)} << 64 | load_be<std::uint64_t>(address + 8);
-}
+using net::trie_word_v4;
+using net::trie_word_v6;
+using net::Uint128;
+
+template <typename Word>
+using Trie = net::PrefixTrie<Word, PeerId>;
 
 template <typename Word, typename Load>
-PrefixTrie<Word> build(std::span<const AllowedIp> entries, net::Family family, Load load) {
-  std::vector<typename PrefixTrie<Word>::Entry> wanted;
+Trie<Word> build(std::span<const AllowedIp> entries, net::Family family, Load load) {
+  std::vector<typename Trie<Word>::Entry> wanted;
   for (const AllowedIp& entry : entries) {
     const net::Prefix& prefix = entry.prefix;
     if (prefix.address.family != family) continue;
     wanted.push_back({load(prefix.address.bytes.data()), prefix.length, entry.peer});
   }
-  return PrefixTrie<Word>(std::move(wanted));
+  return Trie<Word>(std::move(wanted));
 }
 
 // Counting bits is the inner step of a lookup, and one instruction on every x86 since 2008; a
@@ -31,27 +29,27 @@ PrefixTrie<Word> build(std::span<const AllowedIp> entries, net::Family family, L
 const bool kHasPopcnt = __builtin_cpu_supports("popcnt") != 0;
 
 template <typename Word>
-[[gnu::target("popcnt")]] PeerId lookup_with_popcnt(const PrefixTrie<Word>& trie, Word address) {
+[[gnu::target("popcnt")]] PeerId lookup_with_popcnt(const Trie<Word>& trie, Word address) {
   return trie.lookup(address);
 }
 
 template <typename Word>
-PeerId lookup(const PrefixTrie<Word>& trie, Word address) {
+PeerId lookup(const Trie<Word>& trie, Word address) {
   return kHasPopcnt ? lookup_with_popcnt(trie, address) : trie.lookup(address);
 }
 
 }  // namespace
 
 AllowedIps::AllowedIps(std::span<const AllowedIp> entries)
-    : v4_(build<std::uint32_t>(entries, net::Family::kIpv4, load_v4)),
-      v6_(build<Uint128>(entries, net::Family::kIpv6, load_v6)) {}
+    : v4_(build<std::uint32_t>(entries, net::Family::kIpv4, trie_word_v4)),
+      v6_(build<Uint128>(entries, net::Family::kIpv6, trie_word_v6)) {}
 
 PeerId AllowedIps::lookup_v4(const std::uint8_t* address) const {
-  return lookup(v4_, load_v4(address));
+  return lookup(v4_, trie_word_v4(address));
 }
 
 PeerId AllowedIps::lookup_v6(const std::uint8_t* address) const {
-  return lookup(v6_, load_v6(address));
+  return lookup(v6_, trie_word_v6(address));
 }
 
 std::size_t AllowedIps::memory_bytes() const {

@@ -1,6 +1,6 @@
 // Allowed IPs (cryptokey routing): which peer an inner address belongs to, by longest prefix, over
 // all peers at once. An immutable snapshot: the control plane builds one, workers read it without
-// locks and swap to the next at a quiet point. The structure is prefix_trie.hpp's.
+// locks and swap to the next at a quiet point. The structure is base/net/prefix_trie.hpp's.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "base/ids.hpp"
 #include "base/net/address.hpp"
-#include "dataplane/tunnel/prefix_trie.hpp"
+#include "base/net/prefix_trie.hpp"
 
 namespace ringway::tunnel {
 
@@ -35,8 +35,8 @@ class AllowedIps {
   [[nodiscard]] std::size_t memory_bytes() const;
 
  private:
-  PrefixTrie<std::uint32_t> v4_;
-  PrefixTrie<Uint128> v6_;
+  net::PrefixTrie<std::uint32_t, PeerId> v4_;
+  net::PrefixTrie<net::Uint128, PeerId> v6_;
 };
 
 }  // namespace ringway::tunnel

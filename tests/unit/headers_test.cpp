@@ -1,11 +1,10 @@
-// The views of net/{eth,ip4,ip6,tcp,udp,icmp}.hpp on good, truncated and lying input.
+// The views of net/{ip4,ip6,tcp,udp,icmp}.hpp on good, truncated and lying input.
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "base/net/eth.hpp"
 #include "base/net/icmp.hpp"
 #include "base/net/ip4.hpp"
 #include "base/net/ip6.hpp"
@@ -36,20 +35,6 @@ Packet ip6_packet(std::uint8_t next_header, Packet payload) {
     packet[i] = static_cast<std::uint8_t>(i);
   packet.insert(packet.end(), payload.begin(), payload.end());
   return packet;
-}
-
-TEST(EthView, ReadsWhatEmitWrote) {
-  Packet frame(EthView::kHeaderBytes + 3);
-  const std::uint8_t destination[] = {1, 2, 3, 4, 5, 6};
-  const std::uint8_t source[] = {7, 8, 9, 10, 11, 12};
-  emit_eth(frame.data(), destination, source, kEtherTypeIpv6);
-  const auto eth = EthView::parse(frame);
-  ASSERT_TRUE(eth);
-  EXPECT_TRUE(std::equal(destination, destination + 6, eth->destination()));
-  EXPECT_TRUE(std::equal(source, source + 6, eth->source()));
-  EXPECT_EQ(eth->ether_type(), kEtherTypeIpv6);
-  EXPECT_EQ(eth->payload().size(), 3U);
-  EXPECT_FALSE(EthView::parse(ConstBytes(frame).first(EthView::kHeaderBytes - 1)));
 }
 
 TEST(Ip4View, ReadsTheTextbookHeader) {

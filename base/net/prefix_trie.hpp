@@ -11,15 +11,24 @@
 #include <span>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/check.hpp"
-#include "base/ids.hpp"
 
-namespace ringway::tunnel {
+namespace ringway::net {
 
 __extension__ typedef unsigned __int128 Uint128;
 
-// Word holds an address as an unsigned number, its first bit highest.
-template <typename Word>
+// Addresses as a trie takes them, from 4 or 16 bytes in network order, unaligned.
+[[nodiscard]] inline std::uint32_t trie_word_v4(const std::uint8_t* address) {
+  return load_be<std::uint32_t>(address);
+}
+[[nodiscard]] inline Uint128 trie_word_v6(const std::uint8_t* address) {
+  return Uint128{load_be<std::uint64_t>(address)} << 64 | load_be<std::uint64_t>(address + 8);
+}
+
+// Word holds an address as an unsigned number, its first bit highest. Value is what a prefix stands
+// for: small and trivially copyable; Value{} is the answer where no prefix holds the address.
+template <typename Word, typename Value>
 class PrefixTrie {
  public:
   static constexpr unsigned kWidth = sizeof(Word) * 8;
@@ -27,7 +36,7 @@ class PrefixTrie {
   struct Entry {
     Word address = 0;  // host bits zero
     unsigned length = 0;
-    PeerId peer;
+    Value value{};
   };
 
   PrefixTrie() = default;
@@ -35,23 +44,25 @@ class PrefixTrie {
   explicit PrefixTrie(std::vector<Entry> entries);
 
   // Inlined into its callers so that each is compiled for the instruction set it was chosen for.
-  [[nodiscard, gnu::always_inline]] PeerId lookup(Word address) const {
-    if (nodes_.empty()) return default_peer_;
-    const Node* node = nodes_.data();
-    while (true) {
-      if (!node->on_path(address)) return node->inherited;
-      const unsigned slot = node->slot_of(address);
-      const std::uint64_t up_to_slot = ~std::uint64_t{0} >> (kSlots - 1 - slot);
-      if ((node->child_slots >> slot & 1) == 0) {
-        return leaves_[node->first_leaf + rank(node->leaf_starts & up_to_slot)];
-      }
-      node = &nodes_[node->first_child + rank(node->child_slots & up_to_slot)];
+  [[nodiscard, gnu::always_inline]] Value lookup(Word address) const {
+    if (nodes_.empty()) return default_value_;
+    const Value* answer = nullptr;
+    for (const Node* node = nodes_.data(); node != nullptr;)
+      node = step(*node, address, answer);
+    return *answer;
+  }
+
+  // Many at once, a step of each in turn: while the memory for one is fetched, the others go on.
+  [[gnu::always_inline]] void lookup_batch(std::span<const Word> addresses, Value* answers) const {
+    for (std::size_t done = 0; done < addresses.size(); done += kLanes) {
+      lookup_lanes(addresses.subspan(done, std::min(kLanes, addresses.size() - done)),
+                   answers + done);
     }
   }
 
   [[nodiscard]] std::size_t prefix_count() const { return prefix_count_; }
   [[nodiscard]] std::size_t memory_bytes() const {
-    return nodes_.capacity() * sizeof(Node) + leaves_.capacity() * sizeof(PeerId);
+    return nodes_.capacity() * sizeof(Node) + leaves_.capacity() * sizeof(Value);
   }
 
  private:
@@ -64,7 +75,7 @@ class PrefixTrie {
     std::uint64_t leaf_starts = 0;  // of the others, those whose leaf is not the previous one's
     std::uint32_t first_child = 0;
     std::uint32_t first_leaf = 0;
-    PeerId inherited;         // the answer for an address that leaves the path
+    Value inherited{};        // the answer for an address that leaves the path
     std::uint32_t depth = 0;  // how many address bits precede this node's slots; below kWidth
 
     [[nodiscard, gnu::always_inline]] bool on_path(Word address) const {
@@ -76,12 +87,60 @@ class PrefixTrie {
     }
   };
 
+  // Lookups that run side by side: about as many as a core has outstanding cache misses.
+  static constexpr std::size_t kLanes = 16;
+
+  // The child to go on in; or null, and where the answer stands.
+  [[nodiscard, gnu::always_inline]] const Node* step(const Node& node, Word address,
+                                                     const Value*& answer) const {
+    if (!node.on_path(address)) {
+      answer = &node.inherited;
+      return nullptr;
+    }
+    const unsigned slot = node.slot_of(address);
+    const std::uint64_t up_to_slot = ~std::uint64_t{0} >> (kSlots - 1 - slot);
+    if ((node.child_slots >> slot & 1) == 0) {
+      answer = &leaves_[node.first_leaf + rank(node.leaf_starts & up_to_slot)];
+      return nullptr;
+    }
+    return &nodes_[node.first_child + rank(node.child_slots & up_to_slot)];
+  }
+
+  [[gnu::always_inline]] void lookup_lanes(std::span<const Word> addresses, Value* answers) const {
+    if (nodes_.empty()) {
+      std::fill_n(answers, addresses.size(), default_value_);
+      return;
+    }
+    std::array<const Node*, kLanes> at;
+    std::array<const Value*, kLanes> found;
+    std::array<std::uint8_t, kLanes> running;  // the lanes that have no answer yet
+    std::size_t live = addresses.size();
+    for (std::size_t i = 0; i < live; ++i) {
+      at[i] = nodes_.data();
+      running[i] = static_cast<std::uint8_t>(i);
+    }
+    while (live > 0) {
+      std::size_t kept = 0;
+      for (std::size_t i = 0; i < live; ++i) {
+        const std::uint8_t lane = running[i];
+        const Node* next = step(*at[lane], addresses[lane], found[lane]);
+        at[lane] = next;
+        __builtin_prefetch(next != nullptr ? static_cast<const void*>(next) : found[lane]);
+        running[kept] = lane;
+        kept += next != nullptr ? 1 : 0;
+      }
+      live = kept;
+    }
+    for (std::size_t i = 0; i < addresses.size(); ++i)
+      answers[i] = *found[i];
+  }
+
   // The prefixes strictly inside one region of the address space, sorted, and the answer for the
   // addresses of the region that none of them holds.
   struct Region {
     std::span<const Entry> entries;  // not empty
     unsigned depth = 0;              // address bits that all of the region share
-    PeerId inherited;
+    Value inherited;
   };
 
   // The position, among the set bits counted from 0, of the last one.
@@ -94,33 +153,33 @@ class PrefixTrie {
   static void sort_and_deduplicate(std::vector<Entry>& entries);
   [[nodiscard]] static unsigned choose_depth(const Region& region);
   void build_node(std::size_t index, const Region& region);
-  void emit_leaves(Node& node, const std::array<PeerId, kSlots>& answers);
+  void emit_leaves(Node& node, const std::array<Value, kSlots>& answers);
 
   std::vector<Node> nodes_;  // the root first; the children of a node stand together
-  std::vector<PeerId> leaves_;
-  PeerId default_peer_;  // where only a default route, or nothing, is
+  std::vector<Value> leaves_;
+  Value default_value_{};  // where only a default route, or nothing, is
   std::size_t prefix_count_ = 0;
 };
 
-template <typename Word>
-PrefixTrie<Word>::PrefixTrie(std::vector<Entry> entries) {
+template <typename Word, typename Value>
+PrefixTrie<Word, Value>::PrefixTrie(std::vector<Entry> entries) {
   sort_and_deduplicate(entries);
   prefix_count_ = entries.size();
   std::span<const Entry> rest = entries;
   if (!rest.empty() && rest.front().length == 0) {
-    default_peer_ = rest.front().peer;
+    default_value_ = rest.front().value;
     rest = rest.subspan(1);
   }
   if (rest.empty()) return;
   nodes_.emplace_back();
-  build_node(0, {.entries = rest, .depth = 0, .inherited = default_peer_});
+  build_node(0, {.entries = rest, .depth = 0, .inherited = default_value_});
   nodes_.shrink_to_fit();
   leaves_.shrink_to_fit();
 }
 
 // By address, then length: a prefix comes before all that it contains.
-template <typename Word>
-void PrefixTrie<Word>::sort_and_deduplicate(std::vector<Entry>& entries) {
+template <typename Word, typename Value>
+void PrefixTrie<Word, Value>::sort_and_deduplicate(std::vector<Entry>& entries) {
   for (Entry& entry : entries) {
     CHECK(entry.length <= kWidth);
     entry.address &= mask(entry.length);
@@ -139,8 +198,8 @@ void PrefixTrie<Word>::sort_and_deduplicate(std::vector<Entry>& entries) {
 
 // As far down as the region's prefixes are one path, but not past the point where the shortest of
 // them ends within this node's slots.
-template <typename Word>
-unsigned PrefixTrie<Word>::choose_depth(const Region& region) {
+template <typename Word, typename Value>
+unsigned PrefixTrie<Word, Value>::choose_depth(const Region& region) {
   unsigned shortest = kWidth;
   for (const Entry& entry : region.entries)
     shortest = std::min(shortest, entry.length);
@@ -152,8 +211,8 @@ unsigned PrefixTrie<Word>::choose_depth(const Region& region) {
   return depth;
 }
 
-template <typename Word>
-void PrefixTrie<Word>::build_node(std::size_t index, const Region& region) {
+template <typename Word, typename Value>
+void PrefixTrie<Word, Value>::build_node(std::size_t index, const Region& region) {
   Node node;
   node.depth = choose_depth(region);
   node.path = region.entries.front().address & mask(node.depth);
@@ -162,7 +221,7 @@ void PrefixTrie<Word>::build_node(std::size_t index, const Region& region) {
   // A prefix that ends in this node answers for its slots; one that does not goes to the child of
   // its slot. What covers a slot stands before the prefixes inside it.
   const unsigned end = node.depth + kStride;
-  std::array<PeerId, kSlots> answers;
+  std::array<Value, kSlots> answers;
   answers.fill(region.inherited);
   std::array<Region, kSlots> children;
   unsigned child_count = 0;
@@ -170,7 +229,7 @@ void PrefixTrie<Word>::build_node(std::size_t index, const Region& region) {
     const Entry& entry = region.entries[i];
     const unsigned slot = node.slot_of(entry.address);
     if (entry.length <= end) {
-      std::fill_n(answers.begin() + slot, std::size_t{1} << (end - entry.length), entry.peer);
+      std::fill_n(answers.begin() + slot, std::size_t{1} << (end - entry.length), entry.value);
       ++i;
       continue;
     }
@@ -192,8 +251,8 @@ void PrefixTrie<Word>::build_node(std::size_t index, const Region& region) {
 }
 
 // One leaf for each run of slots with the same answer; slots with a child do not break a run.
-template <typename Word>
-void PrefixTrie<Word>::emit_leaves(Node& node, const std::array<PeerId, kSlots>& answers) {
+template <typename Word, typename Value>
+void PrefixTrie<Word, Value>::emit_leaves(Node& node, const std::array<Value, kSlots>& answers) {
   node.first_leaf = static_cast<std::uint32_t>(leaves_.size());
   bool in_run = false;
   for (unsigned slot = 0; slot < kSlots; ++slot) {
@@ -205,4 +264,4 @@ void PrefixTrie<Word>::emit_leaves(Node& node, const std::array<PeerId, kSlots>&
   }
 }
 
-}  // namespace ringway::tunnel
+}  // namespace ringway::net
