@@ -53,7 +53,11 @@ constexpr const char* kPipelineManual =
     "The worker that ringway runs, between ports that only hand packets over: no device, no "
     "system\n"
     "call. edge-out: plaintext comes in and leaves sealed; edge-in: sealed datagrams come in and\n"
-    "leave opened. crypto is the raw loop of the fastest engine over the same sizes, measured in "
+    "leave opened. to-internet: sealed datagrams leave opened, translated and with an Ethernet "
+    "header;\n"
+    "from-internet: frames come in, are translated back and leave sealed, as a gateway's do. Their "
+    "flows\n"
+    "are that many live mappings, hit in random order. crypto is the raw loop of the fastest engine over the same sizes, measured in "
     "the\n"
     "same rounds; overhead is what the worker takes beyond it. Trains are TCP super-packets as a "
     "TUN\n"
@@ -64,6 +68,7 @@ constexpr const char* kPipelineManual =
     "  ringway-bench pipeline                        both paths and suites, the usual sizes\n"
     "  ringway-bench pipeline --path edge-in --suite aes256gcm --size 64 --trains no\n"
     "  ringway-bench pipeline --peers 10000 --core 1\n"
+    "  ringway-bench pipeline --path to-internet --peers 10000 --flows 1000000\n"
     "  ringway-bench pipeline --json > pipeline.json";
 
 constexpr const char* kHandshakeManual =
@@ -135,12 +140,17 @@ Run add_pipeline(CLI::App& app) {
       app.add_subcommand("pipeline", "The worker's packet path, beside raw encryption");
   command->footer(kPipelineManual);
   const auto options = std::make_shared<PipelineBenchOptions>();
-  const std::map<std::string, PipelinePath> paths = {{"edge-out", PipelinePath::kEdgeOut},
-                                                     {"edge-in", PipelinePath::kEdgeIn}};
-  command->add_option("--path", options->paths, "Paths: edge-out, edge-in")
+  const std::map<std::string, PipelinePath> paths = {
+      {"edge-out", PipelinePath::kEdgeOut},
+      {"edge-in", PipelinePath::kEdgeIn},
+      {"to-internet", PipelinePath::kToInternet},
+      {"from-internet", PipelinePath::kFromInternet}};
+  command
+      ->add_option("--path", options->paths,
+                   "Paths: edge-out, edge-in, to-internet, from-internet")
       ->transform(CLI::CheckedTransformer(paths).description(""))
       ->type_name("PATH")
-      ->default_str("both");
+      ->default_str("edge-out and edge-in");
   command->add_option("--size", options->packet_bytes, "Inner packets in bytes, 48 to 9000")
       ->check(between(48, 9000))
       ->type_name("BYTES")
@@ -155,6 +165,10 @@ Run add_pipeline(CLI::App& app) {
       ->default_str("both");
   command->add_option("--peers", options->peers, "Peers in turn, 1 to 100000")
       ->check(between(1U, PipelineTraffic::kMaxPeers))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--flows", options->flows, "Flows through a gateway's NAT, 1 to 4000000")
+      ->check(between(1U, GatewayFlows::kMaxFlows))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--batch", options->burst, "Slots a burst, 1 to 64")

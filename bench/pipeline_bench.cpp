@@ -1,6 +1,7 @@
 #include "bench/pipeline_bench.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -12,6 +13,7 @@
 #include "base/check.hpp"
 #include "bench/measure.hpp"
 #include "dataplane/tunnel/raw_aead.hpp"
+#include "dataplane/forwarding/ethernet_link.hpp"
 #include "dataplane/worker.hpp"
 
 namespace ringway::bench {
@@ -80,7 +82,8 @@ class Pipeline {
     BenchPort& from = input();
     BenchPort& to = output();
     traffic_.offer_round(from);
-    to.keep_samples(sample_interval, shape_.packets, shape_.message_bytes());
+    to.keep_samples(sample_interval, shape_.packets,
+                    shape_.output_header_bytes() + shape_.message_bytes());
     while (!from.exhausted()) {
       const std::uint64_t before = to.packets_sent();
       const std::uint64_t copying = from.copy_cycles();
@@ -106,10 +109,14 @@ class Pipeline {
         traffic_(shape),
         inner_(inner_capabilities(shape), options.arrival, options.burst),
         outer_(outer_capabilities(), options.arrival, options.burst),
-        internet_({}, options.arrival, options.burst),
-        worker_(std::make_unique<Worker>(WorkerOptions{}, inner_, outer_, link_, rng_)) {
-    if (traffic_.flows() != nullptr) {
-      worker_->open_internet_side(internet_, traffic_.flows()->nat_config());
+        frames_({}, options.arrival, options.burst),
+        ethernet_(std::array<io::Port*, 1>{&frames_}, outer_, PipelineTraffic::link_options()),
+        worker_(std::make_unique<Worker>(
+            WorkerOptions{}, inner_, is_gateway(shape.path) ? ethernet_.datagrams() : outer_, link_,
+            rng_)) {
+    if (is_gateway(shape.path)) {
+      (void)ethernet_.swap_table(PipelineTraffic::forwarding_table(), now_);
+      worker_->open_internet_side(ethernet_.packets(), traffic_.flows()->nat_config());
     }
     for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
       tell(command::AddPeer{std::make_unique<Peer>(PeerId{peer}, true)});
@@ -128,20 +135,12 @@ class Pipeline {
   }
 
   [[nodiscard]] BenchPort& input() {
-    switch (shape_.path) {
-      case PipelinePath::kEdgeOut:
-        return inner_;
-      case PipelinePath::kFromInternet:
-        return internet_;
-      case PipelinePath::kEdgeIn:
-      case PipelinePath::kToInternet:
-        break;
-    }
-    return outer_;
+    if (is_gateway(shape_.path)) return frames_;
+    return seals(shape_.path) ? inner_ : outer_;
   }
   [[nodiscard]] BenchPort& output() {
-    if (seals(shape_.path)) return outer_;
-    return shape_.path == PipelinePath::kToInternet ? internet_ : inner_;
+    if (is_gateway(shape_.path)) return frames_;
+    return seals(shape_.path) ? outer_ : inner_;
   }
 
   void tell(Command&& command) {
@@ -161,20 +160,21 @@ class Pipeline {
       reasons += " " + std::string(kDropReasonTexts[i].label) + " " + std::to_string(drops);
     }
     if (!reasons.empty()) return failure("wrong result: packets were dropped:" + reasons);
-    if (inner_.pool().held() + outer_.pool().held() + internet_.pool().held() != 0)
+    if (inner_.pool().held() + outer_.pool().held() + frames_.pool().held() != 0)
       return failure("wrong result: buffers were not released");
     return traffic_.check_round(to.sent());
   }
 
+  const Instant now_ = Instant::now();  // stands still: sessions do not age
   TrafficShape shape_;
   PipelineTraffic traffic_;
   BenchPort inner_;
   BenchPort outer_;
-  BenchPort internet_;
+  BenchPort frames_;  // a gateway's only Ethernet port
+  forwarding::EthernetLink ethernet_;
   ControlLink link_;
   SystemRng rng_;  // as a node's worker has it
   std::uint64_t samples_compared_ = 0;
-  Instant now_ = Instant::now();  // stands still: sessions do not age
   std::unique_ptr<Worker> worker_;
 };
 
@@ -355,6 +355,7 @@ void print_json(const std::vector<Row>& rows, const PipelineBenchOptions& option
   json["tsc_hz"] = std::llround(tsc_hz);
   json["engines"] = engines;
   json["peers"] = options.peers;
+  json["flows"] = options.flows;
   json["burst"] = options.burst;
   json["packets_a_round"] = options.packets;
   json["arrival"] = options.arrival == Arrival::kCopied ? "copied" : "in place";
@@ -369,9 +370,11 @@ std::vector<TrafficShape> shapes_of(const PipelineBenchOptions& options) {
   for (const PipelinePath path : options.paths) {
     for (const tunnel::Suite suite : options.suites) {
       for (const bool trains : options.trains) {
+        if (is_gateway(path) && trains) continue;  // frames come one by one
         for (const std::uint32_t bytes : options.packet_bytes) {
           const std::uint32_t segments = trains ? TrafficShape::longest_train(bytes) : 1;
-          shapes.push_back({path, suite, bytes, segments, options.peers, options.packets});
+          shapes.push_back(
+              {path, suite, bytes, segments, options.peers, options.packets, options.flows});
         }
       }
     }

@@ -7,8 +7,11 @@
 
 #include "base/check.hpp"
 #include "base/net/checksum.hpp"
+#include "base/net/ethernet.hpp"
 #include "base/net/ip4.hpp"
 #include "base/net/tcp.hpp"
+#include "base/net/udp.hpp"
+#include "dataplane/forwarding/encapsulate.hpp"
 
 namespace ringway::bench {
 namespace {
@@ -86,7 +89,22 @@ void complete_tcp_checksum(std::uint8_t* ip, std::uint32_t total_bytes) {
 }
 
 std::uint32_t buffer_bytes_for(const TrafficShape& shape) {
-  return kDefaultHeadroom + shape.train_segments * shape.message_bytes();
+  return kDefaultHeadroom + shape.input_header_bytes() +
+         shape.train_segments * shape.message_bytes();
+}
+
+// A gateway with one Ethernet port, one address and one router.
+constexpr std::uint32_t kTunnelAddress = 0xc000'02fe;  // 192.0.2.254
+constexpr std::uint16_t kTunnelPort = 51820;
+constexpr net::MacAddress kOwnMac{{2, 0, 0, 0, 0, 1}};
+constexpr net::MacAddress kRouterMac{{2, 0, 0, 0, 0, 2}};
+constexpr std::uint32_t kEthernetBytes = net::EthernetView::kHeaderBytes;
+constexpr std::uint32_t kSealedHeaderBytes = kEthernetBytes + kIpBytes + net::UdpView::kHeaderBytes;
+
+net::IpAddress address_v4(std::uint32_t number) {
+  std::array<std::uint8_t, 4> bytes;
+  store_be(bytes.data(), number);
+  return net::IpAddress::v4(bytes.data());
 }
 
 tl::unexpected<Error> wrong(const std::string& what) {
@@ -100,6 +118,14 @@ std::uint32_t TrafficShape::text_bytes() const {
 }
 std::uint32_t TrafficShape::message_bytes() const {
   return text_bytes() + static_cast<std::uint32_t>(DataLayout::kOverhead);
+}
+std::uint32_t TrafficShape::input_header_bytes() const {
+  if (!is_gateway(path)) return 0;
+  return seals(path) ? kEthernetBytes : kSealedHeaderBytes;
+}
+std::uint32_t TrafficShape::output_header_bytes() const {
+  if (!is_gateway(path)) return 0;
+  return seals(path) ? kSealedHeaderBytes : kEthernetBytes;
 }
 std::uint32_t TrafficShape::longest_train(std::uint32_t packet_bytes) {
   const TrafficShape shape{{}, {}, packet_bytes, 1, 1, 1};
@@ -124,6 +150,21 @@ PipelineTraffic::PipelineTraffic(const TrafficShape& shape)
                           static_cast<std::uint16_t>(1024 + peer % kPeersAnAddress)});
   }
   parcels_.reserve(pool_.capacity());
+}
+
+forwarding::LinkOptions PipelineTraffic::link_options() {
+  return {{address_v4(kTunnelAddress)}, kTunnelPort};
+}
+
+std::unique_ptr<const forwarding::ForwardingTable> PipelineTraffic::forwarding_table() {
+  forwarding::NextHop router;
+  router.state = forwarding::NextHopState::kResolved;
+  router.mtu = 9000;
+  router.source = kOwnMac;
+  router.destination = kRouterMac;
+  forwarding::ForwardingContent content;
+  content.add_route({address_v4(0), 0}, content.add_next_hop(router));
+  return std::make_unique<const forwarding::ForwardingTable>(std::move(content));
 }
 
 tunnel::SessionKeys PipelineTraffic::session_keys(std::uint32_t peer, Instant created) const {
@@ -252,6 +293,9 @@ void PipelineTraffic::offer_round(BenchPort& port) {
     const std::uint32_t count = std::min(shape_.train_segments, shape_.packets - number);
     CHECK(pool_.allocate(slot));
     std::uint32_t bytes = shape_.packet_bytes;
+    const std::uint32_t header_bytes = shape_.input_header_bytes();
+    std::uint8_t* const frame = slot.data;
+    slot.data += header_bytes;
     if (!seals(shape_.path)) {
       jobs_.clear();
       bytes = write_messages(first_number_ + number, count, slot.data);
@@ -262,8 +306,9 @@ void PipelineTraffic::offer_round(BenchPort& port) {
     } else {
       write_packet(first_number_ + number, slot.data);
     }
-    parcels_.push_back(
-        {slot.data, bytes, slot.buffer, &endpoints_[peer_of(first_number_ + number)]});
+    if (header_bytes > 0) write_frame_headers(first_number_ + number, {slot.data, bytes});
+    parcels_.push_back({frame, header_bytes + bytes, slot.buffer,
+                        &endpoints_[peer_of(first_number_ + number)]});
   }
   slot.tailroom = 0;
   if (shape_.train_segments > 1 && shape_.path == PipelinePath::kEdgeIn) {
@@ -278,6 +323,35 @@ void PipelineTraffic::offer_round(BenchPort& port) {
     slot.checksum_offset = TcpView::kChecksumAt;
   }
   port.offer(parcels_, slot);
+}
+
+void PipelineTraffic::write_frame_headers(std::uint64_t number, Bytes payload) const {
+  std::uint8_t* frame = payload.data() - kEthernetBytes;
+  if (!seals(shape_.path)) {
+    forwarding::encapsulate(
+        {endpoints_[peer_of(number)], {address_v4(kTunnelAddress), kTunnelPort}}, payload);
+    frame = payload.data() - kSealedHeaderBytes;
+  }
+  net::emit_ethernet(frame, kOwnMac.bytes.data(), kRouterMac.bytes.data(), net::kEtherTypeIpv4);
+}
+
+Result<void> PipelineTraffic::strip_frame_headers(std::vector<std::uint8_t>& frame) const {
+  const auto ethernet = net::EthernetView::parse(frame);
+  if (!ethernet || ethernet->header_bytes() != kEthernetBytes ||
+      net::MacAddress::from(ethernet->destination()) != kRouterMac ||
+      net::MacAddress::from(ethernet->source()) != kOwnMac) {
+    return wrong("a frame that is not to the router");
+  }
+  if (seals(shape_.path)) {
+    const auto ip = Ip4View::parse(ethernet->payload());
+    const auto udp = ip ? net::UdpView::parse(ip->payload()) : std::nullopt;
+    if (!udp || !ip->checksum_valid() || !udp->has_checksum() ||
+        !udp->checksum_valid(ip->pseudo_header_sum()) || udp->source_port() != kTunnelPort) {
+      return wrong("a datagram with bad headers");
+    }
+  }
+  frame.erase(frame.begin(), frame.begin() + shape_.output_header_bytes());
+  return {};
 }
 
 // The plaintext of a message that must be one of ours to a peer, padding included.
@@ -303,7 +377,9 @@ Result<std::vector<std::uint8_t>> PipelineTraffic::open(ConstBytes message) {
 }
 
 Result<void> PipelineTraffic::check_round(const BenchPort::Sent& sent) {
-  const std::uint32_t bytes = seals(shape_.path) ? shape_.message_bytes() : shape_.packet_bytes;
+  const std::uint32_t bytes =
+      shape_.output_header_bytes() +
+      (seals(shape_.path) ? shape_.message_bytes() : shape_.packet_bytes);
   if (sent.packets != shape_.packets || sent.bytes != std::uint64_t{bytes} * sent.packets) {
     return wrong(std::to_string(shape_.packets) + " packets went in, " +
                  std::to_string(sent.packets) + " packets of " + std::to_string(sent.bytes) +
@@ -320,6 +396,9 @@ Result<void> PipelineTraffic::check_round(const BenchPort::Sent& sent) {
 Result<void> PipelineTraffic::check_sample(std::vector<std::uint8_t> text,
                                            std::uint64_t& earliest) {
   const bool sealed = seals(shape_.path);
+  if (is_gateway(shape_.path)) {
+    if (auto stripped = strip_frame_headers(text); !stripped) return stripped;
+  }
   if (sealed) {
     auto opened = open(text);
     if (!opened) return tl::unexpected<Error>(std::move(opened.error()));

@@ -11,6 +11,8 @@
 #include "base/rng.hpp"
 #include "bench/bench_port.hpp"
 #include "bench/gateway_flows.hpp"
+#include "dataplane/forwarding/ethernet_link.hpp"
+#include "dataplane/forwarding/forwarding_table.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
 #include "dataplane/tunnel/crypto_batch.hpp"
 #include "dataplane/tunnel/handshaker.hpp"
@@ -20,8 +22,8 @@ namespace ringway::bench {
 enum class PipelinePath : std::uint8_t {
   kEdgeOut,       // plaintext in, sealed out
   kEdgeIn,        // sealed in, plaintext out
-  kToInternet,    // sealed in, translated out
-  kFromInternet,  // from outside in, translated back, sealed out
+  kToInternet,    // frames: sealed in, translated out
+  kFromInternet,  // frames: from outside in, translated back, sealed out
 };
 [[nodiscard]] constexpr bool is_gateway(PipelinePath path) {
   return path == PipelinePath::kToInternet || path == PipelinePath::kFromInternet;
@@ -47,6 +49,10 @@ struct TrafficShape {
   // What is encrypted: the packet and its padding.
   [[nodiscard]] std::uint32_t text_bytes() const;
   [[nodiscard]] std::uint32_t message_bytes() const;
+  // What the ports carry before the packet or message: on a gateway's paths Ethernet, and IP and UDP
+  // where it is sealed.
+  [[nodiscard]] std::uint32_t input_header_bytes() const;
+  [[nodiscard]] std::uint32_t output_header_bytes() const;
   // How many packets a train of either side can have at most.
   [[nodiscard]] static std::uint32_t longest_train(std::uint32_t packet_bytes);
 };
@@ -58,6 +64,10 @@ class PipelineTraffic {
   explicit PipelineTraffic(const TrafficShape& shape);
   PipelineTraffic(const PipelineTraffic&) = delete;
   PipelineTraffic& operator=(const PipelineTraffic&) = delete;
+
+  // A gateway's: where it is reached, and the way to everybody.
+  [[nodiscard]] static forwarding::LinkOptions link_options();
+  [[nodiscard]] static std::unique_ptr<const forwarding::ForwardingTable> forwarding_table();
 
   // The worker's end of each peer's session.
   [[nodiscard]] tunnel::SessionKeys session_keys(std::uint32_t peer, Instant created) const;
@@ -84,6 +94,10 @@ class PipelineTraffic {
   void write_flow_packet(std::uint64_t number, Side side, std::uint8_t ttl,
                          std::uint8_t* to) const;
   [[nodiscard]] Result<void> learn(std::uint32_t flow, const std::uint8_t* packet);
+  // Before `payload`, what input_header_bytes() says.
+  void write_frame_headers(std::uint64_t number, Bytes payload) const;
+  // Checks and removes what output_header_bytes() says.
+  [[nodiscard]] Result<void> strip_frame_headers(std::vector<std::uint8_t>& frame) const;
   // The packet that must come out for the one of that number, with its TTL one lower.
   void write_expected(std::uint64_t number, std::uint8_t* to) const;
   void write_super_packet(std::uint64_t first, std::uint32_t count, std::uint8_t* to) const;
