@@ -16,7 +16,13 @@ inline constexpr std::uint8_t kIcmpUnreachable = 3;
 inline constexpr std::uint8_t kIcmpEchoRequest = 8;
 inline constexpr std::uint8_t kIcmpTimeExceeded = 11;
 inline constexpr std::uint8_t kIcmpParameterProblem = 12;
-inline constexpr std::uint8_t kIcmpCodeFragmentationNeeded = 4;  // of kIcmpUnreachable (RFC 1191)
+inline constexpr std::uint8_t kIcmpTimestampRequest = 13;
+inline constexpr std::uint8_t kIcmpTimestampReply = 14;
+// Codes of kIcmpUnreachable (RFC 792, RFC 1191, RFC 1812 section 5.2.7.1).
+inline constexpr std::uint8_t kIcmpCodeHostUnreachable = 1;
+inline constexpr std::uint8_t kIcmpCodePortUnreachable = 3;
+inline constexpr std::uint8_t kIcmpCodeFragmentationNeeded = 4;
+inline constexpr std::uint8_t kIcmpCodeProhibited = 13;
 
 inline constexpr std::uint8_t kIcmpv6Unreachable = 1;
 inline constexpr std::uint8_t kIcmpv6PacketTooBig = 2;
@@ -24,11 +30,16 @@ inline constexpr std::uint8_t kIcmpv6TimeExceeded = 3;
 inline constexpr std::uint8_t kIcmpv6ParameterProblem = 4;
 inline constexpr std::uint8_t kIcmpv6EchoRequest = 128;
 inline constexpr std::uint8_t kIcmpv6EchoReply = 129;
+// Codes of kIcmpv6Unreachable.
+inline constexpr std::uint8_t kIcmpv6CodeProhibited = 1;
+inline constexpr std::uint8_t kIcmpv6CodeAddressUnreachable = 3;
+inline constexpr std::uint8_t kIcmpv6CodePortUnreachable = 4;
 
 class IcmpView {
  public:
   static constexpr std::size_t kHeaderBytes = 8;
   static constexpr std::size_t kChecksumAt = 2;
+  static constexpr std::size_t kIdentifierAt = 4;
 
   // `message` ends where the IP packet ends.
   [[nodiscard]] static std::optional<IcmpView> parse(ConstBytes message) {
@@ -48,7 +59,7 @@ class IcmpView {
   }
   // Echo request and reply.
   [[nodiscard]] std::uint16_t identifier() const {
-    return load_be<std::uint16_t>(message_.data() + 4);
+    return load_be<std::uint16_t>(message_.data() + kIdentifierAt);
   }
   [[nodiscard]] std::uint16_t sequence() const {
     return load_be<std::uint16_t>(message_.data() + 6);

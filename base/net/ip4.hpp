@@ -19,6 +19,13 @@ inline constexpr std::uint8_t kProtocolTcp = 6;
 inline constexpr std::uint8_t kProtocolUdp = 17;
 inline constexpr std::uint8_t kProtocolIcmpv6 = 58;
 
+// Options (RFC 791 section 3.1).
+inline constexpr std::uint8_t kIp4OptionEnd = 0;
+inline constexpr std::uint8_t kIp4OptionNoOperation = 1;
+inline constexpr std::uint8_t kIp4OptionLooseSourceRoute = 131;
+inline constexpr std::uint8_t kIp4OptionStrictSourceRoute = 137;
+inline constexpr std::uint8_t kIp4OptionCopied = 0x80;  // goes into every fragment
+
 class Ip4View {
  public:
   static constexpr std::size_t kMinHeaderBytes = 20;

@@ -21,6 +21,11 @@ inline constexpr std::uint8_t kNextAuthentication = 51;
 inline constexpr std::uint8_t kNextNone = 59;
 inline constexpr std::uint8_t kNextDestinationOptions = 60;
 
+// The fragment header: next header(1) reserved(1) offset and M(2) identification(4).
+inline constexpr std::size_t kFragmentHeaderBytes = 8;
+inline constexpr std::size_t kFragmentOffsetAt = 2;
+inline constexpr std::size_t kFragmentIdentificationAt = 4;
+
 class Ip6View {
  public:
   static constexpr std::size_t kHeaderBytes = 40;
@@ -100,16 +105,19 @@ class Ip6MutableView : public Ip6View {
 // Where the extension headers end.
 struct Ip6UpperLayer {
   std::uint8_t protocol = kNextNone;
-  std::uint16_t offset = 0;    // from the start of the IPv6 header; at most the given bytes
-  bool fragment = false;       // a fragment header was passed
+  std::uint16_t offset = 0;       // from the start of the IPv6 header; at most the given bytes
+  std::uint16_t fragment_at = 0;  // likewise, of the fragment header; 0 without one
+  bool fragment = false;          // a fragment header was passed
+  bool authenticated = false;     // an authentication header was passed: it covers the addresses
   bool rerouted = false;       // a routing header names further hops: the transport checksum covers
                                // another destination than the header's
   bool first_fragment = true;  // false: what stands at offset is not the start of the upper layer
 };
 
 // Walks the extension headers of a packet whose fixed header is complete (at least
-// Ip6View::kHeaderBytes). Empty when one of them is cut off, or when there are more than
-// kMaxExtensionHeaders. `packet` ends where the packet ends; its length fields are not consulted.
+// Ip6View::kHeaderBytes). Empty when one of them is cut off, when there are more than
+// kMaxExtensionHeaders, or a second fragment header. `packet` ends where the packet ends; its
+// length fields are not consulted.
 inline constexpr unsigned kMaxExtensionHeaders = 8;
 [[nodiscard]] inline std::optional<Ip6UpperLayer> ip6_upper_layer(ConstBytes packet) {
   Ip6UpperLayer found;
@@ -127,11 +135,16 @@ inline constexpr unsigned kMaxExtensionHeaders = 8;
     if (packet.size() - at < 8) return std::nullopt;
     const std::uint8_t* const header = packet.data() + at;
     std::size_t length = (std::size_t{header[1]} + 1) * 8;
-    if (next == kNextAuthentication) length = (std::size_t{header[1]} + 2) * 4;  // RFC 4302
-    if (next == kNextRouting && header[3] != 0) found.rerouted = true;           // Segments Left
+    if (next == kNextAuthentication) {
+      length = (std::size_t{header[1]} + 2) * 4;  // RFC 4302
+      found.authenticated = true;
+    }
+    if (next == kNextRouting && header[3] != 0) found.rerouted = true;  // Segments Left
     if (next == kNextFragment) {
-      length = 8;
+      if (found.fragment) return std::nullopt;
+      length = kFragmentHeaderBytes;
       found.fragment = true;
+      found.fragment_at = static_cast<std::uint16_t>(at);
       found.first_fragment = (load_be<std::uint16_t>(header + 2) & 0xfff8) == 0;
     }
     if (length > packet.size() - at) return std::nullopt;
