@@ -57,7 +57,8 @@ constexpr const char* kPipelineManual =
     "header;\n"
     "from-internet: frames come in, are translated back and leave sealed, as a gateway's do. Their "
     "flows\n"
-    "are that many live mappings, hit in random order. crypto is the raw loop of the fastest engine over the same sizes, measured in "
+    "are that many live mappings, hit in random order. crypto is the raw loop of the fastest "
+    "engine over the same sizes, measured in "
     "the\n"
     "same rounds; overhead is what the worker takes beyond it. Trains are TCP super-packets as a "
     "TUN\n"
@@ -146,8 +147,7 @@ Run add_pipeline(CLI::App& app) {
       {"to-internet", PipelinePath::kToInternet},
       {"from-internet", PipelinePath::kFromInternet}};
   command
-      ->add_option("--path", options->paths,
-                   "Paths: edge-out, edge-in, to-internet, from-internet")
+      ->add_option("--path", options->paths, "Paths: edge-out, edge-in, to-internet, from-internet")
       ->transform(CLI::CheckedTransformer(paths).description(""))
       ->type_name("PATH")
       ->default_str("edge-out and edge-in");

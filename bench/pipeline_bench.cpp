@@ -12,8 +12,8 @@
 
 #include "base/check.hpp"
 #include "bench/measure.hpp"
-#include "dataplane/tunnel/raw_aead.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
+#include "dataplane/tunnel/raw_aead.hpp"
 #include "dataplane/worker.hpp"
 
 namespace ringway::bench {
@@ -111,9 +111,9 @@ class Pipeline {
         outer_(outer_capabilities(), options.arrival, options.burst),
         frames_({}, options.arrival, options.burst),
         ethernet_(std::array<io::Port*, 1>{&frames_}, outer_, PipelineTraffic::link_options()),
-        worker_(std::make_unique<Worker>(
-            WorkerOptions{}, inner_, is_gateway(shape.path) ? ethernet_.datagrams() : outer_, link_,
-            rng_)) {
+        worker_(std::make_unique<Worker>(WorkerOptions{}, inner_,
+                                         is_gateway(shape.path) ? ethernet_.datagrams() : outer_,
+                                         link_, rng_)) {
     if (is_gateway(shape.path)) {
       (void)ethernet_.swap_table(PipelineTraffic::forwarding_table(), now_);
       worker_->open_internet_side(ethernet_.packets(), traffic_.flows()->nat_config());

@@ -16,7 +16,7 @@ struct PipelineBenchOptions {
   std::vector<std::uint32_t> packet_bytes = {64, 512, 1420};
   std::vector<bool> trains = {false, true};
   std::uint32_t peers = 1;
-  std::uint32_t flows = 1;           // of the gateway's paths
+  std::uint32_t flows = 1;         // of the gateway's paths
   std::uint32_t burst = 64;        // slots a call of rx_burst
   std::uint32_t packets = 65'536;  // a round, all of them different
   Arrival arrival = Arrival::kCopied;

@@ -198,7 +198,8 @@ std::uint32_t PipelineTraffic::peer_of(std::uint64_t number) const {
 
 void PipelineTraffic::write_packet(std::uint64_t number, std::uint8_t* to) const {
   if (flows_ != nullptr) {
-    write_flow_packet(number, shape_.path == PipelinePath::kFromInternet ? Side::kOutside : Side::kInside,
+    write_flow_packet(number,
+                      shape_.path == PipelinePath::kFromInternet ? Side::kOutside : Side::kInside,
                       kSentTtl, to);
     return;
   }
@@ -229,7 +230,8 @@ void PipelineTraffic::write_expected(std::uint64_t number, std::uint8_t* to) con
     write_packet(number, to);
     return;
   }
-  write_flow_packet(number, shape_.path == PipelinePath::kFromInternet ? Side::kInside : Side::kOutside,
+  write_flow_packet(number,
+                    shape_.path == PipelinePath::kFromInternet ? Side::kInside : Side::kOutside,
                     kSentTtl - 1, to);
 }
 
@@ -307,8 +309,8 @@ void PipelineTraffic::offer_round(BenchPort& port) {
       write_packet(first_number_ + number, slot.data);
     }
     if (header_bytes > 0) write_frame_headers(first_number_ + number, {slot.data, bytes});
-    parcels_.push_back({frame, header_bytes + bytes, slot.buffer,
-                        &endpoints_[peer_of(first_number_ + number)]});
+    parcels_.push_back(
+        {frame, header_bytes + bytes, slot.buffer, &endpoints_[peer_of(first_number_ + number)]});
   }
   slot.tailroom = 0;
   if (shape_.train_segments > 1 && shape_.path == PipelinePath::kEdgeIn) {
@@ -377,9 +379,8 @@ Result<std::vector<std::uint8_t>> PipelineTraffic::open(ConstBytes message) {
 }
 
 Result<void> PipelineTraffic::check_round(const BenchPort::Sent& sent) {
-  const std::uint32_t bytes =
-      shape_.output_header_bytes() +
-      (seals(shape_.path) ? shape_.message_bytes() : shape_.packet_bytes);
+  const std::uint32_t bytes = shape_.output_header_bytes() +
+                              (seals(shape_.path) ? shape_.message_bytes() : shape_.packet_bytes);
   if (sent.packets != shape_.packets || sent.bytes != std::uint64_t{bytes} * sent.packets) {
     return wrong(std::to_string(shape_.packets) + " packets went in, " +
                  std::to_string(sent.packets) + " packets of " + std::to_string(sent.bytes) +
@@ -417,7 +418,8 @@ Result<void> PipelineTraffic::check_sample(std::vector<std::uint8_t> text,
   }
   std::vector<std::uint8_t> expected(text.size());  // the padding is zero
   write_expected(number, expected.data());
-  if (text != expected) return wrong("packet " + std::to_string(number) + " is not what it must be");
+  if (text != expected)
+    return wrong("packet " + std::to_string(number) + " is not what it must be");
   return {};
 }
 

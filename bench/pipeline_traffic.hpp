@@ -49,8 +49,8 @@ struct TrafficShape {
   // What is encrypted: the packet and its padding.
   [[nodiscard]] std::uint32_t text_bytes() const;
   [[nodiscard]] std::uint32_t message_bytes() const;
-  // What the ports carry before the packet or message: on a gateway's paths Ethernet, and IP and UDP
-  // where it is sealed.
+  // What the ports carry before the packet or message: on a gateway's paths Ethernet, and IP and
+  // UDP where it is sealed.
   [[nodiscard]] std::uint32_t input_header_bytes() const;
   [[nodiscard]] std::uint32_t output_header_bytes() const;
   // How many packets a train of either side can have at most.
@@ -91,8 +91,7 @@ class PipelineTraffic {
   void write_packet(std::uint64_t number, std::uint8_t* to) const;
   // As a gateway's subscriber has it, or as the Internet has it.
   enum class Side : std::uint8_t { kInside, kOutside };
-  void write_flow_packet(std::uint64_t number, Side side, std::uint8_t ttl,
-                         std::uint8_t* to) const;
+  void write_flow_packet(std::uint64_t number, Side side, std::uint8_t ttl, std::uint8_t* to) const;
   [[nodiscard]] Result<void> learn(std::uint32_t flow, const std::uint8_t* packet);
   // Before `payload`, what input_header_bytes() says.
   void write_frame_headers(std::uint64_t number, Bytes payload) const;

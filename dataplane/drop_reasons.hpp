@@ -48,7 +48,7 @@ enum class DropReason : std::uint8_t {
   RINGWAY_DROP_REASONS(X)
 #undef X
 #define X(name, label, text) kNat##name,
-  RINGWAY_NAT_DROP_REASONS(X)
+      RINGWAY_NAT_DROP_REASONS(X)
 #undef X
 };
 

@@ -71,8 +71,8 @@ struct WorkerState {
         cookie_reply_limiter(random, kCookieReplyBuckets,
                              tunnel::HandshakeRateLimiter::WhenFull::kReplace) {}
 
-  io::Port& inner;  // plaintext side: TUN
-  io::Port& outer;  // sealed side: UDP
+  io::Port& inner;                         // plaintext side: TUN
+  io::Port& outer;                         // sealed side: UDP
   std::unique_ptr<InternetSide> internet;  // null: the kernel forwards
   ControlLink& link;
   Rng& rng;

@@ -1,6 +1,6 @@
-// The IP and UDP headers of a tunnel datagram, for ports that carry frames: what the kernel's socket
-// writes where it sends them. The UDP checksum is always there: receivers refuse to coalesce without
-// it, and IPv6 forbids its absence. Sources: RFC 768, RFC 791, RFC 8200; RFC 6864 for the
+// The IP and UDP headers of a tunnel datagram, for ports that carry frames: what the kernel's
+// socket writes where it sends them. The UDP checksum is always there: receivers refuse to coalesce
+// without it, and IPv6 forbids its absence. Sources: RFC 768, RFC 791, RFC 8200; RFC 6864 for the
 // identification.
 #pragma once
 
@@ -21,13 +21,13 @@ inline constexpr std::uint8_t kOuterTtl = 64;
 
 [[nodiscard]] inline std::uint32_t encapsulation_bytes(net::Family family) {
   return static_cast<std::uint32_t>(
-      net::UdpView::kHeaderBytes + (family == net::Family::kIpv4 ? net::Ip4View::kMinHeaderBytes
-                                                                  : net::Ip6View::kHeaderBytes));
+      net::UdpView::kHeaderBytes +
+      (family == net::Family::kIpv4 ? net::Ip4View::kMinHeaderBytes : net::Ip6View::kHeaderBytes));
 }
 
 struct Encapsulation {
   net::Endpoint source;
-  net::Endpoint destination;       // of the same family
+  net::Endpoint destination;  // of the same family
   std::uint8_t traffic_class = 0;
   std::uint16_t identification = 0;  // IPv4; datagrams may be fragmented on their way
 };

@@ -1,14 +1,15 @@
-// Layer 2 of a gateway's worker: below it Ethernet ports, which carry frames; above it the two ports
-// that the worker knows, one for the tunnel's datagrams and one for the Internet's packets. One
-// interface may be both sides, or each its own; the forwarding table says by which a packet leaves.
+// Layer 2 of a gateway's worker: below it Ethernet ports, which carry frames; above it the two
+// ports that the worker knows, one for the tunnel's datagrams and one for the Internet's packets.
+// One interface may be both sides, or each its own; the forwarding table says by which a packet
+// leaves.
 //
 //                  ┌─ datagrams() ◄── UDP to the tunnel's port ──┐
 //      worker  ────┤                                             ├── frames of the Ethernet ports
 //                  └─ packets() ◄──── every other IP packet ─────┘
 //
-// What the Ethernet ports cannot carry goes by the kernel's own UDP socket, which holds the tunnel's
-// port besides: fragments of datagrams come in by it, and datagrams leave by it whose route is by
-// another interface, or that are longer than their route's MTU. Worker thread.
+// What the Ethernet ports cannot carry goes by the kernel's own UDP socket, which holds the
+// tunnel's port besides: fragments of datagrams come in by it, and datagrams leave by it whose
+// route is by another interface, or that are longer than their route's MTU. Worker thread.
 #pragma once
 
 #include <array>
@@ -29,7 +30,8 @@
 namespace ringway::forwarding {
 
 struct LinkOptions {
-  // Where the tunnel is reached, at least one; the first of a family is the source of what has none.
+  // Where the tunnel is reached, at least one; the first of a family is the source of what has
+  // none.
   std::vector<net::IpAddress> tunnel_addresses;
   std::uint16_t tunnel_port = 0;
 };
