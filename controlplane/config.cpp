@@ -128,6 +128,11 @@ std::string_view poll_mode_name(PollMode mode) {
   return mode == PollMode::kBusy ? "busy" : "adaptive";
 }
 
+std::string_view gateway_io_name(GatewayIo io) {
+  static constexpr std::string_view names[] = {"auto", "kernel", "af_xdp"};
+  return names[static_cast<std::size_t>(io)];
+}
+
 std::string_view log_level_name(LogLevel level) {
   static constexpr std::string_view names[] = {"trace", "debug", "info", "warn", "error"};
   return names[static_cast<std::size_t>(level)];

@@ -96,10 +96,20 @@ struct EdgeConfig {
   bool full_tunnel = false;
 };
 
+// What moves a gateway's packets between the tunnel and the Internet.
+enum class GatewayIo : std::uint8_t {
+  kAuto,    // the node decides and says why
+  kKernel,  // TUN, the kernel's routing and nftables' masquerade
+  kAfXdp,   // the worker itself: AF_XDP, its own NAT
+};
+[[nodiscard]] std::string_view gateway_io_name(GatewayIo io);
+
 struct GatewayConfig {
   bool enabled = false;  // the section [gateway] is there
   bool masquerade = false;
   std::string interface;  // towards the Internet; empty: by the routing table
+  GatewayIo io = GatewayIo::kAuto;
+  std::vector<std::string> xdp_interfaces;  // that AF_XDP takes over; empty: `interface`
 };
 
 struct ApiConfig {

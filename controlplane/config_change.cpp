@@ -72,6 +72,13 @@ std::string join_addresses(const std::vector<InterfaceAddress>& addresses) {
   return text;
 }
 
+std::string join(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names)
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 void compare_settings(const Config& before, const Config& now, RestartList restart) {
   const InterfaceConfig& a = before.interface;
   const InterfaceConfig& b = now.interface;
@@ -94,6 +101,10 @@ void compare_settings(const Config& before, const Config& now, RestartList resta
   restart.compare("edge.full_tunnel", before.edge.full_tunnel, now.edge.full_tunnel);
   restart.compare("gateway.masquerade", before.gateway.masquerade, now.gateway.masquerade);
   restart.compare("gateway.interface", before.gateway.interface, now.gateway.interface);
+  restart.compare("gateway.io", gateway_io_name(before.gateway.io),
+                  gateway_io_name(now.gateway.io));
+  restart.compare("gateway.xdp_interfaces", join(before.gateway.xdp_interfaces),
+                  join(now.gateway.xdp_interfaces));
   restart.compare("api.socket", before.api.socket, now.api.socket);
   restart.compare("api.group", before.api.group, now.api.group);
   const auto listen = [](const MetricsConfig& metrics) {

@@ -110,6 +110,8 @@ class Reader {
   void read_worker(const Section& section);
   void read_edge(const Section& section);
   void read_gateway(const Section& section);
+  void read_gateway_io(const Section& section);
+  void expect_interface(const Field& field, const std::string& name);
   void read_api(const Section& section);
   void read_metrics(const Section& section);
   void read_log(const Section& section);
@@ -328,10 +330,41 @@ void Reader::read_gateway(const Section& section) {
   boolean(section.field("masquerade"), gateway.masquerade);
   const Field interface = section.field("interface");
   const auto name = text(interface, "the name of an interface");
-  if (!name || name->empty()) return;
-  gateway.interface = *name;
-  if (!is_interface_name(*name) || !host_.interface_exists(*name)) {
-    unexpected(interface, "an interface that exists (see: ip link)");
+  if (name && !name->empty()) {
+    gateway.interface = *name;
+    expect_interface(interface, *name);
+  }
+  read_gateway_io(section);
+}
+
+void Reader::read_gateway_io(const Section& section) {
+  GatewayConfig& gateway = config_.gateway;
+  static constexpr std::pair<std::string_view, GatewayIo> kinds[] = {
+      {"auto", GatewayIo::kAuto}, {"kernel", GatewayIo::kKernel}, {"af_xdp", GatewayIo::kAfXdp}};
+  const Field io = section.field("io");
+  choice<GatewayIo>(io, kinds, gateway.io);
+  texts(section.field("xdp_interfaces"), R"(a list of interfaces like ["eth0"])",
+        [&](const std::string& name, const Field& field) {
+          expect_interface(field, name);
+          if (std::ranges::count(gateway.xdp_interfaces, name) > 0) {
+            unexpected(field, "each interface once");
+          }
+          gateway.xdp_interfaces.push_back(name);
+        });
+  if (gateway.io != GatewayIo::kAfXdp) return;
+  if (!gateway.masquerade)
+    problem(io.position(), "gateway.io: af_xdp needs gateway.masquerade = true");
+  if (gateway.xdp_interfaces.empty() && gateway.interface.empty()) {
+    problem(io.position(),
+            "gateway.io: af_xdp needs gateway.interface, or gateway.xdp_interfaces where there are "
+            "several");
+  }
+  if (gateway.xdp_interfaces.empty()) gateway.xdp_interfaces = {gateway.interface};
+}
+
+void Reader::expect_interface(const Field& field, const std::string& name) {
+  if (!is_interface_name(name) || !host_.interface_exists(name)) {
+    unexpected(field, "an interface that exists (see: ip link)");
   }
 }
 

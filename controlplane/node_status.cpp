@@ -19,6 +19,11 @@ void visit_fields(Visit& visit, GatewayStatus& status) {
   visit("enabled", status.enabled);
   visit("masquerade", status.masquerade);
   visit("interface", status.interface);
+  visit("io", status.io);
+  visit("io_reason", status.io_reason);
+  visit("xdp_mode", status.xdp_mode);
+  visit("nat", status.nat);
+  visit("mappings", status.mappings);
 }
 
 template <typename Visit>
@@ -112,7 +117,9 @@ NodeStatus status_from_config(const Config& config) {
   status.public_key = config.interface.public_key;
   status.listen_port = config.interface.listen_port;
   status.fwmark = config.interface.fwmark;
-  status.gateway = {config.gateway.enabled, config.gateway.masquerade, config.gateway.interface};
+  status.gateway.enabled = config.gateway.enabled;
+  status.gateway.masquerade = config.gateway.masquerade;
+  status.gateway.interface = config.gateway.interface;
   for (const PeerConfig& peer : config.peers)
     status.peers.push_back(status_from_config(peer));
   return status;

@@ -56,6 +56,11 @@ struct GatewayStatus {
   bool enabled = false;
   bool masquerade = false;
   std::string interface;  // towards the Internet
+  std::string io;         // in use: "kernel" or "af_xdp"
+  std::string io_reason;
+  std::string xdp_mode;        // with af_xdp: "native" or "generic"
+  std::string nat;             // "kernel", "ringway"; empty without masquerading
+  std::uint64_t mappings = 0;  // live, of our own NAT
   bool operator==(const GatewayStatus&) const = default;
 };
 

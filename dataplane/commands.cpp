@@ -121,6 +121,13 @@ class Runner {
     send_home(event::SnapshotTaken{std::move(take.snapshot)});
   }
 
+  void operator()(command::SetForwardingTable& set) {
+    if (worker_.internet != nullptr && worker_.internet->ethernet != nullptr) {
+      set.table = worker_.internet->ethernet->swap_table(std::move(set.table), now_);
+    }
+    send_home(event::ForwardingTableRetired{std::move(set.table)});
+  }
+
   void operator()(command::Stop&) { worker_.stop_requested = true; }
 
  private:

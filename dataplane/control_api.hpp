@@ -16,6 +16,7 @@
 #include "base/spsc_ring.hpp"
 #include "base/time.hpp"
 #include "dataplane/drop_reasons.hpp"
+#include "dataplane/forwarding/forwarding_table.hpp"
 #include "dataplane/peer.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
 #include "dataplane/tunnel/handshaker.hpp"
@@ -63,6 +64,10 @@ struct SetKeepalive {
 struct SetAllowedIps {
   std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
 };
+// A gateway's routes and neighbours.
+struct SetForwardingTable {
+  std::unique_ptr<const forwarding::ForwardingTable> table;
+};
 struct PreferPath {
   PeerId peer;
   tunnel::Path path;
@@ -101,10 +106,10 @@ struct Stop {};
 }  // namespace command
 
 using Command = std::variant<command::AddPeer, command::RemovePeer, command::SetKeepalive,
-                             command::SetAllowedIps, command::PreferPath, command::InstallSession,
-                             command::EraseSessions, command::DropStaged, command::SendHandshake,
-                             command::SendDatagram, command::SendControlFrame, command::Snapshot,
-                             command::Stop>;
+                             command::SetAllowedIps, command::SetForwardingTable,
+                             command::PreferPath, command::InstallSession, command::EraseSessions,
+                             command::DropStaged, command::SendHandshake, command::SendDatagram,
+                             command::SendControlFrame, command::Snapshot, command::Stop>;
 
 namespace event {
 // There is something to send and no session, or the session is due for renewal.
@@ -126,6 +131,14 @@ struct ControlFrameReceived {
 struct SessionConfirmed {
   PeerId peer;
 };
+// Packets wait for this neighbour: the kernel should resolve it.
+struct NeighbourWanted {
+  forwarding::Neighbour neighbour;
+};
+// Packets went to this neighbour since the last report: the kernel should keep it fresh.
+struct NeighbourUsed {
+  forwarding::Neighbour neighbour;
+};
 // Homecomings.
 struct SessionRetired {
   std::unique_ptr<tunnel::Session> session;
@@ -136,6 +149,9 @@ struct PeerRemoved {
 struct AllowedIpsRetired {
   std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
 };
+struct ForwardingTableRetired {
+  std::unique_ptr<const forwarding::ForwardingTable> table;
+};
 struct SnapshotTaken {
   std::unique_ptr<WorkerSnapshot> snapshot;
 };
@@ -143,7 +159,8 @@ struct SnapshotTaken {
 
 using Event = std::variant<event::SessionWanted, event::SourceSeen, event::ControlFrameReceived,
                            event::SessionConfirmed, event::SessionRetired, event::PeerRemoved,
-                           event::AllowedIpsRetired, event::SnapshotTaken>;
+                           event::AllowedIpsRetired, event::ForwardingTableRetired,
+                           event::NeighbourWanted, event::NeighbourUsed, event::SnapshotTaken>;
 
 // A handshake message that passed mac1 (and mac2 under load).
 struct HandshakeReceived {

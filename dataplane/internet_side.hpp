@@ -12,6 +12,8 @@
 #include "base/net/address.hpp"
 #include "base/net/inner_packet.hpp"
 #include "base/rng.hpp"
+#include "base/time.hpp"
+#include "dataplane/forwarding/ethernet_link.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/nat/nat.hpp"
 
@@ -60,14 +62,18 @@ class PrefixSet {
 };
 
 struct InternetSide {
-  InternetSide(io::Port& internet_port, const nat::Config& config, Rng& rng)
+  InternetSide(io::Port& internet_port, const nat::Config& config, Rng& rng,
+               forwarding::EthernetLink* ethernet_link)
       : port(internet_port),
         nat(config, rng),
+        ethernet(ethernet_link),
         gateway(host_prefixes(config.gateway_addresses)),
         inner(config.inner_prefixes) {}
 
   io::Port& port;
   nat::Nat nat;
+  forwarding::EthernetLink* ethernet;  // below both ports; null where others look after frames
+  Instant use_reported = Instant::distant_past();
   PrefixSet gateway;  // our own addresses in the tunnel
   PrefixSet inner;    // where subscribers live
 

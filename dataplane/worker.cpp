@@ -9,6 +9,7 @@
 #include "dataplane/commands.hpp"
 #include "dataplane/from_internet.hpp"
 #include "dataplane/from_tunnel.hpp"
+#include "dataplane/neighbour_reports.hpp"
 #include "dataplane/session_slots.hpp"
 #include "dataplane/to_tunnel.hpp"
 
@@ -16,6 +17,7 @@ namespace ringway {
 
 std::size_t Worker::run_once(Instant now) {
   run_commands(state_, now);
+  run_ethernet(state_, now);
   std::size_t moved = from_tunnel(state_, now);
   moved += from_internet(state_, now);
   moved += to_tunnel(state_, now);
@@ -65,16 +67,19 @@ Worker::Worker(const WorkerOptions& options, io::Port& inner, io::Port& outer, C
   watch(epoll_fd_, link.worker_doorbell.fd());
 }
 
-void Worker::open_internet_side(io::Port& internet, const nat::Config& config) {
+void Worker::open_internet_side(io::Port& internet, const nat::Config& config,
+                                forwarding::EthernetLink* ethernet) {
   CHECK(state_.internet == nullptr);
-  state_.internet = std::make_unique<InternetSide>(internet, config, state_.rng);
+  state_.internet = std::make_unique<InternetSide>(internet, config, state_.rng, ethernet);
   watch(epoll_fd_, internet.wake_fd());
 }
 
 Instant Worker::next_deadline() const {
   const Instant deadline = state_.wheel.next_deadline();
   if (state_.internet == nullptr) return deadline;
-  return std::min(deadline, state_.internet->nat.next_deadline());
+  const forwarding::EthernetLink* ethernet = state_.internet->ethernet;
+  return std::min({deadline, state_.internet->nat.next_deadline(),
+                   ethernet == nullptr ? Instant::never() : ethernet->next_deadline()});
 }
 
 Worker::~Worker() {

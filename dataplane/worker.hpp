@@ -22,8 +22,10 @@ class Worker {
   // Everything passed must outlive the worker.
   Worker(const WorkerOptions& options, io::Port& inner, io::Port& outer, ControlLink& link,
          Rng& rng);
-  // Makes the worker a gateway that translates by itself. Before its first turn.
-  void open_internet_side(io::Port& internet, const nat::Config& config);
+  // Makes the worker a gateway that translates by itself. Before its first turn. `ethernet`: what
+  // is below `internet`, and below the outer port, where that is an Ethernet link.
+  void open_internet_side(io::Port& internet, const nat::Config& config,
+                          forwarding::EthernetLink* ethernet = nullptr);
   // Releases what waits and frees peers and sessions. The thread in run() must have returned.
   ~Worker();
   Worker(const Worker&) = delete;

@@ -204,7 +204,13 @@ std::string full_tunnel_text(const FullTunnelStatus& tunnel, const Palette& pale
 
 std::string gateway_text(const GatewayStatus& gateway) {
   if (!gateway.masquerade) return "on, without masquerading";
-  return "masquerading" + (gateway.interface.empty() ? "" : " to " + gateway.interface);
+  std::string text = "masquerading" + (gateway.interface.empty() ? "" : " to " + gateway.interface);
+  if (gateway.io == "af_xdp") {
+    text +=
+        " by AF_XDP (" + gateway.xdp_mode + "), " + std::to_string(gateway.mappings) + " mappings";
+  }
+  if (!gateway.io_reason.empty()) text += " (" + gateway.io_reason + ")";
+  return text;
 }
 
 std::string worker_text(const WorkerStatus& worker) {

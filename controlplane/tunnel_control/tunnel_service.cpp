@@ -107,6 +107,10 @@ void TunnelService::apply_allowed_ips() {
   send(command::SetAllowedIps{std::make_unique<const tunnel::AllowedIps>(entries)});
 }
 
+void TunnelService::set_forwarding_table(std::unique_ptr<const forwarding::ForwardingTable> table) {
+  send(command::SetForwardingTable{std::move(table)});
+}
+
 const TunnelPeerState* TunnelService::peer_state(PeerId id) const {
   const auto found = peers_.find(id);
   return found == peers_.end() ? nullptr : &found->second.state;
@@ -270,6 +274,13 @@ void TunnelService::handle(Event& event, Instant now, WallTime wall) {
                  [&](event::SessionRetired& e) { indices_.release(e.session->local_index()); },
                  [&](event::PeerRemoved& e) { free_ids_.push_back(e.peer->id); },
                  [&](event::AllowedIpsRetired&) {},
+                 [&](event::ForwardingTableRetired&) {},
+                 [&](event::NeighbourWanted& e) {
+                   if (neighbours_ != nullptr) neighbours_->want(e.neighbour, now);
+                 },
+                 [&](event::NeighbourUsed& e) {
+                   if (neighbours_ != nullptr) neighbours_->use(e.neighbour, now);
+                 },
                  [&](event::SnapshotTaken& e) {
                    CHECK(!snapshot_requests_.empty());
                    const auto done = std::move(snapshot_requests_.front());

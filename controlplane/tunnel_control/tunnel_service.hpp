@@ -40,6 +40,16 @@ class TimestampStore {
   [[nodiscard]] virtual tunnel::Tai64n last_received(const tunnel::PublicKey& peer) const = 0;
 };
 
+// Who keeps the kernel's neighbour table as a gateway's packets need it.
+class NeighbourKeeper {
+ public:
+  virtual ~NeighbourKeeper() = default;
+  // Packets wait for it.
+  virtual void want(const forwarding::Neighbour& neighbour, Instant now) = 0;
+  // Packets went to it of late.
+  virtual void use(const forwarding::Neighbour& neighbour, Instant now) = 0;
+};
+
 struct TunnelServiceCounters {
   std::uint64_t handshakes_completed = 0;
   std::uint64_t path_challenges_sent = 0;
@@ -69,6 +79,10 @@ class TunnelService {
   void change_peer(PeerId id, const TunnelPeer& peer);
   void remove_peer(PeerId id);
   void apply_allowed_ips();
+
+  // Routes and neighbours of a gateway's worker, and who hears what it says of them.
+  void set_forwarding_table(std::unique_ptr<const forwarding::ForwardingTable> table);
+  void set_neighbour_keeper(NeighbourKeeper* keeper) { neighbours_ = keeper; }
 
   // Takes some of what the worker reported; more may be left in the rings. To be called when the
   // link's control doorbell rang.
@@ -120,6 +134,7 @@ class TunnelService {
   Instant latest_ = Instant::distant_past();  // `now` of the last call
   std::vector<std::function<void(const WorkerSnapshot&)>> snapshot_requests_;
   TunnelServiceCounters counters_;
+  NeighbourKeeper* neighbours_ = nullptr;
 };
 
 }  // namespace ringway::control

@@ -37,7 +37,7 @@ ConfigHost test_host() {
     if (path.ends_with("some.psk")) return parse_preshared_key(kPsk);
     return failure("opening key file " + path + ": No such file or directory");
   };
-  host.interface_exists = [](const std::string& name) { return name == "wan0"; };
+  host.interface_exists = [](const std::string& name) { return name == "wan0" || name == "lan0"; };
   host.group_exists = [](const std::string& name) { return name == "ringway"; };
   host.cpu_count = 2;
   return host;
@@ -92,6 +92,8 @@ cpu = 1
 [gateway]
 masquerade = true
 interface = "wan0"
+io = "af_xdp"
+xdp_interfaces = ["lan0", "wan0"]
 [api]
 socket = "/tmp/x.sock"
 group = "ringway"
@@ -131,6 +133,8 @@ suite = "chacha20poly1305"
   EXPECT_TRUE(config.gateway.enabled);
   EXPECT_TRUE(config.gateway.masquerade);
   EXPECT_EQ(config.gateway.interface, "wan0");
+  EXPECT_EQ(config.gateway.io, GatewayIo::kAfXdp);
+  EXPECT_THAT(config.gateway.xdp_interfaces, ElementsAre("lan0", "wan0"));
   EXPECT_EQ(config.api.socket, "/tmp/x.sock");
   EXPECT_EQ(config.api.group, "ringway");
   EXPECT_EQ(config.metrics.listen->to_string(), "[::1]:9586");
@@ -154,6 +158,12 @@ suite = "chacha20poly1305"
 TEST(Config, GatewaysListenOnTheUsualPort) {
   EXPECT_EQ(parse_good(with_interface("[gateway]\n")).interface.listen_port, 51820);
   EXPECT_EQ(parse_good(with_interface("listen_port = 5\n[gateway]\n")).interface.listen_port, 5);
+}
+
+TEST(Config, AfXdpTakesOverTheInterfaceTowardsTheInternetByItself) {
+  const Config config = parse_good(
+      with_interface("[gateway]\nmasquerade = true\ninterface = \"wan0\"\nio = \"af_xdp\"\n"));
+  EXPECT_THAT(config.gateway.xdp_interfaces, ElementsAre("wan0"));
 }
 
 TEST(Config, AcceptsAPresharedKeyInPlaceOnlyInAPrivateFile) {
@@ -215,6 +225,23 @@ std::vector<BadCase> bad_cases() {
       {"long_name", interface("name = \"a23456789012345x\""), 3, {"1 to 15"}},
       {"slash_in_name", interface("name = \"a/b\""), 3, {"\"a/b\""}},
       {"name_is_number", interface("name = 5"), 3, {"interface.name: found 5"}},
+      {"unknown_io", base + "[gateway]\nio = \"dpdk\"\n", 4, {"\"dpdk\"", "af_xdp"}},
+      {"af_xdp_without_masquerade",
+       base + "[gateway]\ninterface = \"wan0\"\nio = \"af_xdp\"\n",
+       5,
+       {"gateway.masquerade = true"}},
+      {"af_xdp_without_interface",
+       base + "[gateway]\nmasquerade = true\nio = \"af_xdp\"\n",
+       5,
+       {"gateway.interface"}},
+      {"xdp_interface_twice",
+       base + "[gateway]\nxdp_interfaces = [\"wan0\", \"wan0\"]\n",
+       4,
+       {"each interface once"}},
+      {"xdp_interface_absent",
+       base + "[gateway]\nxdp_interfaces = [\"wan7\"]\n",
+       4,
+       {"\"wan7\"", "an interface that exists"}},
       {"high_port", interface("listen_port = 65536"), 3, {"found 65536", "0 to 65535"}},
       {"negative_port", interface("listen_port = -1"), 3, {"found -1"}},
       {"text_port", interface("listen_port = \"51820\""), 3, {"found \"51820\"", "whole number"}},

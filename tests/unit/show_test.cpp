@@ -120,7 +120,7 @@ TEST(Status, TellsTheWholeNode) {
             "  public key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n"
             "  listening port: 51820\n"
             "  full tunnel: active through gateway (IPv4 and IPv6)\n"
-            "  gateway: masquerading to wan0\n"
+            "  gateway: masquerading to wan0 by AF_XDP (native), 1234 mappings\n"
             "  peers: 2, 1 with a session\n"
             "  worker: adaptive, CPU 1, 75 % idle, 812 cycles/packet; aes256gcm: ipsec-mb "
             "(AVX512)\n"
