@@ -156,7 +156,7 @@ forwarding::LinkOptions PipelineTraffic::link_options() {
   return {{address_v4(kTunnelAddress)}, kTunnelPort};
 }
 
-std::unique_ptr<const forwarding::ForwardingTable> PipelineTraffic::forwarding_table() {
+std::shared_ptr<const forwarding::ForwardingTable> PipelineTraffic::forwarding_table() {
   forwarding::NextHop router;
   router.state = forwarding::NextHopState::kResolved;
   router.mtu = 9000;
@@ -164,7 +164,7 @@ std::unique_ptr<const forwarding::ForwardingTable> PipelineTraffic::forwarding_t
   router.destination = kRouterMac;
   forwarding::ForwardingContent content;
   content.add_route({address_v4(0), 0}, content.add_next_hop(router));
-  return std::make_unique<const forwarding::ForwardingTable>(std::move(content));
+  return std::make_shared<const forwarding::ForwardingTable>(std::move(content));
 }
 
 tunnel::SessionKeys PipelineTraffic::session_keys(std::uint32_t peer, Instant created) const {

@@ -67,7 +67,7 @@ class PipelineTraffic {
 
   // A gateway's: where it is reached, and the way to everybody.
   [[nodiscard]] static forwarding::LinkOptions link_options();
-  [[nodiscard]] static std::unique_ptr<const forwarding::ForwardingTable> forwarding_table();
+  [[nodiscard]] static std::shared_ptr<const forwarding::ForwardingTable> forwarding_table();
 
   // The worker's end of each peer's session.
   [[nodiscard]] tunnel::SessionKeys session_keys(std::uint32_t peer, Instant created) const;

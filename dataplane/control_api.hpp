@@ -66,7 +66,7 @@ struct SetAllowedIps {
 };
 // A gateway's routes and neighbours.
 struct SetForwardingTable {
-  std::unique_ptr<const forwarding::ForwardingTable> table;
+  std::shared_ptr<const forwarding::ForwardingTable> table;
 };
 struct PreferPath {
   PeerId peer;
@@ -150,7 +150,7 @@ struct AllowedIpsRetired {
   std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
 };
 struct ForwardingTableRetired {
-  std::unique_ptr<const forwarding::ForwardingTable> table;
+  std::shared_ptr<const forwarding::ForwardingTable> table;
 };
 struct SnapshotTaken {
   std::unique_ptr<WorkerSnapshot> snapshot;

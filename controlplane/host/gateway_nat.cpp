@@ -94,6 +94,15 @@ class RulesetWriter {
     return out_.str();
   }
 
+  std::string write_own_nat() {
+    out_ << "table " << plan_.table_name() << " {\n";
+    write_guard();
+    write_input();
+    write_closed_forward();
+    out_ << "}\n";
+    return out_.str();
+  }
+
  private:
   void write_guard() {
     out_ << "  chain guard {\n    type filter hook prerouting priority -300; policy accept;\n";
@@ -130,9 +139,10 @@ class RulesetWriter {
     out_ << "  chain input {\n"
             "    type filter hook input priority 0; policy accept;\n"
             "    iifname != "
-         << tun_ << " tcp dport " << nat_ports_.first << "-" << nat_ports_.last
-         << " ct state invalid drop\n"
-            "    iifname != "
+         << tun_ << (plan_.own_nat ? " meta l4proto { tcp, udp } th dport " : " tcp dport ")
+         << nat_ports_.first << "-" << nat_ports_.last
+         << (plan_.own_nat ? " drop\n" : " ct state invalid drop\n")
+         << "    iifname != "
          << tun_
          << " accept\n"
             "    ct state established,related accept\n"
@@ -140,6 +150,13 @@ class RulesetWriter {
             "    icmpv6 type echo-request accept\n"
             "    meta l4proto { tcp, udp } th dport 53 accept\n"
             "    drop\n  }\n";
+  }
+
+  void write_closed_forward() {
+    out_ << "  chain forward {\n"
+            "    type filter hook forward priority 0; policy accept;\n"
+            "    iifname "
+         << tun_ << " drop\n    oifname " << tun_ << " drop\n  }\n";
   }
 
   void write_forward() {
@@ -368,6 +385,10 @@ const std::vector<net::Prefix>& denied_destinations(net::Family family) {
 
 std::string gateway_ruleset(const HostPlan& plan, PortRange nat_ports) {
   return RulesetWriter(plan, nat_ports).write();
+}
+
+std::string own_nat_ruleset(const HostPlan& plan) {
+  return RulesetWriter(plan, plan.nat_ports).write_own_nat();
 }
 
 Result<std::vector<HostChange>> gateway_forwarding(const HostPlan& plan, const HostJournal& journal,

@@ -25,13 +25,6 @@
 
 namespace ringway::control {
 
-// First and last port, both included.
-struct PortRange {
-  std::uint16_t first = 0;
-  std::uint16_t last = 0;
-  bool operator==(const PortRange&) const = default;
-};
-
 // Below Linux's default ephemeral range (32768 to 60999) and above the registered services.
 inline constexpr PortRange kPreferredNatPorts{20000, 32767};
 inline constexpr std::uint16_t kMinNatPorts = 1024;  // mappings to one destination and port
@@ -48,6 +41,11 @@ inline constexpr std::uint16_t kMinNatPorts = 1024;  // mappings to one destinat
 [[nodiscard]] const std::vector<net::Prefix>& denied_destinations(net::Family family);
 
 [[nodiscard]] std::string gateway_ruleset(const HostPlan& plan, PortRange nat_ports);
+
+// For a gateway whose node forwards and translates by itself: the guard and the input chain of the
+// other one, and the NAT's ports closed to the kernel. It answers nobody's connection with a reset
+// while the node is away.
+[[nodiscard]] std::string own_nat_ruleset(const HostPlan& plan);
 
 // Forwarding, with everything that switching it on alters by the way.
 [[nodiscard]] Result<std::vector<HostChange>> gateway_forwarding(const HostPlan& plan,

@@ -21,6 +21,13 @@ inline constexpr std::uint32_t kTunnelRouteTable = 0x5257;
 inline constexpr std::uint32_t kDhcpRulePriority = 82;    // "R"
 inline constexpr std::uint32_t kTunnelRulePriority = 87;  // "W"
 
+// First and last port, both included.
+struct PortRange {
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;
+  bool operator==(const PortRange&) const = default;
+};
+
 struct HostPlan {
   std::string tun_name;  // exists already: the TUN port made it
   std::vector<LocalAddress> addresses;
@@ -30,6 +37,8 @@ struct HostPlan {
   std::vector<net::Prefix> peer_prefixes;  // allowed IPs of all peers; default routes are ignored
   bool full_tunnel = false;                // an edge: everything goes through the tunnel
   bool masquerade = false;                 // a portable gateway: the tunnel reaches the Internet
+  bool own_nat = false;  // a gateway that forwards past the kernel: it only has to keep out of it
+  PortRange nat_ports;   // with own_nat: the ports of that NAT
   std::string wan_interface;               // of a gateway; empty: any but the TUN
   std::filesystem::path state_directory;
 

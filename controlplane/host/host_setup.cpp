@@ -128,6 +128,7 @@ Result<std::vector<HostChange>> HostSetup::plan_changes(const HostPlan& plan) {
     if (!ports) return tl::unexpected(ports.error());
     changes.emplace_back(AddTable{plan.table_name(), gateway_ruleset(plan, *ports)});
   }
+  if (plan.own_nat) changes.emplace_back(AddTable{plan.table_name(), own_nat_ruleset(plan)});
   append(changes, tun_device(plan, *tun, *journal_));
   if (plan.full_tunnel) {
     const auto before = journal_->setting_before("net/ipv4/conf/all/src_valid_mark");

@@ -107,7 +107,7 @@ void TunnelService::apply_allowed_ips() {
   send(command::SetAllowedIps{std::make_unique<const tunnel::AllowedIps>(entries)});
 }
 
-void TunnelService::set_forwarding_table(std::unique_ptr<const forwarding::ForwardingTable> table) {
+void TunnelService::set_forwarding_table(std::shared_ptr<const forwarding::ForwardingTable> table) {
   send(command::SetForwardingTable{std::move(table)});
 }
 

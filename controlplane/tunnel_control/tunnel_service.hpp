@@ -81,7 +81,7 @@ class TunnelService {
   void apply_allowed_ips();
 
   // Routes and neighbours of a gateway's worker, and who hears what it says of them.
-  void set_forwarding_table(std::unique_ptr<const forwarding::ForwardingTable> table);
+  void set_forwarding_table(std::shared_ptr<const forwarding::ForwardingTable> table);
   void set_neighbour_keeper(NeighbourKeeper* keeper) { neighbours_ = keeper; }
 
   // Takes some of what the worker reported; more may be left in the rings. To be called when the

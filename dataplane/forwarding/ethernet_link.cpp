@@ -84,7 +84,7 @@ struct EthernetLink::State {
       : ports(frame_ports.begin(), frame_ports.end()),
         kernel(kernel_port),
         options(settings),
-        table(std::make_unique<const ForwardingTable>()),
+        table(std::make_shared<const ForwardingTable>()),
         tx(ports.size()) {
     CHECK(!ports.empty() && ports.size() <= kMaxPorts && !options.tunnel_addresses.empty());
     for (std::vector<Slot>& slots : tx)
@@ -259,7 +259,7 @@ struct EthernetLink::State {
   std::vector<io::Port*> ports;
   io::Port& kernel;
   LinkOptions options;
-  std::unique_ptr<const ForwardingTable> table;
+  std::shared_ptr<const ForwardingTable> table;
   PendingPackets pending;
   NextHopUse use;
   DropCounters drops;
@@ -402,8 +402,8 @@ io::Port& EthernetLink::packets() {
   return *packets_;
 }
 
-std::unique_ptr<const ForwardingTable> EthernetLink::swap_table(
-    std::unique_ptr<const ForwardingTable> table, Instant now) {
+std::shared_ptr<const ForwardingTable> EthernetLink::swap_table(
+    std::shared_ptr<const ForwardingTable> table, Instant now) {
   state_->now = now;
   state_->table.swap(table);
   state_->pending.retry(

@@ -51,8 +51,8 @@ class EthernetLink {
   [[nodiscard]] io::Port& packets();
 
   // A new snapshot; what waited for a neighbour is looked up again. Returns the old one.
-  [[nodiscard]] std::unique_ptr<const ForwardingTable> swap_table(
-      std::unique_ptr<const ForwardingTable> table, Instant now);
+  [[nodiscard]] std::shared_ptr<const ForwardingTable> swap_table(
+      std::shared_ptr<const ForwardingTable> table, Instant now);
   [[nodiscard]] const ForwardingTable& table() const;
 
   // Once a turn: takes completed buffers back, sends nothing late, drops what has waited too long.
