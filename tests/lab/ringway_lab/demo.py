@@ -78,6 +78,7 @@ class Demo:
         self.samples = {variant.key: [] for variant in self.chosen}
         self.findings = {}
         self.failures = []
+        self.gateway = None  # what a Ringway gateway said of itself
 
     def fail(self, what, error):
         self.failures.append(f"{what}: {error}")
@@ -102,8 +103,10 @@ class Demo:
         sample = {}
         self.samples[variant.key].append(sample)
         try:
-            with variant.running(topology) as edge:
+            with variant.running(topology, io=self.options.io) as edge:
                 self.measure_path(topology, edge, sample)
+                if isinstance(variant.gateway, nodes.Ringway):
+                    self.gateway = variant.gateway.status()["gateway"]
             say()
         except LabError as error:
             self.fail(variant.title, error)
@@ -141,7 +144,7 @@ class Demo:
             name = f"{variant.title}, IPv{family} outside"
             say(f"  {name:<40}", end="")
             try:
-                findings = leaks.check_variant(topology, variant, family)
+                findings = leaks.check_variant(topology, variant, family, self.options.io)
             except LabError as error:
                 self.fail(name, error)
                 continue
@@ -184,7 +187,7 @@ class Demo:
 
     def report(self):
         """What --json writes."""
-        return {**self.medians(),
+        return {**self.medians(), "gateway": self.gateway,
                 "leaks": self.leak_count() if self.findings else None,
                 "leak_check": {name: {"tunnel_datagrams": findings.tunnel, "leaks": len(findings.leaks),
                                       "excepted": dict(findings.maintenance)}
@@ -254,6 +257,8 @@ def parse_options(arguments):
     parser.add_argument("--quick", action="store_true", help="one round of one second, unless told otherwise")
     parser.add_argument("--only", metavar="LIST", type=lambda text: text.split(","), default=keys,
                         help=f"variants, separated by commas, of: {', '.join(keys)}")
+    parser.add_argument("--io", choices=["auto", "kernel", "af_xdp"],
+                        help="what moves the packets of a Ringway gateway (default: the node decides)")
     parser.add_argument("--no-leak-check", action="store_true", help="measure only")
     parser.add_argument("--check-targets", action="store_true",
                         help="fail if a ratio misses what Ringway promises")

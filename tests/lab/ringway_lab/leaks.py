@@ -220,11 +220,11 @@ def check_control(topology, edge):
     return len(findings.leaks)
 
 
-def check_variant(topology, variant, outer_family=4):
+def check_variant(topology, variant, outer_family=4, io=None):
     """Runs the traffic through a variant under capture; returns Findings. The control comes first."""
     check_control(topology, topology.edges[variant.edge_name])
     with contextlib.ExitStack() as stack:
-        edge = stack.enter_context(variant.running(topology, outer_family))
+        edge = stack.enter_context(variant.running(topology, outer_family, io))
         capture = stack.enter_context(Capture(topology.router, edge))
         failed = [what for what, worked in traffic(topology, edge) if not worked]
         findings = _judge_for(topology, edge).judge(capture.finish())

@@ -25,6 +25,7 @@ API_SECONDS = 10.0
 AES_GCM = "aes256gcm"
 CHACHA = "chacha20poly1305"
 STOCK = "wireguard"
+AF_XDP = "af_xdp"
 
 
 def binary_directory():
@@ -76,6 +77,7 @@ class NodeSpec:
     mtu: int = MTU
     full_tunnel: bool = False
     gateway: bool = False
+    io: str | None = None  # of a gateway: "kernel", "af_xdp"; None says nothing
 
 
 _serial = itertools.count(1)
@@ -248,6 +250,8 @@ class Ringway:
             lines += ["[edge]", "full_tunnel = true"]
         if self.spec.gateway:
             lines += ["[gateway]", "masquerade = true"]
+            if self.spec.io:
+                lines += [f"io = {_toml(self.spec.io)}", 'interface = "wan"', 'xdp_interfaces = ["lan", "wan"]']
         lines += ["[api]", f"socket = {_toml(self.api_socket)}",
                   "[state]", f"directory = {_toml(self.directory / 'state')}"]
         for peer in self.spec.peers:

@@ -7,7 +7,8 @@ leaving it takes it back.
 import contextlib
 
 from . import measure
-from .nodes import AES_GCM, ALL_ADDRESSES, CHACHA, STOCK, KeyPair, NodeSpec, Peer, Ringway, WireguardGo
+from .nodes import (AES_GCM, AF_XDP, ALL_ADDRESSES, CHACHA, STOCK, KeyPair, NodeSpec, Peer, Ringway,
+                    WireguardGo)
 from .topology import EDGE_PORT, TUNNEL_PORT
 
 
@@ -21,6 +22,7 @@ class Variant:
         self._edge_node = edge_node
         self._gateway_node = gateway_node
         self._kind = kind
+        self.gateway = None  # while it is running
 
     @property
     def needs_ringway(self):
@@ -31,8 +33,9 @@ class Variant:
         return self._edge_node is not None
 
     @contextlib.contextmanager
-    def running(self, topology, outer_family=4):
-        """Sets the variant up; yields its Edge. The tunnel's datagrams are of `outer_family`."""
+    def running(self, topology, outer_family=4, io=None):
+        """Sets the variant up; yields its Edge. The tunnel's datagrams are of `outer_family`; `io`: a Ringway
+        gateway's."""
         edge = topology.edges[self.edge_name]
         with contextlib.ExitStack() as stack:
             if self._gateway_node is not Ringway:
@@ -40,7 +43,10 @@ class Variant:
                 stack.callback(topology.stop_masquerading)
             if self.encrypted:
                 gateway_spec, edge_spec = tunnel_specs(topology, edge, self._kind, outer_family)
-                stack.enter_context(self._gateway_node(gateway_spec, "gateway"))
+                gateway_spec.io = io
+                if io == AF_XDP and self._gateway_node is Ringway:
+                    stack.enter_context(topology.complete_checksums())
+                self.gateway = stack.enter_context(self._gateway_node(gateway_spec, "gateway"))
                 stack.enter_context(self._edge_node(edge_spec, edge.name))
             measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
             yield edge
