@@ -127,7 +127,7 @@ struct BlockEvent {
 struct MappingRecord {
   std::uint8_t protocol = 0;
   PeerId subscriber;
-  net::Endpoint inner;     // ICMP: the port is the identifier
+  net::Endpoint inner;  // ICMP: the port is the identifier
   net::Endpoint external;
   Duration idle;
   Duration expires_in;
