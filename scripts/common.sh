@@ -70,14 +70,14 @@ package_set() {
   case $1 in
     build)
       printf '%s\n' g++ cmake ninja-build pkg-config ccache git \
-        libipsec-mb-dev libssl-dev libsodium-dev \
+        clang 'bpftool|linux-tools-generic' libbpf-dev libxdp-dev libipsec-mb-dev libssl-dev libsodium-dev \
         'libboost1.81-dev|libboost1.83-dev|libboost-dev' \
         libspdlog-dev libfmt-dev libexpected-dev libtomlplusplus-dev nlohmann-json3-dev \
         libcli11-dev libmnl-dev libnftables-dev libgtest-dev libgmock-dev libbenchmark-dev
       ;;
     test)
       # The formatter is named with its version: another one formats differently.
-      printf '%s\n' clang clang-format-14 clang-tidy shellcheck gdb openssl \
+      printf '%s\n' clang-format-14 clang-tidy shellcheck gdb openssl \
         "$(clang_runtime_package)" \
         python3 python3-pytest python3-pytest-xdist python3-cryptography
       package_set demo

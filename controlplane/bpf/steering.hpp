@@ -1,0 +1,80 @@
+// Loads the steering program (bpf/steer.bpf.c) for one device, tells it what is ours, and connects
+// it to the AF_XDP sockets of the device's receive queues. One object a device: the program's map
+// of sockets is indexed by the number of the queue alone. Control thread only.
+//
+//   load() ─► configure() ─► attach() ─► add_socket() for each port ─► configure() as often as
+//   needed
+//
+// Configure before attaching: without addresses everything goes to the kernel.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/net/address.hpp"
+#include "base/result.hpp"
+#include "controlplane/bpf/xdp_attachment.hpp"
+
+namespace ringway::control {
+
+// What of the packets to one of our addresses is ours.
+struct SteeredAddress {
+  net::IpAddress address;
+  std::vector<std::uint16_t> tunnel_ports;  // UDP; at most Steering::kMaxTunnelPorts
+  // External ports and ICMP identifiers of the NAT, both inclusive; first 0: not the NAT's.
+  std::uint16_t nat_first = 0;
+  std::uint16_t nat_last = 0;
+};
+
+struct SteeringCounter {
+  std::string_view label;  // "nat_port", for metrics
+  std::string_view text;   // for a person
+  std::uint64_t packets = 0;
+};
+
+class Steering {
+ public:
+  static const std::size_t kMaxAddresses;
+  static const std::size_t kMaxTunnelPorts;
+  static const std::uint32_t kMaxQueues;
+
+  [[nodiscard]] static Result<std::unique_ptr<Steering>> load();
+  ~Steering();
+  Steering(const Steering&) = delete;
+  Steering& operator=(const Steering&) = delete;
+
+  // Replaces the whole configuration while packets pass. An address that is in the old and the new
+  // one is never without. An address may be named once. On failure, addresses may be of either.
+  [[nodiscard]] Result<void> configure(std::span<const SteeredAddress> addresses);
+  [[nodiscard]] Result<void> attach(const std::string& device, XdpPreference preference = {});
+  // Frees the device; sockets and configuration stay.
+  void detach() { attachment_.reset(); }
+  // Empty before attach().
+  [[nodiscard]] const std::optional<XdpAttachment>& attachment() const { return attachment_; }
+
+  // Packets of the queue go to this socket (XskPort::socket_fd()) from now on, until it closes. One
+  // that is there already is replaced.
+  [[nodiscard]] Result<void> add_socket(std::uint32_t queue, int socket_fd);
+  // Packets of the queue go to the kernel from now on.
+  void remove_socket(std::uint32_t queue);
+
+  // Where packets went, all of the list in bpf/shared.h, sums over all cores.
+  [[nodiscard]] std::vector<SteeringCounter> counters() const;
+  // For BPF_PROG_TEST_RUN.
+  [[nodiscard]] int program_fd() const;
+
+ private:
+  struct Object;
+  explicit Steering(std::unique_ptr<Object> object);
+
+  std::unique_ptr<Object> object_;
+  std::optional<XdpAttachment> attachment_;
+};
+
+}  // namespace ringway::control
