@@ -1,0 +1,266 @@
+#include "controlplane/xdp_gateway.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
+
+#include <net/if.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "base/check.hpp"
+#include "controlplane/asio_await.hpp"
+#include "controlplane/host/gateway_nat.hpp"
+#include "controlplane/logging.hpp"
+
+namespace ringway::control {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr Duration kMirrorPatience = Duration::seconds(5);  // until the first table
+constexpr Duration kLongestWait = Duration::seconds(5);
+
+bool is_global(const net::IpAddress& address) {
+  const bool link_local = !address.is_v4() && address.bytes[0] == 0xfe &&
+                          (address.bytes[1] & 0xc0) == 0x80;
+  return !link_local;
+}
+
+void add_once(std::vector<net::IpAddress>& to, const net::IpAddress& address) {
+  if (std::ranges::find(to, address) == to.end()) to.push_back(address);
+}
+
+}  // namespace
+
+XdpGateway::XdpGateway(const Config& config, PortRange nat_ports, asio::io_context& io)
+    : config_(config),
+      nat_ports_(nat_ports),
+      io_(io),
+      mirror_readable_(io),
+      deadline_timer_(io) {}
+
+Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::UdpPort& kernel,
+                                                     PortRange nat_ports, asio::io_context& io) {
+  auto gateway = std::unique_ptr<XdpGateway>(new XdpGateway(config, nat_ports, io));
+  gateway->tunnel_port_ = kernel.local_port();
+  for (const std::string& name : config.gateway.xdp_interfaces) {
+    const std::uint32_t index = ::if_nametoindex(name.c_str());
+    if (index == 0) return failure("there is no interface " + name, "see: ip link");
+    gateway->interfaces_.push_back({name, index, nullptr, {}});
+  }
+  if (auto opened = gateway->open_mirror(); !opened) return tl::unexpected(opened.error());
+  if (auto opened = gateway->open_ports(); !opened) return tl::unexpected(opened.error());
+
+  std::vector<io::Port*> ports;
+  for (const auto& port : gateway->ports_)
+    ports.push_back(port.get());
+  forwarding::LinkOptions options;
+  options.tunnel_port = gateway->tunnel_port_;
+  for (const Interface& interface : gateway->interfaces_) {
+    for (const net::IpAddress& address : gateway->addresses_of(interface))
+      add_once(options.tunnel_addresses, address);
+  }
+  if (options.tunnel_addresses.empty()) {
+    return failure("none of the interfaces of gateway.xdp_interfaces has an address",
+                   "give them their addresses first");
+  }
+  gateway->link_ = std::make_unique<forwarding::EthernetLink>(ports, kernel, options);
+  return gateway;
+}
+
+XdpGateway::~XdpGateway() {
+  stop();
+}
+
+Result<void> XdpGateway::open_mirror() {
+  RouteMirrorOptions options;
+  for (std::size_t i = 0; i < interfaces_.size(); ++i)
+    options.interfaces.push_back({interfaces_[i].index, static_cast<std::uint8_t>(i)});
+  options.on_notice = [](std::string_view line) { log_info(std::string(line)); };
+  const Instant start = Instant::now();
+  auto mirror = RouteMirror::open(std::move(options), start);
+  if (!mirror) return tl::unexpected(mirror.error());
+  mirror_ = std::move(*mirror);
+  // The first table is complete when every part was listed.
+  while (mirror_->counters().tables == 0) {
+    const Instant now = Instant::now();
+    if (now - start > kMirrorPatience) {
+      return failure("the kernel did not list its routes and neighbours in time");
+    }
+    const Duration wait = std::clamp(mirror_->next_deadline() - now, Duration{}, kMirrorPatience);
+    pollfd readable{mirror_->fd(), POLLIN, 0};
+    if (::poll(&readable, 1, static_cast<int>(wait.count_ms()) + 1) > 0) {
+      mirror_->handle_readable(Instant::now());
+    }
+    mirror_->tick(Instant::now());
+  }
+  return {};
+}
+
+// All usable addresses, as the kernel has them.
+std::vector<net::IpAddress> XdpGateway::addresses_of(const Interface& interface) const {
+  std::vector<net::IpAddress> addresses;
+  for (const LocalAddress& local : mirror_->addresses(interface.index)) {
+    if (is_global(local.address)) add_once(addresses, local.address);
+  }
+  return addresses;
+}
+
+// One of each family, of the interface towards the Internet.
+std::vector<net::IpAddress> XdpGateway::external_addresses() const {
+  const std::string& name = config_.gateway.interface.empty() ? config_.gateway.xdp_interfaces.back()
+                                                              : config_.gateway.interface;
+  std::vector<net::IpAddress> external;
+  for (const Interface& interface : interfaces_) {
+    if (interface.name != name) continue;
+    for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
+      const auto addresses = addresses_of(interface);
+      const auto found = std::ranges::find(addresses, family, &net::IpAddress::family);
+      if (found != addresses.end()) external.push_back(*found);
+    }
+  }
+  return external;
+}
+
+nat::Config XdpGateway::nat_config() const {
+  nat::Config config;
+  config.external_addresses = external_addresses();
+  config.first_port = nat_ports_.first;
+  config.last_port = nat_ports_.last;
+  config.tunnel_mtu = config_.interface.mtu;
+  for (const InterfaceAddress& address : config_.interface.addresses) {
+    config.gateway_addresses.push_back(address.address);
+    config.inner_prefixes.push_back(address.network());
+  }
+  for (const PeerConfig& peer : config_.peers) {
+    for (const net::Prefix& prefix : peer.allowed_ips) {
+      if (prefix.length != 0) config.inner_prefixes.push_back(prefix);
+    }
+  }
+  for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
+    const auto& denied = denied_destinations(family);
+    config.denied.insert(config.denied.end(), denied.begin(), denied.end());
+  }
+  return config;
+}
+
+Result<void> XdpGateway::configure_steering() {
+  const std::vector<net::IpAddress> external = external_addresses();
+  for (Interface& interface : interfaces_) {
+    std::vector<SteeredAddress> steered;
+    for (const net::IpAddress& address : addresses_of(interface)) {
+      SteeredAddress ours{address, {tunnel_port_}, 0, 0};
+      if (std::ranges::find(external, address) != external.end()) {
+        ours.nat_first = nat_ports_.first;
+        ours.nat_last = nat_ports_.last;
+      }
+      steered.push_back(std::move(ours));
+    }
+    if (auto done = interface.steering->configure(steered); !done) return done;
+    interface.steered = std::move(steered);
+  }
+  return {};
+}
+
+Result<void> XdpGateway::steer(TunnelService& service) {
+  service_ = &service;
+  service.set_neighbour_keeper(this);
+  pass_on_table();
+  if (auto configured = configure_steering(); !configured) return configured;
+  for (std::size_t i = 0; i < interfaces_.size(); ++i) {
+    Interface& interface = interfaces_[i];
+    if (auto attached = interface.steering->attach(interface.name); !attached) return attached;
+    if (auto added = interface.steering->add_socket(0, ports_[i]->socket_fd()); !added) return added;
+    log_info(interface.name + ": AF_XDP, " + ports_[i]->describe());
+  }
+  mirror_readable_.assign(::dup(mirror_->fd()));
+  asio::co_spawn(io_, serve_mirror(), end_on_exception);
+  asio::co_spawn(io_, serve_deadlines(), end_on_exception);
+  return {};
+}
+
+void XdpGateway::stop() {
+  if (std::exchange(stopping_, true)) return;
+  for (Interface& interface : interfaces_) {
+    if (interface.steering != nullptr) interface.steering->detach();
+  }
+  if (service_ != nullptr) service_->set_neighbour_keeper(nullptr);
+  service_ = nullptr;
+  boost::system::error_code ignored;
+  mirror_readable_.close(ignored);
+  deadline_timer_.cancel();
+}
+
+std::string XdpGateway::mode() const {
+  for (const Interface& interface : interfaces_) {
+    const auto& attachment = interface.steering->attachment();
+    if (attachment && attachment->mode() == XdpMode::kGeneric) return "generic";
+  }
+  return "native";
+}
+
+std::string XdpGateway::reason() const {
+  for (const Interface& interface : interfaces_) {
+    const auto& attachment = interface.steering->attachment();
+    if (attachment && !attachment->reason().empty()) {
+      return interface.name + ": " + attachment->reason();
+    }
+  }
+  return {};
+}
+
+std::vector<SteeringCounter> XdpGateway::steering_counters() const {
+  std::vector<SteeringCounter> sums;
+  for (const Interface& interface : interfaces_) {
+    const auto counters = interface.steering->counters();
+    if (sums.empty()) {
+      sums = counters;
+      continue;
+    }
+    for (std::size_t i = 0; i < counters.size(); ++i)
+      sums[i].packets += counters[i].packets;
+  }
+  return sums;
+}
+
+void XdpGateway::want(const forwarding::Neighbour& neighbour, Instant now) {
+  mirror_->want(neighbour, now);
+}
+
+void XdpGateway::use(const forwarding::Neighbour& neighbour, Instant now) {
+  mirror_->note_use(neighbour, now);
+}
+
+void XdpGateway::pass_on_table() {
+  if (service_ == nullptr) return;
+  if (auto table = mirror_->take_table()) service_->set_forwarding_table(std::move(table));
+}
+
+asio::awaitable<void> XdpGateway::serve_mirror() {
+  while (!stopping_) {
+    const auto [error] =
+        co_await mirror_readable_.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
+    if (error || stopping_) co_return;
+    mirror_->handle_readable(Instant::now());
+    pass_on_table();
+    deadline_timer_.cancel();  // deadlines may have moved closer
+  }
+}
+
+asio::awaitable<void> XdpGateway::serve_deadlines() {
+  while (!stopping_) {
+    const Duration wait =
+        std::clamp(mirror_->next_deadline() - Instant::now(), Duration{}, kLongestWait);
+    deadline_timer_.expires_after(std::chrono::nanoseconds(wait.count_ns()));
+    (void)co_await deadline_timer_.async_wait(kAwait);
+    if (stopping_) co_return;
+    mirror_->tick(Instant::now());
+    pass_on_table();
+  }
+}
+
+}  // namespace ringway::control

@@ -1,0 +1,95 @@
+// A gateway that moves packets past the kernel, put together: an AF_XDP port and a steering program
+// for each of its interfaces, the mirror of the kernel's routes and neighbours, the Ethernet link
+// above them for the worker, and what its NAT needs to know. Control thread, but for the link, which
+// is the worker's once it runs.
+//
+//   interfaces ── XskPort ──┐
+//   (steering program)      ├── EthernetLink ──► worker: outer port, Internet port
+//   kernel's UDP socket ────┘        ▲
+//   RouteMirror ── forwarding tables ┘ (by the tunnel service's command)
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/result.hpp"
+#include "controlplane/bpf/steering.hpp"
+#include "controlplane/config.hpp"
+#include "controlplane/host/host_plan.hpp"
+#include "controlplane/host/route_mirror.hpp"
+#include "controlplane/tunnel_control/tunnel_service.hpp"
+#include "dataplane/forwarding/ethernet_link.hpp"
+#include "dataplane/io/umem.hpp"
+#include "dataplane/io/udp_port.hpp"
+#include "dataplane/io/xsk_port.hpp"
+#include "dataplane/nat/nat.hpp"
+
+namespace ringway::control {
+
+class XdpGateway final : public NeighbourKeeper {
+ public:
+  // Takes the interfaces over, except that packets go on to the kernel until steer(). kernel: the
+  // node's UDP socket, bound. nat_ports: those of the NAT, which nobody else may have.
+  [[nodiscard]] static Result<std::unique_ptr<XdpGateway>> open(const Config& config,
+                                                                io::UdpPort& kernel,
+                                                                PortRange nat_ports,
+                                                                boost::asio::io_context& io);
+  ~XdpGateway() override;
+
+  [[nodiscard]] forwarding::EthernetLink& link() { return *link_; }
+  [[nodiscard]] nat::Config nat_config() const;
+
+  // From now on what is ours goes to the worker, and `service` is told of routes.
+  [[nodiscard]] Result<void> steer(TunnelService& service);
+  // What was ours goes to the kernel again.
+  void stop();
+
+  [[nodiscard]] std::string mode() const;    // "native" or "generic": the lesser of all interfaces
+  [[nodiscard]] std::string reason() const;  // why not better; empty when it is the best
+  [[nodiscard]] const std::vector<std::unique_ptr<io::XskPort>>& ports() const { return ports_; }
+  [[nodiscard]] std::vector<SteeringCounter> steering_counters() const;
+
+  void want(const forwarding::Neighbour& neighbour, Instant now) override;
+  void use(const forwarding::Neighbour& neighbour, Instant now) override;
+
+ private:
+  struct Interface {
+    std::string name;
+    std::uint32_t index = 0;
+    std::unique_ptr<Steering> steering;
+    std::vector<SteeredAddress> steered;  // as configured
+  };
+
+  XdpGateway(const Config& config, PortRange nat_ports, boost::asio::io_context& io);
+  [[nodiscard]] Result<void> open_ports();
+  [[nodiscard]] Result<void> open_mirror();
+  [[nodiscard]] Result<void> configure_steering();
+  [[nodiscard]] std::vector<net::IpAddress> addresses_of(const Interface& interface) const;
+  [[nodiscard]] std::vector<net::IpAddress> external_addresses() const;
+  boost::asio::awaitable<void> serve_mirror();
+  boost::asio::awaitable<void> serve_deadlines();
+  void pass_on_table();
+
+  const Config& config_;
+  PortRange nat_ports_;
+  std::uint16_t tunnel_port_ = 0;
+  std::vector<Interface> interfaces_;
+  std::unique_ptr<io::Umem> umem_;
+  std::vector<std::unique_ptr<io::XskPort>> ports_;
+  std::unique_ptr<RouteMirror> mirror_;
+  std::unique_ptr<forwarding::EthernetLink> link_;
+  TunnelService* service_ = nullptr;
+  boost::asio::io_context& io_;
+  boost::asio::posix::stream_descriptor mirror_readable_;
+  boost::asio::steady_timer deadline_timer_;
+  bool stopping_ = false;
+};
+
+}  // namespace ringway::control
