@@ -1,4 +1,4 @@
-// A counter with one writer and any number of readers. The writer pays a plain load and store; a
+// Figures with one writer and any number of readers. The writer pays a plain load and store; a
 // reader on another thread sees a whole value, at most a moment old.
 #pragma once
 
@@ -13,6 +13,16 @@ class Counter {
     value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
   }
   void increment() { add(1); }
+  [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+// The same for a figure that goes up and down.
+class Gauge {
+ public:
+  void set(std::uint64_t value) { value_.store(value, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 
  private:

@@ -15,6 +15,7 @@
 #include "base/check.hpp"
 #include "controlplane/asio_await.hpp"
 #include "controlplane/endpoint_resolver.hpp"
+#include "controlplane/host/gateway_nat.hpp"
 #include "controlplane/logging.hpp"
 #include "controlplane/version.hpp"
 
@@ -87,6 +88,11 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, asio::io_context
   auto host = HostSetup::apply(node->host_plan());
   if (!host) return tl::unexpected(host.error());
   node->host_ = std::move(*host);
+  if (node->xdp_ != nullptr) {
+    if (auto steered = node->xdp_->steer(*node->service_); !steered) {
+      return tl::unexpected(steered.error());
+    }
+  }
   asio::co_spawn(io, node->serve_worker_events(), end_on_exception);
   asio::co_spawn(io, node->serve_deadlines(), end_on_exception);
   return node;
@@ -98,12 +104,14 @@ Node::~Node() {
 
 Result<void> Node::stop() {
   stopping_ = true;
+  if (xdp_ != nullptr) xdp_->stop();
   Result<void> taken_back;
   if (host_ != nullptr) {
     taken_back = host_->take_back();
     host_.reset();
   }
   stop_worker();
+  xdp_.reset();
   inner_.reset();
   outer_.reset();
   return taken_back;
@@ -134,6 +142,16 @@ Result<void> Node::open_ports() {
   auto inner = io::TunPort::open(tun);
   if (!inner) return tl::unexpected(inner.error());
   inner_ = std::move(*inner);
+  return config_.gateway.io == GatewayIo::kAfXdp ? open_xdp_gateway() : Result<void>();
+}
+
+Result<void> Node::open_xdp_gateway() {
+  const auto ports = free_nat_ports(outer_->local_port());
+  if (!ports) return tl::unexpected(ports.error());
+  nat_ports_ = *ports;
+  auto gateway = XdpGateway::open(config_, *outer_, nat_ports_, io_);
+  if (!gateway) return tl::unexpected(gateway.error());
+  xdp_ = std::move(*gateway);
   return {};
 }
 
@@ -151,7 +169,11 @@ Result<void> Node::start_worker() {
   WorkerOptions options;
   options.own_key = service_->public_key();
   options.session_slot_bits = kSessionSlotBits;
-  worker_ = std::make_unique<Worker>(options, *inner_, *outer_, *link_, worker_rng_);
+  io::Port& outer = xdp_ == nullptr ? *outer_ : xdp_->link().datagrams();
+  worker_ = std::make_unique<Worker>(options, *inner_, outer, *link_, worker_rng_);
+  if (xdp_ != nullptr) {
+    worker_->open_internet_side(xdp_->link().packets(), xdp_->nat_config(), &xdp_->link());
+  }
   const ringway::PollMode mode = config_.worker.poll == PollMode::kBusy
                                      ? ringway::PollMode::kBusy
                                      : ringway::PollMode::kAdaptive;
@@ -203,7 +225,9 @@ HostPlan Node::host_plan() const {
                               peer.allowed_ips.end());
   }
   plan.full_tunnel = config_.edge.full_tunnel;
-  plan.masquerade = config_.gateway.masquerade;
+  plan.masquerade = config_.gateway.masquerade && xdp_ == nullptr;
+  plan.own_nat = xdp_ != nullptr;
+  plan.nat_ports = nat_ports_;
   plan.wan_interface = config_.gateway.interface;
   plan.state_directory = config_.state.directory;
   return plan;
@@ -444,6 +468,20 @@ void Node::fill_full_tunnel(NodeStatus& status) const {
   status.full_tunnel.detail = "no peer has 0.0.0.0/0 or ::/0 in its allowed IPs";
 }
 
+void Node::fill_gateway(NodeStatus& status) const {
+  GatewayStatus& gateway = status.gateway;
+  if (!gateway.enabled) return;
+  gateway.io = xdp_ == nullptr ? "kernel" : "af_xdp";
+  if (gateway.masquerade) gateway.nat = xdp_ == nullptr ? "kernel" : "ringway";
+  if (xdp_ == nullptr) return;
+  gateway.xdp_mode = xdp_->mode();
+  gateway.io_reason = xdp_->reason();
+  gateway.mappings = worker_->nat_mappings();
+  for (const auto& port : xdp_->ports())
+    status.ports.push_back(port_status(port->device(), *port));
+  add_drops(status.drops, xdp_->link().drops());
+}
+
 NodeStatus Node::status() {
   NodeStatus status = status_from_config(config_);
   status.version = kVersion;
@@ -456,6 +494,7 @@ NodeStatus Node::status() {
   take_snapshot(status);
   fill_full_tunnel(status);
   status.ports = {port_status("inner", *inner_), port_status("outer", *outer_)};
+  fill_gateway(status);
   status.workers = {worker_status(*worker_, config_.worker)};
   add_drops(status.drops, worker_->counters().drops);
   for (std::size_t i = 0; i < tunnel::kHandshakeVerdictCount; ++i) {

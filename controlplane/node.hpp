@@ -28,6 +28,7 @@
 #include "dataplane/control_api.hpp"
 #include "dataplane/io/tun_port.hpp"
 #include "dataplane/io/udp_port.hpp"
+#include "controlplane/xdp_gateway.hpp"
 #include "dataplane/worker.hpp"
 
 namespace ringway::control {
@@ -56,6 +57,7 @@ class Node final : public NodeControl {
   Node(const Config& config, boost::asio::io_context& io);
 
   [[nodiscard]] Result<void> open_ports();
+  [[nodiscard]] Result<void> open_xdp_gateway();
   [[nodiscard]] Result<void> add_configured_peers();
   [[nodiscard]] Result<void> start_worker();
   void stop_worker();
@@ -71,6 +73,7 @@ class Node final : public NodeControl {
   void take_worker_events();
   void take_snapshot(NodeStatus& status);
   void fill_full_tunnel(NodeStatus& status) const;
+  void fill_gateway(NodeStatus& status) const;
 
   Config config_;
   boost::asio::io_context& io_;
@@ -79,6 +82,8 @@ class Node final : public NodeControl {
   std::unique_ptr<TimestampFile> timestamps_;
   std::unique_ptr<io::UdpPort> outer_;
   std::unique_ptr<io::TunPort> inner_;
+  std::unique_ptr<XdpGateway> xdp_;  // null where the kernel forwards
+  PortRange nat_ports_;              // of the XDP gateway
   std::unique_ptr<ControlLink> link_;
   std::unique_ptr<TunnelService> service_;
   std::unique_ptr<Worker> worker_;

@@ -73,7 +73,7 @@ struct InternetSide {
   io::Port& port;
   nat::Nat nat;
   forwarding::EthernetLink* ethernet;  // below both ports; null where others look after frames
-  Instant use_reported = Instant::distant_past();
+  Instant reported = Instant::distant_past();
   PrefixSet gateway;  // our own addresses in the tunnel
   PrefixSet inner;    // where subscribers live
 

@@ -6,7 +6,7 @@ namespace ringway {
 namespace {
 
 // Linux takes a neighbour for stale after half a minute or so (base_reachable_time_ms).
-constexpr Duration kUseReportInterval = Duration::seconds(5);
+constexpr Duration kReportInterval = Duration::seconds(1);
 
 void report_wanted(WorkerState& worker, forwarding::EthernetLink& ethernet) {
   std::array<forwarding::Neighbour, 16> wanted;
@@ -23,8 +23,9 @@ void run_ethernet(WorkerState& worker, Instant now) {
   forwarding::EthernetLink& ethernet = *worker.internet->ethernet;
   ethernet.run(now);
   report_wanted(worker, ethernet);
-  if (now - worker.internet->use_reported < kUseReportInterval) return;
-  worker.internet->use_reported = now;
+  if (now - worker.internet->reported < kReportInterval) return;
+  worker.internet->reported = now;
+  worker.nat_mappings.set(worker.internet->nat.counters().mappings);
   ethernet.use().drain(ethernet.table(), [&](const forwarding::Neighbour& neighbour) {
     (void)worker.push_event(event::NeighbourUsed{neighbour});
   });
