@@ -49,8 +49,8 @@ class ExternalAddresses {
 
  private:
   [[nodiscard]] static std::size_t hash(const WideAddress& address) {
-    const std::uint64_t word = (address[0] ^ address[2]) |
-                               std::uint64_t{address[1] ^ address[3]} << 32;
+    const std::uint64_t word = (address[0] ^ address[2]) | std::uint64_t{address[1] ^ address[3]}
+                                                               << 32;
     return static_cast<std::size_t>((word * 0x9e37'79b9'7f4a'7c15) >> 48);
   }
 
@@ -89,6 +89,9 @@ class AddressPolicy {
   [[nodiscard]] bool destination_denied(net::Family family, const std::uint8_t* address) const {
     return inner_.contains(family, address) ||
            (denied_.contains(family, address) && !allowed_.contains(family, address));
+  }
+  [[nodiscard]] bool is_inner(net::Family family, const std::uint8_t* address) const {
+    return inner_.contains(family, address);
   }
 
  private:

@@ -61,8 +61,8 @@ using MappingKind = std::uint8_t;
 }
 
 struct alignas(64) Mapping {
-  static constexpr std::uint8_t kStatic = 1;          // a configured forward: never expires
-  static constexpr std::uint8_t kSeveralPeers = 2;    // TCP: more than one remote endpoint
+  static constexpr std::uint8_t kStatic = 1;           // a configured forward: never expires
+  static constexpr std::uint8_t kSeveralPeers = 2;     // TCP: more than one remote endpoint
   static constexpr std::uint8_t kOverflowRemotes = 4;  // more of them in RemoteOverflow
 
   // In network order as loaded. IPv4: the inner address, then up to 7 remote addresses that the

@@ -1,10 +1,10 @@
 // The mappings of one shard and the index by inner endpoint. (The index by external port is
 // ports.hpp's.) Mappings never move, so that other tables may name them by slot.
 //
-// The index is made of buckets of one cache line: twelve one-byte tags, compared at once, and twelve
-// slots. At the chosen load (half full) an entry stands outside its bucket about once in a hundred,
-// and the bucket counts those, so that a miss ends at the first line. The hash is keyed: subscribers
-// cannot aim at one bucket.
+// The index is made of buckets of one cache line: twelve one-byte tags, compared at once, and
+// twelve slots. At the chosen load (half full) an entry stands outside its bucket about once in a
+// hundred, and the bucket counts those, so that a miss ends at the first line. The hash is keyed:
+// subscribers cannot aim at one bucket.
 //
 // Memory a mapping: 64 bytes, 10.7 of index, 4 by external port, 8 of RemoteOverflow's list heads.
 #pragma once
@@ -111,8 +111,8 @@ __extension__ typedef unsigned __int128 Uint128;
 
 template <net::Family kFamily>
 inline std::uint64_t MappingTable::hash(const InnerKey& key) const {
-  const std::uint64_t rest = key.subscriber | std::uint64_t{key.port} << 32 |
-                             std::uint64_t{key.kind} << 48;
+  const std::uint64_t rest =
+      key.subscriber | std::uint64_t{key.port} << 32 | std::uint64_t{key.kind} << 48;
   std::uint64_t address = 0;
   if constexpr (kFamily == net::Family::kIpv4) {
     address = load_le<std::uint32_t>(key.address);
@@ -130,7 +130,8 @@ inline Slot MappingTable::guess(std::uint64_t hash) const {
   if (const auto low = equal_bytes(load_le<std::uint64_t>(bucket.tags.data()), tag); low != 0) {
     at = static_cast<unsigned>(__builtin_ctzll(low)) / 8;
   } else {
-    const auto high = equal_bytes(load_le<std::uint32_t>(bucket.tags.data() + 8), tag) & 0xffff'ffff;
+    const auto high =
+        equal_bytes(load_le<std::uint32_t>(bucket.tags.data() + 8), tag) & 0xffff'ffff;
     if (high == 0) return kNoSlot;
     at = 8 + static_cast<unsigned>(__builtin_ctzll(high)) / 8;
   }

@@ -66,7 +66,8 @@ std::uint16_t PortTable::search(std::uint32_t block, std::uint16_t like, Ticks n
   std::uint16_t second_best = 0;
   for (std::uint32_t seen = 0; seen < block_ports_; ++seen) {
     const std::uint32_t entry = entries[at];
-    const bool free = entry == 0 || ((entry & kResting) != 0 && (resting_too || rested(entry, now)));
+    const bool free =
+        entry == 0 || ((entry & kResting) != 0 && (resting_too || rested(entry, now)));
     const auto port = static_cast<std::uint16_t>(first + at);
     if (free && ((port ^ like) & 1) == 0) return port;
     if (free && second_best == 0) second_best = port;
@@ -265,13 +266,13 @@ void PortTable::unlink(Holding& holding, std::uint32_t block) {
 void PortTable::note(std::uint32_t block, bool allocated) {
   const std::size_t pool = block / blocks_per_pool_;
   const net::IpAddress& address = addresses_[pool / kTransports];
-  events_.push({.allocated = allocated,
-                .subscriber = PeerId{blocks_[block].owner},
-                .protocol = protocol_number(static_cast<Transport>(pool % kTransports),
-                                            address.family),
-                .external_address = address,
-                .first_port = first_port_of(block),
-                .ports = block_ports_});
+  events_.push(
+      {.allocated = allocated,
+       .subscriber = PeerId{blocks_[block].owner},
+       .protocol = protocol_number(static_cast<Transport>(pool % kTransports), address.family),
+       .external_address = address,
+       .first_port = first_port_of(block),
+       .ports = block_ports_});
 }
 
 }  // namespace ringway::nat

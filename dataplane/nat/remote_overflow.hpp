@@ -29,8 +29,8 @@ class RemoteOverflow {
   RemoteOverflow(std::uint32_t max_mappings, std::uint32_t capacity, Rng& rng);
 
   [[nodiscard]] bool contains(Slot slot, const WideAddress& address) const;
-  // The pair is not there yet. Without `may_grow`, or when there is no room left, it takes the place
-  // of the mapping's oldest; kNoRoom when it has none.
+  // The pair is not there yet. Without `may_grow`, or when there is no room left, it takes the
+  // place of the mapping's oldest; kNoRoom when it has none.
   [[nodiscard]] Added add(Slot slot, const WideAddress& address, bool may_grow);
   // All pairs of a mapping; returns how many there were.
   std::uint32_t clear(Slot slot);

@@ -41,8 +41,7 @@ void Shard::open_forwards() {
                        mapping_kind(transport, inner.family)};
     CHECK(ports.mapping_at(address, transport, forward.external_port) == kNoSlot);
     CHECK(find(key, inner.family) == kNoSlot);
-    const Slot slot = inner.is_v4() ? table.insert<net::Family::kIpv4>(key)
-                                    : table.insert<net::Family::kIpv6>(key);
+    const Slot slot = insert(key, inner.family);
     CHECK(slot != kNoSlot);
     table[slot].flags = Mapping::kStatic;
     table[slot].tcp = TcpState::kIdle;
@@ -54,12 +53,10 @@ void Shard::open_forwards() {
 
 Opened Shard::open(const InnerKey& key, net::Family family, Ticks now) {
   if (key.subscriber >= use.size()) return {kNoSlot, Drop::kTableFull};
-  SubscriberUse& subscriber = use[key.subscriber];
-  if (subscriber.mappings >= config.max_mappings_per_subscriber) {
+  if (use[key.subscriber].mappings >= config.max_mappings_per_subscriber) {
     return {kNoSlot, Drop::kSubscriberStateLimit};
   }
-  const Slot slot = family == net::Family::kIpv4 ? table.insert<net::Family::kIpv4>(key)
-                                                 : table.insert<net::Family::kIpv6>(key);
+  const Slot slot = insert(key, family);
   if (slot == kNoSlot) return {kNoSlot, Drop::kTableFull};
   Mapping& mapping = table[slot];
   const auto grant = ports.choose(key.subscriber, family, mapping.transport(), key.port, now);
@@ -69,14 +66,20 @@ Opened Shard::open(const InnerKey& key, net::Family family, Ticks now) {
     if (grant.answer == PortTable::Answer::kNoAddress) return {kNoSlot, Drop::kNoExternalAddress};
     return {kNoSlot, Drop::kPortsExhausted};
   }
-  ports.assign(grant.address, mapping.transport(), grant.port, slot);
-  set_external(slot, grant.address, grant.port);
   mapping.tcp = TcpState::kIdle;
   mapping.last_used = now;
-  wheel.insert(slot, now + timeouts.of(mapping), now);
-  ++subscriber.mappings;
-  ++mappings_created;
+  admit(slot, grant.address, grant.port, now);
   return {slot};
+}
+
+// A new mapping whose port is granted.
+void Shard::admit(Slot slot, std::uint16_t address, std::uint16_t port, Ticks now) {
+  const Mapping& mapping = table[slot];
+  ports.assign(address, mapping.transport(), port, slot);
+  set_external(slot, address, port);
+  wheel.insert(slot, mapping.last_used + timeouts.of(mapping), now);
+  ++use[mapping.subscriber].mappings;
+  ++mappings_created;
 }
 
 void Shard::set_external(Slot slot, std::uint16_t address, std::uint16_t port) {
@@ -111,6 +114,64 @@ void Shard::close(Slot slot, Ticks now) {
   }
   --subscriber.mappings;
   table.erase(slot);
+}
+
+void Shard::close_forwards(std::uint32_t subscriber, Ticks now) {
+  for (const StaticForward& forward : config.forwards) {
+    if (forward.subscriber.value != subscriber) continue;
+    const Transport transport = transport_of(forward.protocol);
+    const std::uint16_t address = externals.first_of(forward.inner.address.family);
+    const Slot slot = ports.mapping_at(address, transport, forward.external_port);
+    if (slot != kNoSlot && table[slot].is(Mapping::kStatic)) close(slot, now);
+  }
+}
+
+MappingRecord Shard::record_of(Slot slot, Ticks now) const {
+  const Mapping& mapping = table[slot];
+  const auto duration = [](Ticks ticks) { return Duration::nanoseconds(ticks * kTickNs); };
+  const Ticks idle = now - mapping.last_used;
+  const Ticks timeout = timeouts.of(mapping);
+  MappingRecord record;
+  record.protocol = protocol_number(mapping.transport(), mapping.family());
+  record.subscriber = PeerId{mapping.subscriber};
+  record.inner.address.family = mapping.family();
+  std::memcpy(record.inner.address.bytes.data(), mapping.inner_address(),
+              address_bytes(mapping.family()));
+  record.inner.port = mapping.inner_port;
+  record.external = {externals[mapping.external_address], mapping.external_port};
+  record.idle = duration(idle);
+  record.expires_in = duration(idle < timeout ? timeout - idle : 0);
+  return record;
+}
+
+// Who may answer is not kept: the subscriber's next packet says it again.
+bool Shard::restore(const MappingRecord& record, Ticks now) {
+  const net::IpAddress& inner = record.inner.address;
+  const net::IpAddress& outer = record.external.address;
+  const bool known = record.protocol == net::kProtocolTcp || record.protocol == net::kProtocolUdp ||
+                     record.protocol == protocol_number(Transport::kIcmp, inner.family);
+  const std::uint16_t address = externals.find(outer.family, outer.bytes.data());
+  if (!known || inner.family != outer.family || address == ExternalAddresses::kNone ||
+      record.subscriber.value >= use.size() ||
+      use[record.subscriber.value].mappings >= config.max_mappings_per_subscriber) {
+    return false;
+  }
+  const Transport transport = transport_of(record.protocol);
+  const InnerKey key{inner.bytes.data(), record.subscriber.value, record.inner.port,
+                     mapping_kind(transport, inner.family)};
+  if (find(key, inner.family) != kNoSlot) return false;
+  const Slot slot = insert(key, inner.family);
+  if (slot == kNoSlot) return false;
+  if (!ports.claim(key.subscriber, address, transport, record.external.port, now)) {
+    table.erase(slot);
+    return false;
+  }
+  Mapping& mapping = table[slot];
+  const bool was_established = record.idle + record.expires_in > config.tcp_transitory_timeout * 2;
+  mapping.tcp = was_established ? TcpState::kEstablished : TcpState::kSynOut;
+  mapping.last_used = now - std::min(now, ticks_in(record.idle));
+  admit(slot, address, record.external.port, now);
+  return true;
 }
 
 void Shard::rearm(Slot slot, Ticks now) {

@@ -59,6 +59,12 @@ struct Shard {
   // Ends what is due, at most `limit` looks.
   void expire(Ticks now, unsigned limit);
 
+  // The forwards to a subscriber.
+  void close_forwards(std::uint32_t subscriber, Ticks now);
+  [[nodiscard]] MappingRecord record_of(Slot slot, Ticks now) const;
+  // False when its port is taken, resting or not this shard's, or a limit is in the way.
+  [[nodiscard]] bool restore(const MappingRecord& record, Ticks now);
+
   // ---- Remote addresses: who may answer ----
   [[nodiscard]] bool knows_remote(Slot slot, const std::uint8_t* address) const;
   // Not known yet. `ours`: one of the external addresses.
@@ -86,6 +92,11 @@ struct Shard {
   std::uint16_t ttl_delta;
 
  private:
+  [[nodiscard]] Slot insert(const InnerKey& key, net::Family family) {
+    return family == net::Family::kIpv4 ? table.insert<net::Family::kIpv4>(key)
+                                        : table.insert<net::Family::kIpv6>(key);
+  }
+  void admit(Slot slot, std::uint16_t address, std::uint16_t port, Ticks now);
   void open_forwards();
 };
 

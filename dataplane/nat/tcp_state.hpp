@@ -46,8 +46,8 @@ inline constexpr std::uint8_t kTcpTurningFlags = net::kTcpSyn | net::kTcpFin | n
 
 namespace detail {
 [[nodiscard]] constexpr TcpState after_syn(TcpState state, Way way) {
-  const bool fresh = state == TcpState::kIdle || state == TcpState::kClosing ||
-                     state == TcpState::kReset;
+  const bool fresh =
+      state == TcpState::kIdle || state == TcpState::kClosing || state == TcpState::kReset;
   if (fresh) return way == Way::kOut ? TcpState::kSynOut : TcpState::kSynIn;
   // The answer to a SYN, or its other half in a simultaneous open.
   if (state == TcpState::kSynOut && way == Way::kIn) return TcpState::kEstablished;
