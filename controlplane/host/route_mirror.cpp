@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -279,7 +280,7 @@ void RouteMirror::start_list(Instant now) {
     if (::send(fd_, &request, request.header.nlmsg_len, MSG_DONTWAIT) < 0) return;
     ++counters_.lists;
     wanted_lists_ &= ~(1U << part);
-    listing_.emplace();
+    listing_ = std::make_unique<Listing>();
     listing_->part = static_cast<RoutePart>(part);
     listing_->sequence = sequence_;
     return;

@@ -17,14 +17,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
+#include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/result.hpp"
@@ -150,7 +148,7 @@ class RouteMirror {
 
   std::uint32_t wanted_lists_ = 0;   // bits of RoutePart
   std::uint32_t missing_parts_ = 0;  // those that were never listed
-  std::optional<Listing> listing_;
+  std::unique_ptr<Listing> listing_;
   Instant last_list_[kRoutePartCount];
 
   bool changed_ = false;

@@ -111,6 +111,7 @@ class GatewayWorker : public testing::Test {
     }
     tell(command::SetAllowedIps{std::make_unique<const tunnel::AllowedIps>(allowed)});
     turn();
+    (void)taken(outer_);  // the keepalives that confirm new sessions
   }
 
   static nat::Config nat_config() {
