@@ -311,20 +311,23 @@ TEST_F(GatewayWorker, InnerAddressesOfNobodyGoNowhere) {
   expect_all_home();
 }
 
-TEST_F(GatewayWorker, HairpinReachesTheOtherSubscriberFromTheExternalAddress) {
-  send_from(1, udp_packet(kInner[1], 6000, kServer, 3478, "open a mapping"));
-  const auto opened = read_udp(taken(internet_).at(0));
-  ASSERT_TRUE(opened);
-  // Filtering by address: the other must have been spoken to at its external address.
-  send_from(1, udp_packet(kInner[1], 6000, kExternal, 20001, "punch"));
-  (void)taken(outer_);
-  send_from(0, udp_packet(kInner[0], 5000, kExternal, opened->from_port, "hello"));
-  const auto back = received_by(1);
+TEST_F(GatewayWorker, SubscribersPunchHolesForEachOtherByTheirExternalAddresses) {
+  std::array<std::uint16_t, kPeers> outside{};
+  for (std::uint32_t peer = 0; peer < kPeers; ++peer) {
+    send_from(peer, udp_packet(kInner[peer], 6000, kServer, 3478, "who am I"));
+    outside[peer] = read_udp(taken(internet_).at(0))->from_port;
+  }
+  // The first knock is filtered, and opens the way for the second.
+  send_from(0, udp_packet(kInner[0], 6000, kExternal, outside[1], "knock"));
+  EXPECT_TRUE(received_by(1).empty());
+  send_from(1, udp_packet(kInner[1], 6000, kExternal, outside[0], "hello"));
+  const auto back = received_by(0);
   ASSERT_EQ(back.size(), 1U);
   const auto hello = read_udp(back[0]);
   ASSERT_TRUE(hello);
   EXPECT_EQ(hello->from, kExternal);
-  EXPECT_EQ(hello->to, kInner[1]);
+  EXPECT_EQ(hello->from_port, outside[1]);
+  EXPECT_EQ(hello->to, kInner[0]);
   EXPECT_EQ(hello->to_port, 6000);
   EXPECT_TRUE(taken(internet_).empty());
   expect_all_home();
