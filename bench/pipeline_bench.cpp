@@ -96,6 +96,9 @@ class Pipeline {
         samples.push_back(static_cast<double>(cycles) / static_cast<double>(packets));
       }
     }
+    // What the link had taken from the wire ahead of the worker.
+    for (int turn = 0; turn < 2 && is_gateway(shape_.path); ++turn)
+      worker_->run_once(now_);
     samples_compared_ += to.sent().samples.size();
     return check(to);
   }
