@@ -25,10 +25,10 @@
 #include "controlplane/local_api.hpp"
 #include "controlplane/tunnel_control/timestamp_file.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
+#include "controlplane/xdp_gateway.hpp"
 #include "dataplane/control_api.hpp"
 #include "dataplane/io/tun_port.hpp"
 #include "dataplane/io/udp_port.hpp"
-#include "controlplane/xdp_gateway.hpp"
 #include "dataplane/worker.hpp"
 
 namespace ringway::control {

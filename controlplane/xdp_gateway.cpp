@@ -25,8 +25,8 @@ constexpr Duration kMirrorPatience = Duration::seconds(5);  // until the first t
 constexpr Duration kLongestWait = Duration::seconds(5);
 
 bool is_global(const net::IpAddress& address) {
-  const bool link_local = !address.is_v4() && address.bytes[0] == 0xfe &&
-                          (address.bytes[1] & 0xc0) == 0x80;
+  const bool link_local =
+      !address.is_v4() && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
   return !link_local;
 }
 
@@ -37,11 +37,7 @@ void add_once(std::vector<net::IpAddress>& to, const net::IpAddress& address) {
 }  // namespace
 
 XdpGateway::XdpGateway(const Config& config, PortRange nat_ports, asio::io_context& io)
-    : config_(config),
-      nat_ports_(nat_ports),
-      io_(io),
-      mirror_readable_(io),
-      deadline_timer_(io) {}
+    : config_(config), nat_ports_(nat_ports), io_(io), mirror_readable_(io), deadline_timer_(io) {}
 
 Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::UdpPort& kernel,
                                                      PortRange nat_ports, asio::io_context& io) {
@@ -112,8 +108,9 @@ std::vector<net::IpAddress> XdpGateway::addresses_of(const Interface& interface)
 
 // One of each family, of the interface towards the Internet.
 std::vector<net::IpAddress> XdpGateway::external_addresses() const {
-  const std::string& name = config_.gateway.interface.empty() ? config_.gateway.xdp_interfaces.back()
-                                                              : config_.gateway.interface;
+  const std::string& name = config_.gateway.interface.empty()
+                                ? config_.gateway.xdp_interfaces.back()
+                                : config_.gateway.interface;
   std::vector<net::IpAddress> external;
   for (const Interface& interface : interfaces_) {
     if (interface.name != name) continue;
@@ -174,7 +171,8 @@ Result<void> XdpGateway::steer(TunnelService& service) {
   for (std::size_t i = 0; i < interfaces_.size(); ++i) {
     Interface& interface = interfaces_[i];
     if (auto attached = interface.steering->attach(interface.name); !attached) return attached;
-    if (auto added = interface.steering->add_socket(0, ports_[i]->socket_fd()); !added) return added;
+    if (auto added = interface.steering->add_socket(0, ports_[i]->socket_fd()); !added)
+      return added;
     log_info(interface.name + ": AF_XDP, " + ports_[i]->describe());
   }
   mirror_readable_.assign(::dup(mirror_->fd()));

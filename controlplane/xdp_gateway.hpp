@@ -1,7 +1,7 @@
 // A gateway that moves packets past the kernel, put together: an AF_XDP port and a steering program
 // for each of its interfaces, the mirror of the kernel's routes and neighbours, the Ethernet link
-// above them for the worker, and what its NAT needs to know. Control thread, but for the link, which
-// is the worker's once it runs.
+// above them for the worker, and what its NAT needs to know. Control thread, but for the link,
+// which is the worker's once it runs.
 //
 //   interfaces ── XskPort ──┐
 //   (steering program)      ├── EthernetLink ──► worker: outer port, Internet port
@@ -26,8 +26,8 @@
 #include "controlplane/host/route_mirror.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
-#include "dataplane/io/umem.hpp"
 #include "dataplane/io/udp_port.hpp"
+#include "dataplane/io/umem.hpp"
 #include "dataplane/io/xsk_port.hpp"
 #include "dataplane/nat/nat.hpp"
 

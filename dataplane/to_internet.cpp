@@ -62,14 +62,14 @@ void to_internet(WorkerState& worker, std::span<Slot> slots, std::span<const Pee
                  Instant now) {
   DCHECK(slots.size() <= kVectorSegments && slots.size() == subscribers.size());
   Scratch<nat::Packet, kVectorSegments> packets;
-  Scratch<Slot, kVectorSegments> outgoing;
   TunnelBatch inside(worker, now);
   std::size_t count = 0;
   for (std::size_t i = 0; i < slots.size(); ++i) {  // 8 part
     switch (way_of(*worker.internet, slots[i])) {
       case Way::kInternet:
         packets[count] = {slots[i].data, slots[i].length, subscribers[i]};
-        outgoing[count++] = slots[i];
+        if (count != i) slots[count] = slots[i];
+        ++count;
         break;
       case Way::kHost:
         to_host(worker, slots[i]);
@@ -84,11 +84,11 @@ void to_internet(WorkerState& worker, std::span<Slot> slots, std::span<const Pee
   for (std::size_t i = 0; i < count; ++i) {
     switch (packets[i].verdict) {
       case nat::Verdict::kForward:
-        if (forward != i) outgoing[forward] = outgoing[i];
+        if (forward != i) slots[forward] = slots[i];
         ++forward;
         continue;
       case nat::Verdict::kHairpin:
-        inside.add(outgoing[i], packets[i].subscriber);
+        inside.add(slots[i], packets[i].subscriber);
         continue;
       case nat::Verdict::kDrop:
         worker.drop(drop_reason(packets[i].drop));
@@ -97,9 +97,9 @@ void to_internet(WorkerState& worker, std::span<Slot> slots, std::span<const Pee
       case nat::Verdict::kNotOurs:
         break;
     }
-    BufferPool::release(outgoing[i]);
+    BufferPool::release(slots[i]);
   }
-  transmit(worker, {outgoing.data(), forward});  // 10 transmit
+  transmit(worker, slots.first(forward));  // 10 transmit
   inside.flush();
   send_nat_outputs(worker, now);
 }

@@ -141,9 +141,7 @@ class RulesetWriter {
             "    iifname != "
          << tun_ << (plan_.own_nat ? " meta l4proto { tcp, udp } th dport " : " tcp dport ")
          << nat_ports_.first << "-" << nat_ports_.last
-         << (plan_.own_nat ? " drop\n" : " ct state invalid drop\n")
-         << "    iifname != "
-         << tun_
+         << (plan_.own_nat ? " drop\n" : " ct state invalid drop\n") << "    iifname != " << tun_
          << " accept\n"
             "    ct state established,related accept\n"
             "    icmp type echo-request accept\n"

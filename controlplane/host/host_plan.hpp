@@ -39,7 +39,7 @@ struct HostPlan {
   bool masquerade = false;                 // a portable gateway: the tunnel reaches the Internet
   bool own_nat = false;  // a gateway that forwards past the kernel: it only has to keep out of it
   PortRange nat_ports;   // with own_nat: the ports of that NAT
-  std::string wan_interface;               // of a gateway; empty: any but the TUN
+  std::string wan_interface;  // of a gateway; empty: any but the TUN
   std::filesystem::path state_directory;
 
   [[nodiscard]] bool has_address(net::Family family) const;

@@ -19,9 +19,8 @@
 namespace ringway::forwarding {
 namespace {
 
-constexpr std::size_t kFrameBurst = 64;
 constexpr std::size_t kQueueSlots = 128;  // of each kind, between two calls of the worker
-constexpr std::size_t kTxBatch = 256;     // for each port
+constexpr std::size_t kLookupBatch = 256;
 constexpr std::size_t kMaxWanted = 64;
 // Few datagrams come by the socket: it is asked when nothing else came, and now and then.
 constexpr std::uint32_t kKernelPollInterval = 8;
@@ -84,133 +83,181 @@ struct EthernetLink::State {
       : ports(frame_ports.begin(), frame_ports.end()),
         kernel(kernel_port),
         options(settings),
-        table(std::make_shared<const ForwardingTable>()),
-        tx(ports.size()) {
+        table(std::make_shared<const ForwardingTable>()) {
     CHECK(!ports.empty() && ports.size() <= kMaxPorts && !options.tunnel_addresses.empty());
-    for (std::vector<Slot>& slots : tx)
-      slots.reserve(kTxBatch);
-    to_kernel.reserve(kTxBatch);
     wanted.reserve(kMaxWanted);
+    released.reserve(PendingPackets::kCapacity);
   }
 
   // --- from the wire ---
 
-  // Fills the two queues from every port, as far as there is room for whatever comes.
-  void receive() {
+  enum class Kind : std::uint8_t { kDropped, kDatagram, kPacket };
+
+  // Up to out.size() slots of one kind. What comes of the other kind meanwhile is queued for its
+  // own call, so no more is taken than that queue has room for.
+  std::size_t take(std::span<Slot> out, Kind kind_wanted) {
+    SlotQueue& own = kind_wanted == Kind::kDatagram ? datagrams : packets;
+    SlotQueue& other = kind_wanted == Kind::kDatagram ? packets : datagrams;
+    std::size_t count = own.pop(out);
+    if (count > 0) return count;
     for (io::Port* port : ports) {
-      const std::size_t room = std::min({kFrameBurst, datagrams.room(), packets.room()});
-      Scratch<Slot, kFrameBurst> burst;
-      const std::size_t received = port->rx_burst({burst.data(), room});
-      for (std::size_t i = 0; i < received; ++i)
-        sort(burst[i]);
+      const std::size_t room = std::min(out.size() - count, other.room());
+      if (room == 0) break;
+      const std::size_t first = count;
+      const std::size_t received = port->rx_burst(out.subspan(first, room));
+      for (std::size_t i = first; i < first + received; ++i) {
+        const Kind kind = sort(out[i]);
+        if (kind == kind_wanted) {
+          if (count != i) out[count] = out[i];
+          ++count;
+        } else if (kind != Kind::kDropped) {
+          other.push(out[i]);
+        }
+      }
     }
+    return count;
   }
 
-  void sort(Slot& slot) {
+  Kind sort(Slot& slot) {
     const auto frame = net::EthernetView::parse({slot.data, slot.length});
     if (!frame || slot.truncated) return refuse(slot, DropReason::kFrameMalformed);
     const std::uint16_t type = frame->ether_type();
     strip(slot, frame->header_bytes());
-    if (type == net::kEtherTypeIpv4) {
-      sort_v4(slot);
-    } else if (type == net::kEtherTypeIpv6) {
-      sort_v6(slot);
-    } else {
-      refuse(slot, DropReason::kFrameMalformed);
-    }
+    if (type == net::kEtherTypeIpv4) return sort_v4(slot);
+    if (type == net::kEtherTypeIpv6) return sort_v6(slot);
+    return refuse(slot, DropReason::kFrameMalformed);
   }
 
-  void sort_v4(Slot& slot) {
+  Kind sort_v4(Slot& slot) {
     const auto ip = net::Ip4View::parse({slot.data, slot.length});
     if (!ip) return refuse(slot, DropReason::kFrameMalformed);
     shorten(slot, ip->total_bytes());
-    if (ip->protocol() == net::kProtocolUdp && !ip->is_fragment() &&
-        take_datagram(slot, ip->source_address(), ip->destination_address(), ip->payload(),
-                      ip->tos())) {
-      return;
-    }
-    packets.push(slot);
+    if (ip->protocol() != net::kProtocolUdp || ip->is_fragment()) return Kind::kPacket;
+    return sort_udp(slot, net::Family::kIpv4, ip->source(), ip->destination(), ip->payload(),
+                    ip->tos());
   }
 
-  void sort_v6(Slot& slot) {
+  Kind sort_v6(Slot& slot) {
     const auto ip = net::Ip6View::parse({slot.data, slot.length});
     if (!ip) return refuse(slot, DropReason::kFrameMalformed);
     shorten(slot, ip->total_bytes());
-    if (ip->next_header() == net::kProtocolUdp &&
-        take_datagram(slot, ip->source_address(), ip->destination_address(), ip->payload(),
-                      ip->traffic_class())) {
-      return;
-    }
-    packets.push(slot);
+    if (ip->next_header() != net::kProtocolUdp) return Kind::kPacket;
+    return sort_udp(slot, net::Family::kIpv6, ip->source(), ip->destination(), ip->payload(),
+                    ip->traffic_class());
   }
 
-  // True when the packet was the tunnel's. Its checksum is not looked at: what it carries
-  // authenticates itself, and veth leaves it incomplete.
-  bool take_datagram(Slot& slot, const net::IpAddress& source, const net::IpAddress& destination,
-                     ConstBytes payload, std::uint8_t traffic_class) {
+  // The tunnel's datagrams, cut down to what they carry. Their checksums are not looked at: what is
+  // inside authenticates itself.
+  Kind sort_udp(Slot& slot, net::Family family, const std::uint8_t* source,
+                const std::uint8_t* destination, ConstBytes payload, std::uint8_t traffic_class) {
     const auto udp = net::UdpView::parse(payload);
-    if (!udp || udp->destination_port() != options.tunnel_port || !is_ours(destination)) {
-      return false;
-    }
-    strip(slot, static_cast<std::size_t>(udp->payload().data() - slot.data));
-    shorten(slot, udp->payload().size());
-    slot.remote = {source, udp->source_port()};
-    slot.local = destination;
+    if (!udp || udp->destination_port() != options.tunnel_port) return Kind::kPacket;
+    const net::IpAddress* own = find_own(family, destination);
+    if (own == nullptr) return Kind::kPacket;
+    slot.remote.address =
+        family == net::Family::kIpv4 ? net::IpAddress::v4(source) : net::IpAddress::v6(source);
+    slot.remote.port = udp->source_port();
+    slot.local = *own;
     slot.interface = 0;
     slot.traffic_class = traffic_class;
-    datagrams.push(slot);
-    return true;
+    slot.checksum = ChecksumState::kUnknown;
+    const ConstBytes message = udp->payload();
+    strip(slot, static_cast<std::size_t>(message.data() - slot.data));
+    shorten(slot, message.size());
+    return Kind::kDatagram;
   }
 
-  void refuse(const Slot& slot, DropReason reason) {
+  Kind refuse(const Slot& slot, DropReason reason) {
     drops.add(reason);
     BufferPool::release(slot);
+    return Kind::kDropped;
   }
 
-  [[nodiscard]] bool is_ours(const net::IpAddress& address) const {
-    return std::ranges::find(options.tunnel_addresses, address) != options.tunnel_addresses.end();
+  // Among our addresses, of which there are few; null for another's. `bytes`: 4 or 16.
+  [[nodiscard]] const net::IpAddress* find_own(net::Family family,
+                                               const std::uint8_t* bytes) const {
+    const std::size_t length = family == net::Family::kIpv4 ? 4 : 16;
+    for (const net::IpAddress& address : options.tunnel_addresses) {
+      if (address.family == family && std::memcmp(address.bytes.data(), bytes, length) == 0) {
+        return &address;
+      }
+    }
+    return nullptr;
   }
 
   // --- to the wire ---
 
+  // Slots that leave by one port are handed over together, from where they stand: those of `burst`
+  // that stay are moved up to its front, and a run of one port ends where another one's begins.
+  class Departure {
+   public:
+    explicit Departure(std::span<Slot> burst) : burst_(burst) {}
+    void add(const Slot& slot, io::Port& port) {
+      if (&port != port_) flush();
+      port_ = &port;
+      if (&burst_[end_] != &slot) burst_[end_] = slot;
+      ++end_;
+    }
+    // How many datagrams or packets the ports have refused so far.
+    std::size_t flush() {
+      if (end_ > begin_) refused_ += port_->tx_burst(burst_.subspan(begin_, end_ - begin_));
+      begin_ = end_;
+      return refused_;
+    }
+
+   private:
+    std::span<Slot> burst_;
+    io::Port* port_ = nullptr;
+    std::size_t begin_ = 0;  // of the run
+    std::size_t end_ = 0;
+    std::size_t refused_ = 0;
+  };
+
   // A datagram becomes a packet with the headers of this side.
-  void send_datagram(Slot& slot) {
+  void send_datagram(Slot& slot, Departure& departure) {
     const NextHopId id = table->lookup(slot.remote.address);
     const NextHop& hop = table->next_hop(id);
     const net::Family family = slot.remote.address.family;
     const std::uint32_t headers = encapsulation_bytes(family);
-    const auto source = source_for(slot);
+    const net::IpAddress* source = source_for(slot);
     const bool carried =
         hop.state == NextHopState::kResolved || hop.state == NextHopState::kUnresolved;
-    if (!carried || !source || slot.train != TrainKind::kNone || slot.length + headers > hop.mtu ||
+    if (!carried || source == nullptr || slot.train != TrainKind::kNone ||
+        slot.length + headers > hop.mtu ||
         slot.headroom < headers + net::EthernetView::kHeaderBytes + net::EthernetView::kTagBytes) {
-      to_kernel.push_back(slot);
+      departure.add(slot, kernel);
       return;
     }
     encapsulate({{*source, options.tunnel_port}, slot.remote, slot.traffic_class, identification++},
                 {slot.data, slot.length});
     prepend(slot, headers);
-    send_packet(slot, id);
+    send_packet(slot, id, departure);
   }
 
   // The address that the peer knows us by, as long as it is ours; else the family's first.
-  [[nodiscard]] std::optional<net::IpAddress> source_for(const Slot& slot) const {
+  [[nodiscard]] const net::IpAddress* source_for(const Slot& slot) const {
     const net::Family family = slot.remote.address.family;
-    if (slot.local.family == family && is_ours(slot.local)) return slot.local;
-    for (const net::IpAddress& address : options.tunnel_addresses) {
-      if (address.family == family) return address;
+    if (slot.local.family == family) {
+      if (const auto* own = find_own(family, slot.local.bytes.data())) return own;
     }
-    return std::nullopt;
+    for (const net::IpAddress& address : options.tunnel_addresses) {
+      if (address.family == family) return &address;
+    }
+    return nullptr;
   }
 
   // An IP packet to where its route leads.
-  void send_packet(Slot& slot, NextHopId id) {
+  void send_packet(Slot& slot, NextHopId id, Departure& departure) {
     const NextHop& hop = table->next_hop(id);
     switch (hop.state) {
       case NextHopState::kResolved:
-        if (slot.length > hop.mtu) return refuse(slot, DropReason::kTooBig);
+        if (slot.length > hop.mtu) {
+          refuse(slot, DropReason::kTooBig);
+          return;
+        }
         use.mark(id);
-        put_on_wire(slot, hop);
+        put_header(slot, hop);
+        departure.add(slot, *ports[hop.port]);
         return;
       case NextHopState::kUnresolved:
         hold(slot, id);
@@ -224,12 +271,11 @@ struct EthernetLink::State {
     }
   }
 
-  void put_on_wire(Slot& slot, const NextHop& hop) {
+  void put_header(Slot& slot, const NextHop& hop) const {
     const net::Family family = slot.data[0] >> 4 == 4 ? net::Family::kIpv4 : net::Family::kIpv6;
     prepend(slot, ethernet_header_bytes(hop));
     emit_ethernet(hop, family, slot.data);
     DCHECK(hop.port < ports.size());
-    tx[hop.port].push_back(slot);
   }
 
   void hold(const Slot& slot, NextHopId id) {
@@ -244,18 +290,6 @@ struct EthernetLink::State {
     if (wanted.size() < kMaxWanted) wanted.push_back(neighbour);
   }
 
-  // Hands over what was collected; how many datagrams or packets the ports refused.
-  std::size_t flush() {
-    std::size_t refused = 0;
-    for (std::size_t port = 0; port < ports.size(); ++port) {
-      if (!tx[port].empty()) refused += ports[port]->tx_burst(tx[port]);
-      tx[port].clear();
-    }
-    if (!to_kernel.empty()) refused += kernel.tx_burst(to_kernel);
-    to_kernel.clear();
-    return refused;
-  }
-
   std::vector<io::Port*> ports;
   io::Port& kernel;
   LinkOptions options;
@@ -265,9 +299,8 @@ struct EthernetLink::State {
   DropCounters drops;
   SlotQueue datagrams;
   SlotQueue packets;
-  std::vector<std::vector<Slot>> tx;  // by port
-  std::vector<Slot> to_kernel;
   std::vector<Neighbour> wanted;
+  std::vector<Slot> released;  // by a new table
   std::uint16_t identification = 0;
   Instant now = Instant::distant_past();
 };
@@ -287,8 +320,7 @@ class EthernetLink::Datagrams final : public io::Port {
   ~Datagrams() override { ::close(epoll_fd_); }
 
   [[nodiscard]] std::size_t rx_burst(std::span<Slot> out) override {
-    if (state_.datagrams.empty()) state_.receive();
-    std::size_t count = state_.datagrams.pop(out);
+    std::size_t count = state_.take(out, State::Kind::kDatagram);
     if (count < out.size() && (count == 0 || ++calls_ % kKernelPollInterval == 0)) {
       count += state_.kernel.rx_burst(out.subspan(count));
     }
@@ -297,15 +329,11 @@ class EthernetLink::Datagrams final : public io::Port {
     return count;
   }
   std::size_t tx_burst(std::span<Slot> slots) override {
-    std::size_t refused = 0;
-    counters_.tx_packets.add(slots.size());
-    while (!slots.empty()) {
-      const std::size_t count = std::min(slots.size(), kTxBatch);
-      for (Slot& slot : slots.first(count))
-        state_.send_datagram(slot);
-      refused += state_.flush();
-      slots = slots.subspan(count);
-    }
+    State::Departure departure(slots);
+    for (Slot& slot : slots)
+      state_.send_datagram(slot, departure);
+    const std::size_t refused = departure.flush();
+    counters_.tx_packets.add(slots.size() - refused);
     counters_.tx_dropped.add(refused);
     return refused;
   }
@@ -344,8 +372,7 @@ class EthernetLink::Packets final : public io::Port {
   }
 
   [[nodiscard]] std::size_t rx_burst(std::span<Slot> out) override {
-    if (state_.packets.empty()) state_.receive();
-    const std::size_t count = state_.packets.pop(out);
+    const std::size_t count = state_.take(out, State::Kind::kPacket);
     if (count != 0) counters_.rx_bursts.increment();
     counters_.rx_packets.add(count);
     return count;
@@ -353,9 +380,8 @@ class EthernetLink::Packets final : public io::Port {
   std::size_t tx_burst(std::span<Slot> slots) override {
     std::size_t refused = 0;
     while (!slots.empty()) {
-      const std::size_t count = std::min(slots.size(), kTxBatch);
-      send(slots.first(count));
-      refused += state_.flush();
+      const std::size_t count = std::min(slots.size(), kLookupBatch);
+      refused += send(slots.first(count));
       slots = slots.subspan(count);
     }
     counters_.tx_dropped.add(refused);
@@ -369,15 +395,18 @@ class EthernetLink::Packets final : public io::Port {
   [[nodiscard]] std::string describe() const override { return state_.ports.front()->describe(); }
 
  private:
-  void send(std::span<Slot> slots) {
-    Scratch<const std::uint8_t*, kTxBatch> headers;
-    Scratch<NextHopId, kTxBatch> hops;
+  std::size_t send(std::span<Slot> slots) {
+    Scratch<const std::uint8_t*, kLookupBatch> headers;
+    Scratch<NextHopId, kLookupBatch> hops;
     for (std::size_t i = 0; i < slots.size(); ++i)
       headers[i] = slots[i].data;
     state_.table->lookup_packets({headers.data(), slots.size()}, hops.data());
+    State::Departure departure(slots);
     for (std::size_t i = 0; i < slots.size(); ++i)
-      state_.send_packet(slots[i], hops[i]);
-    counters_.tx_packets.add(slots.size());
+      state_.send_packet(slots[i], hops[i], departure);
+    const std::size_t refused = departure.flush();
+    counters_.tx_packets.add(slots.size() - refused);
+    return refused;
   }
 
   State& state_;
@@ -406,14 +435,13 @@ std::shared_ptr<const ForwardingTable> EthernetLink::swap_table(
     std::shared_ptr<const ForwardingTable> table, Instant now) {
   state_->now = now;
   state_->table.swap(table);
+  std::vector<Slot>& released = state_->released;
   state_->pending.retry(
-      *state_->table, now,
-      [&](const Slot& slot, NextHopId id) {
-        Slot packet = slot;
-        state_->send_packet(packet, id);
-      },
+      *state_->table, now, [&](const Slot& slot, NextHopId) { released.push_back(slot); },
       [&](const Neighbour& neighbour) { state_->want(neighbour); });
-  state_->drops.add(DropReason::kTxFailed, state_->flush());
+  // Each is looked up once more: few, and only when a table is new.
+  state_->drops.add(DropReason::kTxFailed, packets_->tx_burst(released));
+  released.clear();
   return table;
 }
 

@@ -55,9 +55,8 @@ Packet udp_packet(const char* from, std::uint16_t from_port, const char* to, std
   const auto bytes = static_cast<std::uint16_t>(udp.size() + text.size());
   net::emit_udp(udp.data(), from_port, to_port, bytes);
   udp.insert(udp.end(), text.begin(), text.end());
-  const std::uint64_t pseudo =
-      net::pseudo_header_sum_v4(address(from).bytes.data(), address(to).bytes.data(),
-                                net::kProtocolUdp, bytes);
+  const std::uint64_t pseudo = net::pseudo_header_sum_v4(
+      address(from).bytes.data(), address(to).bytes.data(), net::kProtocolUdp, bytes);
   store_le(&udp[net::UdpView::kChecksumAt],
            net::checksum_finish_udp(net::checksum_sum(udp, pseudo)));
   return ip_packet(from, to, net::kProtocolUdp, udp, ttl);
@@ -82,8 +81,10 @@ std::optional<Udp> read_udp(const Packet& packet) {
   if (!ip || !ip->checksum_valid()) return std::nullopt;
   const auto udp = net::UdpView::parse(ip->payload());
   if (!udp || !udp->checksum_valid(ip->pseudo_header_sum())) return std::nullopt;
-  return Udp{ip->source_address().to_string(), udp->source_port(),
-             ip->destination_address().to_string(), udp->destination_port(),
+  return Udp{ip->source_address().to_string(),
+             udp->source_port(),
+             ip->destination_address().to_string(),
+             udp->destination_port(),
              {udp->payload().begin(), udp->payload().end()}};
 }
 
@@ -200,8 +201,7 @@ class GatewayWorker : public testing::Test {
       crypto_.open({&job, 1});
       EXPECT_TRUE(job.ok);
       if (bytes == 0) continue;  // a keepalive
-      const std::uint16_t length =
-          load_be<std::uint16_t>(job.text + net::Ip4View::kTotalLengthAt);
+      const std::uint16_t length = load_be<std::uint16_t>(job.text + net::Ip4View::kTotalLengthAt);
       packets.emplace_back(job.text, job.text + length);
     }
     return packets;
