@@ -37,7 +37,7 @@ enum class Filtering : std::uint8_t {
 // What a subscriber is told when there is no port or no room left.
 enum class ExhaustionAnswer : std::uint8_t {
   kSilence,
-  kHostUnreachable,  // ICMP 3/1 (RFC 6888 REQ-8)
+  kHostUnreachable,  // ICMP 3/1 (RFC 6888 REQ-11)
   kProhibited,       // ICMP 3/13 (RFC 5508 REQ-8)
 };
 
@@ -57,9 +57,9 @@ struct Config {
   std::uint16_t last_port = 32767;
   std::uint16_t block_ports = 64;  // handed to a subscriber at a time (RFC 7422)
   std::uint32_t max_mappings = 1U << 20;
-  std::uint32_t max_ports_per_subscriber = 4096;
+  std::uint32_t max_ports_per_subscriber = 4096;  // in blocks, a family and transport
   std::uint32_t max_mappings_per_subscriber = 8192;
-  std::uint32_t max_subscribers = 1U << 14;
+  std::uint32_t max_subscribers = 1U << 14;  // a subscriber's PeerId is below it
 
   Filtering filtering = Filtering::kAddressDependent;
   bool hairpin = true;
@@ -127,7 +127,7 @@ struct BlockEvent {
 struct MappingRecord {
   std::uint8_t protocol = 0;
   PeerId subscriber;
-  net::Endpoint inner;     // ICMP: the port is the identifier
+  net::Endpoint inner;  // ICMP: the port is the identifier
   net::Endpoint external;
   Duration idle;
   Duration expires_in;
@@ -141,6 +141,7 @@ struct Counters {
   std::uint64_t blocks_total = 0;
   std::uint64_t fragments_held = 0;
   std::uint64_t errors_sent = 0;
+  std::uint64_t block_events_lost = 0;  // nobody polled for them
 };
 
 class Nat {
@@ -156,14 +157,14 @@ class Nat {
   // every packet has its verdict. Outbound packets have passed the source check of the tunnel.
   void outbound(std::span<Packet> packets, Instant now);
   void inbound(std::span<Packet> packets, Instant now);
-  // After each of the two, until false.
+  // After each of the two, and after tick(), until false.
   [[nodiscard]] bool poll_output(Output& output);
 
   // Expires a bounded number of mappings and fragments. Due at next_deadline().
   void tick(Instant now);
   [[nodiscard]] Instant next_deadline() const;
 
-  // All mappings of a subscriber that is gone.
+  // All mappings of a subscriber that is gone, its forwards included.
   void remove_subscriber(PeerId subscriber, Instant now);
 
   [[nodiscard]] bool poll_block_event(BlockEvent& event);

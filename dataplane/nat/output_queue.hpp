@@ -1,0 +1,57 @@
+// Packets that the NAT makes or had kept, until the worker takes them with poll_output(): a bounded
+// ring of buffers. What finds it full is dropped by who made it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/lazy_array.hpp"
+#include "dataplane/nat/nat.hpp"
+
+namespace ringway::nat {
+
+class OutputQueue {
+ public:
+  static constexpr std::size_t kCapacity = 512;
+
+  // `packet_bytes`: of the longest packet.
+  explicit OutputQueue(std::size_t packet_bytes)
+      : packet_bytes_(packet_bytes), buffers_(kCapacity * packet_bytes), heads_(kCapacity) {}
+
+  [[nodiscard]] std::size_t room() const { return kCapacity - count_; }
+  // The next packet's buffer; only where there is room. It joins the queue with push().
+  [[nodiscard]] Bytes buffer() {
+    return {&buffers_[(first_ + count_) % kCapacity * packet_bytes_], packet_bytes_};
+  }
+  void push_to_internet(std::size_t bytes) { push({true, PeerId::none(), bytes}); }
+  void push_to_subscriber(PeerId subscriber, std::size_t bytes) {
+    push({false, subscriber, bytes});
+  }
+
+  [[nodiscard]] bool poll(Output& output) {
+    if (count_ == 0) return false;
+    const Head& head = heads_[first_];
+    output = {head.to_internet, head.subscriber,
+              ConstBytes(&buffers_[first_ * packet_bytes_], head.bytes)};
+    first_ = (first_ + 1) % kCapacity;
+    --count_;
+    return true;
+  }
+
+ private:
+  struct Head {
+    bool to_internet = false;
+    PeerId subscriber;
+    std::size_t bytes = 0;
+  };
+  void push(const Head& head) { heads_[(first_ + count_++) % kCapacity] = head; }
+
+  std::size_t packet_bytes_;
+  LazyArray<std::uint8_t> buffers_;
+  std::vector<Head> heads_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+};
+
+}  // namespace ringway::nat

@@ -1,0 +1,86 @@
+// Everything that the fast path left: new mappings and new remote addresses, TCP's beginnings and
+// ends, hairpinning, ICMP errors, packets at the end of their TTL or too long for the way out.
+//
+//   outbound   parse ► mapping, or open one ► destination allowed? ► TCP state ► translate
+//                 └─ to one of our external addresses ► hairpin: the other mapping's filter too
+//   inbound    ours? ► mapping ► filter ► TCP state ► translate
+//                 └─ ICMP error: the packet that it quotes names the mapping
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/nat/held_syns.hpp"
+#include "dataplane/nat/icmp_error.hpp"
+#include "dataplane/nat/output_queue.hpp"
+#include "dataplane/nat/shard.hpp"
+#include "dataplane/nat/token_bucket.hpp"
+
+namespace ringway::nat {
+
+class SlowPath {
+ public:
+  SlowPath(Shard& shard, Rng& rng);
+
+  // Both fill in the verdict and what goes with it.
+  void outbound(Packet& packet, Instant now);
+  void inbound(Packet& packet, Instant now);
+  void tick(Instant now);
+  [[nodiscard]] Instant next_deadline() const { return syns_.next_deadline(); }
+
+  [[nodiscard]] OutputQueue& outputs() { return outputs_; }
+  [[nodiscard]] std::uint64_t errors_sent() const { return errors_sent_; }
+
+ private:
+  // A packet on its way through this path.
+  struct Work {
+    Packet& packet;
+    Flow flow;
+    Instant now;
+
+    [[nodiscard]] Ticks ticks() const { return ticks_at(now); }
+    [[nodiscard]] ConstBytes bytes() const { return {packet.data, packet.length}; }
+    [[nodiscard]] const std::uint8_t* address(Side side) const {
+      return packet.data + address_at(flow.family, side);
+    }
+    [[nodiscard]] bool is_tcp() const { return flow.protocol == net::kProtocolTcp; }
+    void drop(Drop why) const {
+      packet.verdict = Verdict::kDrop;
+      packet.drop = why;
+    }
+  };
+
+  // ---- Outbound ----
+  void outbound_query(const Work& work);
+  void outbound_error(const Work& work);
+  [[nodiscard]] Slot mapping_for(const Work& work);
+  // The mapping behind an external endpoint that a subscriber sends to; answers with a drop.
+  [[nodiscard]] Slot hairpin_target(const Work& work, std::uint16_t external_address);
+  void hairpin(const Work& work, Slot from, Slot to);
+  void refuse_mapping(const Work& work, Drop why);
+
+  // ---- Inbound ----
+  void inbound_query(const Work& work, std::uint16_t external_address);
+  void inbound_error(const Work& work, std::uint16_t external_address);
+  [[nodiscard]] bool admits(const Work& work, Slot slot) const;
+  void refuse_stranger(const Work& work, std::uint16_t external_address, Drop why);
+
+  // ---- Both ----
+  void follow_tcp(const Work& work, Slot slot, Way way, bool known_remote);
+  // Rewrites, and sends on, in pieces where the way out needs it.
+  void translate(const Work& work, Slot slot, Way way);
+  void send_in_pieces(const Work& work, Way way, std::uint16_t mtu);
+  // TTL left, and short enough or to be cut; otherwise dropped and reported.
+  [[nodiscard]] bool may_pass(const Work& work, Way way);
+  void report_to_subscriber(const Work& work, Report report, std::uint16_t mtu = 0);
+  void report_to_internet(ConstBytes packet, const Flow& flow, Report report,
+                          std::uint16_t external_address, std::uint16_t mtu, Instant now);
+  void step_ttl(const Work& work) const;
+
+  Shard& shard_;
+  OutputQueue outputs_;
+  HeldSyns syns_;
+  ErrorLimiter limiter_;
+  std::uint64_t errors_sent_ = 0;
+};
+
+}  // namespace ringway::nat
