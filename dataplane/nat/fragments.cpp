@@ -117,6 +117,7 @@ Fragments::Verdict Fragments::accept(PeerId owner, ConstBytes packet, Flow& flow
   }
   if (flow.kind == Kind::kFirstFragment) {
     datagram.protocol = flow.protocol;
+    datagram.icmp_type = flow.icmp_type;
     datagram.source_port = flow.source_port;
     datagram.destination_port = flow.destination_port;
     release_held(datagram);
@@ -134,6 +135,7 @@ Fragments::Verdict Fragments::accept(PeerId owner, ConstBytes packet, Flow& flow
 
 void Fragments::complete_flow(const Datagram& datagram, Flow& flow) {
   flow.protocol = datagram.protocol;
+  flow.icmp_type = datagram.icmp_type;
   flow.source_port = datagram.source_port;
   flow.destination_port = datagram.destination_port;
   flow.identification = datagram.identification;

@@ -63,8 +63,8 @@ class Fragments {
   Fragments(const FragmentLimits& limits, Rng& rng, Identifications* fresh);
 
   // `flow` is a fragment's, `owner` the subscriber it is from, none() for the outside. On kPass the
-  // flow has what its datagram's first fragment has: protocol and ports; and the identification
-  // that all fragments of the datagram are to leave with.
+  // flow has what its datagram's first fragment has: protocol, ports, ICMP type; and the
+  // identification that all fragments of the datagram are to leave with.
   [[nodiscard]] Verdict accept(PeerId owner, ConstBytes packet, Flow& flow, Instant now);
   // After each accept() of a first fragment, until false. By offset.
   [[nodiscard]] bool pop_released(Released& released);
@@ -105,6 +105,7 @@ class Fragments {
     std::uint16_t destination_port = 0;
     std::uint16_t end = 0;  // of the datagram; 0: its last fragment was not seen
     std::uint8_t protocol = 0;
+    std::uint8_t icmp_type = 0;
     std::uint8_t runs_in_use = 0;
     State state = State::kWaiting;
     std::array<Run, kMaxRuns> runs{};

@@ -17,26 +17,31 @@ namespace ringway::nat {
 
 class Identifications {
  public:
-  explicit Identifications(Rng& rng, std::size_t counters = 4096)
-      : hash_(rng), counters_(counters) {
+  static constexpr std::size_t kCounters = 4096;  // a power of two
+
+  explicit Identifications(Rng& rng) : hash_(rng), counters_(kCounters) {
     for (std::uint32_t& counter : counters_)
       counter = rng.next_u32();
   }
 
   // For the packet's destination. IPv4 takes the low 16 bits.
   [[nodiscard]] std::uint32_t next(const std::uint8_t* packet, const Flow& flow) {
-    const std::uint8_t* const to = packet + address_at(flow.family, Side::kDestination);
-    std::uint64_t words[2] = {flow.protocol, 0};
-    if (flow.is_v4()) {
-      words[1] = load_le<std::uint32_t>(to);
-    } else {
-      words[0] = load_le<std::uint64_t>(to);
-      words[1] = load_le<std::uint64_t>(to + 8);
-    }
-    return counters_[hash_(words) % counters_.size()]++;
+    if (flow.is_v4()) return next_v4(packet, flow.protocol);
+    const std::uint8_t* const to = packet + net::Ip6View::kDestinationAt;
+    const std::uint64_t words[] = {load_le<std::uint64_t>(to), load_le<std::uint64_t>(to + 8)};
+    return take(words);
+  }
+  [[nodiscard]] std::uint32_t next_v4(const std::uint8_t* packet, std::uint8_t protocol) {
+    const std::uint8_t* const to = packet + net::Ip4View::kDestinationAt;
+    const std::uint64_t words[] = {std::uint64_t{load_le<std::uint32_t>(to)} << 8 | protocol};
+    return take(words);
   }
 
  private:
+  [[nodiscard]] std::uint32_t take(std::span<const std::uint64_t> words) {
+    return counters_[hash_(words) & (counters_.size() - 1)]++;
+  }
+
   KeyedHash hash_;
   std::vector<std::uint32_t> counters_;
 };
