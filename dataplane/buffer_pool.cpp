@@ -17,14 +17,28 @@ BufferPool::BufferPool(std::uint32_t buffer_count, std::uint32_t buffer_bytes,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   CHECK(memory != MAP_FAILED);
   memory_ = static_cast<std::uint8_t*>(memory);
-  references_.assign(buffer_count, 0);
-  free_.reserve(buffer_count);
-  for (std::uint32_t index = buffer_count; index-- > 0;)
+  fill_free_list();
+}
+
+BufferPool::BufferPool(Bytes memory, std::uint32_t stride_bytes, std::uint32_t headroom)
+    : capacity_(static_cast<std::uint32_t>(memory.size() / stride_bytes)),
+      buffer_bytes_(stride_bytes),
+      headroom_(headroom),
+      stride_bytes_(stride_bytes),
+      memory_(memory.data()) {
+  CHECK(capacity_ > 0 && headroom < stride_bytes);
+  fill_free_list();
+}
+
+void BufferPool::fill_free_list() {
+  references_.assign(capacity_, 0);
+  free_.reserve(capacity_);
+  for (std::uint32_t index = capacity_; index-- > 0;)
     free_.push_back(index);
 }
 
 BufferPool::~BufferPool() {
-  ::munmap(memory_, memory_bytes_);
+  if (memory_bytes_ != 0) ::munmap(memory_, memory_bytes_);
 }
 
 }  // namespace ringway

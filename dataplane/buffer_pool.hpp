@@ -1,6 +1,7 @@
 // A fixed set of equal buffers, allocated at start, owned by one worker thread. LIFO, so that the
 // buffers in use stay in cache. The stride from one buffer to the next is an odd number of cache
-// lines: with a power of two, the first lines of all buffers would fall into one cache set.
+// lines: with a power of two, the first lines of all buffers would fall into one cache set. A pool
+// may also stand over memory that is somebody else's, with the stride that this prescribes (UMEM).
 // A buffer is shared by as many slots as refer to it and goes home with the last.
 #pragma once
 
@@ -9,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/check.hpp"
 #include "dataplane/packet.hpp"
 
@@ -24,6 +26,8 @@ class BufferPool {
   // buffer_bytes: usable bytes of a buffer, headroom included. Memory is reserved, not touched.
   BufferPool(std::uint32_t buffer_count, std::uint32_t buffer_bytes,
              std::uint32_t headroom = kDefaultHeadroom);
+  // Over memory that outlives the pool: one buffer each stride_bytes, which it fills.
+  BufferPool(Bytes memory, std::uint32_t stride_bytes, std::uint32_t headroom);
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
@@ -56,6 +60,30 @@ class BufferPool {
     }
   }
 
+  // Does `data` point into a buffer of this pool?
+  [[nodiscard]] bool owns(const std::uint8_t* data) const {
+    return data >= memory_ && data < memory_ + stride_bytes_ * capacity_;
+  }
+  [[nodiscard]] std::uint32_t buffer_at(const std::uint8_t* data) const {
+    DCHECK(owns(data));
+    return static_cast<std::uint32_t>(static_cast<std::size_t>(data - memory_) / stride_bytes_);
+  }
+  // The slot of an allocated buffer of this pool, into which a device wrote `length` bytes at
+  // `data`.
+  [[nodiscard]] Slot slot_at(std::uint8_t* data, std::uint32_t length) {
+    Slot slot;
+    slot.buffer = buffer_at(data);
+    DCHECK(references_[slot.buffer] > 0);
+    const std::uint8_t* const start = memory_ + slot.buffer * stride_bytes_;
+    slot.data = data;
+    slot.length = length;
+    slot.headroom = static_cast<std::uint32_t>(data - start);
+    DCHECK(slot.headroom + length <= buffer_bytes_);
+    slot.tailroom = buffer_bytes_ - slot.headroom - length;
+    slot.home = this;
+    return slot;
+  }
+
   [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
   [[nodiscard]] std::uint32_t available() const { return static_cast<std::uint32_t>(free_.size()); }
   // allocated() == freed() + held(), always; held() == 0 when every slot was released.
@@ -64,12 +92,14 @@ class BufferPool {
   [[nodiscard]] std::uint32_t held() const { return capacity_ - available(); }
 
  private:
+  void fill_free_list();
+
   std::uint32_t capacity_;
   std::uint32_t buffer_bytes_;
   std::uint32_t headroom_;
   std::size_t stride_bytes_;
   std::uint8_t* memory_ = nullptr;
-  std::size_t memory_bytes_ = 0;
+  std::size_t memory_bytes_ = 0;  // to give back; 0: not ours
   std::vector<std::uint32_t> free_;
   std::vector<std::uint16_t> references_;
   std::uint64_t allocated_ = 0;
