@@ -1,6 +1,6 @@
-// Datagrams as rtnetlink sends them, into the mirror's state and on to a forwarding table. Whatever is
-// understood keeps to its rules: canonical prefixes, next hops of carried interfaces only, resolved
-// ones with an address that a station can have.
+// Datagrams as rtnetlink sends them, into the mirror's state and on to a forwarding table. Whatever
+// is understood keeps to its rules: canonical prefixes, next hops of carried interfaces only,
+// resolved ones with an address that a station can have.
 #include <cstddef>
 #include <cstdint>
 #include <string>
