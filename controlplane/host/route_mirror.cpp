@@ -319,9 +319,11 @@ void RouteMirror::set_interfaces(std::vector<CarriedInterface> interfaces, Insta
 
 void RouteMirror::build_if_due(Instant now) {
   if (!changed_ || missing_parts_ != 0) return;
-  build_due_ = last_build_ + kCoalesce;
+  build_due_ = last_build_ + build_pause_;
   if (now < build_due_) return;
   BuiltTable built = state_.build(options_.interfaces);
+  const auto routes = static_cast<std::int64_t>(built.table.prefix_count());
+  build_pause_ = std::clamp(kCoalesceOfRoute * routes, kCoalesce, kMaxCoalesce);
   table_ = std::make_shared<const forwarding::ForwardingTable>(std::move(built.table));
   ++counters_.tables;
   changed_ = false;
