@@ -50,6 +50,7 @@ struct Scene {
   std::string name;
   std::size_t prefixes = 0;
   std::size_t memory_bytes = 0;
+  double made_ms = 0;  // how long making the table took
   // Looks up all destinations; the result keeps the compiler honest.
   std::uint64_t (*one_by_one)(const Scene&) = nullptr;
   std::uint64_t (*in_bursts)(const Scene&) = nullptr;
@@ -124,6 +125,15 @@ void add_packets(Scene& scene, Rng& rng, const std::vector<Prefix>& prefixes) {
     scene.pointers.push_back(scene.packets.data() + i * kHeaderBytes);
 }
 
+template <typename Work>
+double milliseconds_of(Work&& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  const std::chrono::duration<double, std::milli> elapsed =
+      std::chrono::steady_clock::now() - start;
+  return elapsed.count();
+}
+
 std::unique_ptr<Scene> allowed_scene(Family family, std::uint32_t count) {
   auto scene = std::make_unique<Scene>();
   SeededRng rng(1);
@@ -137,7 +147,7 @@ std::unique_ptr<Scene> allowed_scene(Family family, std::uint32_t count) {
   }
   scene->name = family == Family::kIpv4 ? "allowed IPs, IPv4 hosts" : "allowed IPs, IPv6 hosts";
   scene->family = family;
-  scene->allowed_ips = AllowedIps(entries);
+  scene->made_ms = milliseconds_of([&] { scene->allowed_ips = AllowedIps(entries); });
   scene->prefixes = scene->allowed_ips.prefix_count();
   scene->memory_bytes = scene->allowed_ips.memory_bytes();
   scene->one_by_one = look_up_allowed;
@@ -164,7 +174,7 @@ std::unique_ptr<Scene> route_scene(Family family, std::uint32_t count) {
   }
   scene->name = family == Family::kIpv4 ? "routes, IPv4" : "routes, IPv6";
   scene->family = family;
-  scene->routes = ForwardingTable(std::move(content));
+  scene->made_ms = milliseconds_of([&] { scene->routes = ForwardingTable(std::move(content)); });
   scene->prefixes = scene->routes.prefix_count();
   scene->memory_bytes = scene->routes.memory_bytes();
   scene->one_by_one = look_up_routes;
@@ -197,12 +207,12 @@ void measure(Scenes& scenes, double seconds) {
 }
 
 void print_table(const Scenes& scenes) {
-  std::printf("%-26s %10s %14s %14s %14s\n", "", "prefixes", "bytes a prefix", "cycles, single",
-              "cycles, bursts");
+  std::printf("%-26s %10s %14s %10s %14s %14s\n", "", "prefixes", "bytes a prefix", "ms to make",
+              "cycles, single", "cycles, bursts");
   for (const auto& scene : scenes) {
-    std::printf("%-26s %10zu %14.1f %14.1f ", scene->name.c_str(), scene->prefixes,
+    std::printf("%-26s %10zu %14.1f %10.1f %14.1f ", scene->name.c_str(), scene->prefixes,
                 static_cast<double>(scene->memory_bytes) / static_cast<double>(scene->prefixes),
-                median(scene->single_cycles));
+                scene->made_ms, median(scene->single_cycles));
     if (scene->in_bursts != nullptr) {
       std::printf("%14.1f\n", median(scene->burst_cycles));
     } else {
@@ -215,9 +225,9 @@ void print_json(const Scenes& scenes) {
   std::printf(R"({"tables": [)");
   const char* separator = "";
   for (const auto& scene : scenes) {
-    std::printf(R"(%s{"name": "%s", "prefixes": %zu, "bytes": %zu, "single_cycles": %.1f)",
-                separator, scene->name.c_str(), scene->prefixes, scene->memory_bytes,
-                median(scene->single_cycles));
+    std::printf(R"(%s{"name": "%s", "prefixes": %zu, "bytes": %zu, "made_ms": %.2f, )", separator,
+                scene->name.c_str(), scene->prefixes, scene->memory_bytes, scene->made_ms);
+    std::printf(R"("single_cycles": %.1f)", median(scene->single_cycles));
     if (scene->in_bursts != nullptr) {
       std::printf(R"(, "burst_cycles": %.1f)", median(scene->burst_cycles));
     }

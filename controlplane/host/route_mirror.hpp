@@ -51,7 +51,7 @@ struct RouteMirrorCounters {
 class RouteMirror {
  public:
   // Between two tables while changes keep coming; the first change after a pause has its table at
-  // once. A table of many routes takes long to make (0.6 us a route, docs/BENCHMARKS.md), and the
+  // once. A table of many routes takes long to make (about 0.6 us a route), and the
   // control thread has other work: the pause grows with it.
   static constexpr Duration kCoalesce = Duration::milliseconds(10);
   static constexpr Duration kCoalesceOfRoute = Duration::nanoseconds(2'500);
