@@ -13,6 +13,7 @@
 
 #include "bench/crypto_bench.hpp"
 #include "bench/handshake_bench.hpp"
+#include "bench/lookup_bench.hpp"
 #include "bench/pipeline_bench.hpp"
 
 namespace ringway::bench {
@@ -82,6 +83,17 @@ constexpr const char* kHandshakeManual =
     "Examples:\n"
     "  ringway-bench handshake\n"
     "  ringway-bench handshake --seconds 20 --json > handshake.json";
+
+constexpr const char* kLookupManual =
+    "\n"
+    "Where a destination leads: the peer (allowed IPs) or the next hop (routes), by longest "
+    "prefix, "
+    "in\n"
+    "cycles for one of 65536 destinations in random order. single: one after the other, from the\n"
+    "address to the answer. bursts: 64 packets at once, as a worker asks.\n\n"
+    "Examples:\n"
+    "  ringway-bench lookup\n"
+    "  ringway-bench lookup --prefixes 1000000 --core 1";
 
 // A range that stands in the help text only where the option's own words put it.
 template <typename T>
@@ -203,6 +215,23 @@ Run add_handshake(CLI::App& app) {
   return [options] { return run_handshake_bench(*options); };
 }
 
+Run add_lookup(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("lookup", "Longest-prefix lookups of peers and routes");
+  command->footer(kLookupManual);
+  const auto options = std::make_shared<LookupBenchOptions>();
+  command->add_option("--prefixes", options->prefixes, "Prefixes a table, 1 to 1000000")
+      ->check(between(1, 1'000'000))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--seconds", options->seconds, "How long to measure in all")
+      ->check(between(0.1, 3600.0))
+      ->type_name("S")
+      ->capture_default_str();
+  command->add_option("--core", options->core, "Stay on this core")->type_name("CORE");
+  command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
+  return [options] { return run_lookup_bench(*options); };
+}
+
 struct Subcommand {
   const char* name;
   Run (*add)(CLI::App&);
@@ -210,6 +239,7 @@ struct Subcommand {
 constexpr Subcommand kSubcommands[] = {
     {"crypto", add_crypto},
     {"handshake", add_handshake},
+    {"lookup", add_lookup},
     {"pipeline", add_pipeline},
 };
 

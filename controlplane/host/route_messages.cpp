@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -115,11 +116,26 @@ bool read_link_info(ConstBytes info, net::VlanTag& tag) {
   return whole && (!is_vlan || read_vlan_data(data, tag));
 }
 
+// Of the families' nests that of IPv6, and in it an array of settings by number.
+bool read_mtu_v6(ConstBytes families, std::uint32_t& mtu) {
+  const auto read_settings = [&](unsigned type, ConstBytes value) {
+    constexpr std::size_t at = DEVCONF_MTU6 * sizeof mtu;
+    if (type == IFLA_INET6_CONF && value.size() >= at + sizeof mtu) {
+      mtu = load_le<std::uint32_t>(value.data() + at);
+    }
+    return true;
+  };
+  return for_each_attribute(families, [&](unsigned family, ConstBytes value) {
+    return family != AF_INET6 || for_each_attribute(value, read_settings);
+  });
+}
+
 Message parse_link(bool removed, ConstBytes body) {
   ifinfomsg fixed{};
   ConstBytes attributes;
   if (!read_fixed(body, fixed, attributes)) return Malformed{};
-  // Other families speak of bridge ports and of IPv6 settings, not of the link.
+  // Other families speak of IPv6 settings and of bridge ports, not of the link.
+  if (fixed.ifi_family == AF_INET6 && !removed) return Ipv6Settings{};
   if (fixed.ifi_family != AF_UNSPEC) return Ignored{};
   if (fixed.ifi_index <= 0) return Malformed{};
   Link link;
@@ -146,6 +162,8 @@ Message parse_link(bool removed, ConstBytes body) {
       case IFLA_LINK_NETNSID:
         lower_elsewhere = true;
         return true;
+      case IFLA_AF_SPEC:
+        return read_mtu_v6(value, link.mtu_v6);
       case IFLA_LINKINFO:
         return read_link_info(value, link.vlan);
       default:

@@ -25,6 +25,8 @@ struct Refusal {
 };
 // Next hop objects (`ip nexthop`) changed, and with them routes that are not announced again.
 struct NextHopObject {};
+// IPv6 settings of a link changed, such as the MTU that a router announced.
+struct Ipv6Settings {};
 
 struct Link {
   bool removed = false;
@@ -34,6 +36,7 @@ struct Link {
   bool up = false;       // by the administrator
   bool carrier = false;  // the other end is there
   std::uint32_t mtu = 0;
+  std::uint32_t mtu_v6 = 0;  // 0 where IPv6 is off
   std::optional<net::MacAddress> mac;
   std::uint32_t lower = 0;  // of a VLAN: the interface that carries it; 0 where it is elsewhere
   net::VlanTag vlan;        // present on a VLAN interface
@@ -81,8 +84,8 @@ struct Neighbour {
   bool stale = false;                  // usable, but not confirmed for long (NUD_STALE)
 };
 
-using Message = std::variant<Ignored, Malformed, DumpEnd, Refusal, NextHopObject, Link, Address,
-                             Route, Neighbour>;
+using Message = std::variant<Ignored, Malformed, DumpEnd, Refusal, NextHopObject, Ipv6Settings,
+                             Link, Address, Route, Neighbour>;
 
 struct Header {
   std::uint16_t type = 0;

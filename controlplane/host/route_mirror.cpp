@@ -23,9 +23,9 @@ constexpr int kMaxDatagramsPerCall = 256;
 constexpr std::size_t kMaxKeptChanges = 1U << 16;
 constexpr std::size_t kMaxNotices = 64;
 
-constexpr int kGroups[] = {RTNLGRP_LINK,        RTNLGRP_NEIGH,      RTNLGRP_IPV4_IFADDR,
-                           RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
-                           RTNLGRP_NEXTHOP};
+constexpr int kGroups[] = {RTNLGRP_LINK,        RTNLGRP_IPV6_IFINFO, RTNLGRP_NEIGH,
+                           RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+                           RTNLGRP_IPV6_ROUTE,  RTNLGRP_NEXTHOP};
 
 std::optional<RoutePart> part_of(const route_message::Message& message) {
   if (std::holds_alternative<route_message::Link>(message)) return RoutePart::kLinks;
@@ -127,7 +127,9 @@ void RouteMirror::handle_readable(Instant now) {
   more_waits_ = true;
   for (int i = 0; i < kMaxDatagramsPerCall && more_waits_; ++i)
     more_waits_ = receive(now);
-  tick(now);
+  start_list(now);
+  build_if_due(now);
+  tend_gateways(now);
 }
 
 // False when nothing waits.
@@ -202,6 +204,9 @@ void RouteMirror::take_answer(const route_message::Header& header, route_message
 
 void RouteMirror::take_change(route_message::Message message, Instant now) {
   if (std::holds_alternative<route_message::NextHopObject>(message)) return request_routes();
+  if (std::holds_alternative<route_message::Ipv6Settings>(message)) {
+    return request_list(RoutePart::kLinks);
+  }
   const auto part = part_of(message);
   if (!part) return;
   if (const auto* route = std::get_if<route_message::Route>(&message)) notice_unsupported(*route);
@@ -314,9 +319,11 @@ void RouteMirror::set_interfaces(std::vector<CarriedInterface> interfaces, Insta
 
 void RouteMirror::build_if_due(Instant now) {
   if (!changed_ || missing_parts_ != 0) return;
-  build_due_ = last_build_ + kCoalesce;
+  build_due_ = last_build_ + build_pause_;
   if (now < build_due_) return;
   BuiltTable built = state_.build(options_.interfaces);
+  const auto routes = static_cast<std::int64_t>(built.table.prefix_count());
+  build_pause_ = std::clamp(kCoalesceOfRoute * routes, kCoalesce, kMaxCoalesce);
   table_ = std::make_shared<const forwarding::ForwardingTable>(std::move(built.table));
   ++counters_.tables;
   changed_ = false;
@@ -336,10 +343,9 @@ std::shared_ptr<const forwarding::ForwardingTable> RouteMirror::take_table() {
   return std::exchange(table_, nullptr);
 }
 
+// Reading costs little where nothing waits, and what was left over is taken here.
 void RouteMirror::tick(Instant now) {
-  start_list(now);
-  build_if_due(now);
-  tend_gateways(now);
+  handle_readable(now);
 }
 
 Instant RouteMirror::next_deadline() const {

@@ -4,7 +4,7 @@
 // handle_readable() or tick(), and then take_table().
 //
 //   subscribed ──► everything is listed once, part by part ──► first table
-//        │  a change          applied to the mirror ──► table, at most one in 10 ms
+//        │  a change          applied to the mirror ──► table, gathered over 10 ms
 //        │  an unclear one    the part is listed again
 //        └─ lost messages     (ENOBUFS) everything is listed again
 //
@@ -50,7 +50,12 @@ struct RouteMirrorCounters {
 
 class RouteMirror {
  public:
+  // Between two tables while changes keep coming; the first change after a pause has its table at
+  // once. A table of many routes takes long to make (about 0.6 us a route), and the
+  // control thread has other work: the pause grows with it.
   static constexpr Duration kCoalesce = Duration::milliseconds(10);
+  static constexpr Duration kCoalesceOfRoute = Duration::nanoseconds(2'500);
+  static constexpr Duration kMaxCoalesce = Duration::milliseconds(500);
   // Between two lists of the same part.
   static constexpr Duration kListInterval = Duration::milliseconds(100);
   // How long a neighbour is kept fresh after its last use.
@@ -153,6 +158,7 @@ class RouteMirror {
 
   bool changed_ = false;
   Instant last_build_ = Instant::distant_past();
+  Duration build_pause_ = kCoalesce;
   Instant build_due_ = Instant::never();
   std::shared_ptr<const forwarding::ForwardingTable> table_;
 

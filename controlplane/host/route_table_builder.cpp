@@ -75,6 +75,7 @@ class RouteTableBuilder {
   };
   // Next hops that differ in nothing else are one.
   struct HopKey {
+    net::Family family{};
     std::uint32_t interface = 0;
     std::optional<net::IpAddress> gateway;
     std::uint32_t mtu = 0;  // of the route; 0: the link's
@@ -92,18 +93,21 @@ class RouteTableBuilder {
     return at == carried_.end() ? nullptr : &*at;
   }
 
-  [[nodiscard]] std::optional<Carrier> carrier_of(std::uint32_t interface) const {
+  [[nodiscard]] std::optional<Carrier> carrier_of(std::uint32_t interface,
+                                                  net::Family family) const {
     const route_message::Link* link = state_.find_link(interface);
     if (link == nullptr || !link->ethernet || !link->up || !link->mac) return std::nullopt;
+    const bool own_mtu = family == net::Family::kIpv6 && link->mtu_v6 != 0;
+    const std::uint32_t mtu = own_mtu ? std::min(link->mtu_v6, link->mtu) : link->mtu;
     if (const CarriedInterface* direct = find_carried(interface)) {
-      return Carrier{direct->port, *link->mac, {}, link->mtu};
+      return Carrier{direct->port, *link->mac, {}, mtu};
     }
     const bool tag_known = link->vlan.protocol == net::kEtherTypeVlan ||
                            link->vlan.protocol == net::kEtherTypeServiceVlan;
     const CarriedInterface* below = tag_known ? find_carried(link->lower) : nullptr;
     const route_message::Link* lower = state_.find_link(link->lower);
     if (below == nullptr || lower == nullptr || !lower->up) return std::nullopt;
-    return Carrier{below->port, *link->mac, link->vlan, std::min(link->mtu, lower->mtu)};
+    return Carrier{below->port, *link->mac, link->vlan, std::min(mtu, lower->mtu)};
   }
 
   // The path that counts among those of a route, or null.
@@ -137,13 +141,13 @@ class RouteTableBuilder {
     const RouteHop* hop = choose_hop(prefix, route.hops);
     if (hop == nullptr) return std::nullopt;
     if (hop->foreign) return fixed(NextHopState::kNotOurs);
-    return next_hop({hop->interface, hop->gateway, route.mtu});
+    return next_hop({prefix.address.family, hop->interface, hop->gateway, route.mtu});
   }
 
   NextHopId next_hop(const HopKey& key) {
     if (const auto known = hops_.find(key); known != hops_.end()) return known->second;
     NextHopId id = fixed(NextHopState::kNotOurs);
-    if (const auto carrier = carrier_of(key.interface)) {
+    if (const auto carrier = carrier_of(key.interface, key.family)) {
       NextHop hop;
       hop.state = NextHopState::kUnresolved;
       hop.port = carrier->port;

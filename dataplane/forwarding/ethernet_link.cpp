@@ -14,6 +14,7 @@
 #include "base/net/udp.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
+#include "dataplane/io/tun_vnet.hpp"
 #include "dataplane/scratch.hpp"
 
 namespace ringway::forwarding {
@@ -121,6 +122,11 @@ struct EthernetLink::State {
   Kind sort(Slot& slot) {
     const auto frame = net::EthernetView::parse({slot.data, slot.length});
     if (!frame || slot.truncated) return refuse(slot, DropReason::kFrameMalformed);
+    // Where a neighbour on this machine left it to a device that does not exist: what changes the
+    // packet on its way must not find half a checksum.
+    if (slot.checksum == ChecksumState::kPartial && !io::complete_checksum(slot)) {
+      return refuse(slot, DropReason::kFrameMalformed);
+    }
     const std::uint16_t type = frame->ether_type();
     strip(slot, frame->header_bytes());
     if (type == net::kEtherTypeIpv4) return sort_v4(slot);

@@ -4,7 +4,7 @@
 
 #include "base/bytes.hpp"
 #include "base/net/checksum.hpp"
-#include "base/net/eth.hpp"
+#include "base/net/ethernet.hpp"
 #include "base/net/ip4.hpp"
 #include "base/net/ip6.hpp"
 
@@ -29,8 +29,8 @@ struct Transport {
 };
 
 ConstBytes ip_packet(ConstBytes frame) {
-  if (frame.size() < net::EthView::kHeaderBytes) return {};
-  std::size_t at = net::EthView::kHeaderBytes;
+  if (frame.size() < net::EthernetView::kHeaderBytes) return {};
+  std::size_t at = net::EthernetView::kHeaderBytes;
   for (unsigned tags = 0; tags < kMaxTags; ++tags) {
     const auto type = load_be<std::uint16_t>(frame.data() + at - 2);
     if (type != kEtherTypeVlan && type != kEtherTypeServiceVlan) break;

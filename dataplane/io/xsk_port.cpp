@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/net/eth.hpp"
+#include "base/net/ethernet.hpp"
 #include "dataplane/io/partial_checksum.hpp"
 #include "dataplane/io/tun_vnet.hpp"
 
@@ -21,7 +21,7 @@ namespace ringway::io {
 namespace {
 
 constexpr std::uint32_t kMaxTagBytes = 8;  // two VLAN tags
-constexpr std::uint32_t kFrameOverhead = net::EthView::kHeaderBytes + kMaxTagBytes;
+constexpr std::uint32_t kFrameOverhead = net::EthernetView::kHeaderBytes + kMaxTagBytes;
 constexpr std::uint32_t kSendingShare = 4;  // of a pool, the part that is not given to the device
 // Drivers whose packets come from a stack on the same machine, which leaves checksums to a device
 // that is none.
@@ -191,7 +191,7 @@ void XskPort::send() {
 // nothing of the kind may reach the ring.
 bool XskPort::fit_to_send(Slot& slot) {
   if (slot.train != TrainKind::kNone || slot.truncated) return false;
-  if (slot.length < net::EthView::kHeaderBytes || slot.length > max_frame_bytes_) return false;
+  if (slot.length < net::EthernetView::kHeaderBytes || slot.length > max_frame_bytes_) return false;
   return complete_checksum(slot);
 }
 

@@ -95,6 +95,15 @@ TEST_F(RouteMirrorTest, FollowsTheDefaultRoute) {
   EXPECT_TRUE(becomes("203.0.113.5", NextHopState::kNotOurs));
 }
 
+TEST_F(RouteMirrorTest, FollowsTheMtuOfLinksAndOfIpv6) {
+  run_well("ip link set e0 mtu 1450");
+  EXPECT_TRUE(within_a_second([&] { return hop_to("203.0.113.5").mtu == 1450; }));
+  EXPECT_TRUE(within_a_second([&] { return hop_to("2001:db8:ffff::1").mtu == 1450; }));
+  run_well("echo 1400 > /proc/sys/net/ipv6/conf/e0/mtu; ip link set e0 alias changed");
+  EXPECT_TRUE(within_a_second([&] { return hop_to("2001:db8:ffff::1").mtu == 1400; }));
+  EXPECT_EQ(hop_to("203.0.113.5").mtu, 1450);
+}
+
 TEST_F(RouteMirrorTest, TheLowestMetricCounts) {
   run_well("ip route add 203.0.113.0/24 via 192.0.2.9 metric 50");
   EXPECT_TRUE(goes_via("203.0.113.5", "192.0.2.9"));

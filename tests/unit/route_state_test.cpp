@@ -101,6 +101,17 @@ TEST_F(RouteStateTest, AVlanOfACarriedInterfaceLeavesTaggedByItsPort) {
   EXPECT_EQ(state_of("192.0.2.1"), NextHopState::kNotOurs);
 }
 
+TEST_F(RouteStateTest, Ipv6HasAnMtuOfItsOwn) {
+  route_message::Link link = ethernet(7);
+  link.mtu_v6 = 1400;
+  state_.apply(link);
+  state_.apply(route("192.0.2.0/24", {{7, std::nullopt, false}}));
+  state_.apply(route("2001:db8::/64", {{7, std::nullopt, false}}));
+  const BuiltTable built = build();
+  EXPECT_EQ(built.table.next_hop(built.table.lookup(address("192.0.2.1"))).mtu, 1500);
+  EXPECT_EQ(built.table.next_hop(built.table.lookup(address("2001:db8::1"))).mtu, 1400);
+}
+
 TEST_F(RouteStateTest, NamesTheGatewaysOfCarriedInterfaces) {
   state_.apply(route("0.0.0.0/0", {via("192.0.2.1")}));
   state_.apply(route("203.0.113.0/24", {via("192.0.2.9", 8)}));

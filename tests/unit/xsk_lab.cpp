@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/check.hpp"
-#include "base/net/eth.hpp"
+#include "base/net/ethernet.hpp"
 #include "base/net/ip4.hpp"
 #include "base/net/udp.hpp"
 #include "dataplane/io/tun_vnet.hpp"

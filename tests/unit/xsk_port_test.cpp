@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/net/eth.hpp"
+#include "base/net/ethernet.hpp"
 #include "base/net/ip4.hpp"
 #include "base/net/ip6.hpp"
 #include "base/net/udp.hpp"
