@@ -477,8 +477,9 @@ void Node::fill_gateway(NodeStatus& status) const {
   gateway.xdp_mode = xdp_->mode();
   gateway.io_reason = xdp_->reason();
   gateway.mappings = worker_->nat_mappings();
-  for (const auto& port : xdp_->ports())
-    status.ports.push_back(port_status(port->device(), *port));
+  for (std::size_t i = 0; i < xdp_->ports().size(); ++i) {
+    status.ports.push_back(port_status(config_.gateway.xdp_interfaces[i], *xdp_->ports()[i]));
+  }
   add_drops(status.drops, xdp_->link().drops());
 }
 

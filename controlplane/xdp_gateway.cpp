@@ -23,6 +23,7 @@ namespace asio = boost::asio;
 
 constexpr Duration kMirrorPatience = Duration::seconds(5);  // until the first table
 constexpr Duration kLongestWait = Duration::seconds(5);
+constexpr std::uint32_t kFrames = 8192;  // of all ports together: 16 MiB
 
 bool is_global(const net::IpAddress& address) {
   const bool link_local =
@@ -163,18 +164,41 @@ Result<void> XdpGateway::configure_steering() {
   return {};
 }
 
+// The program first: how it could be attached decides how the socket is opened. Without addresses,
+// and without a socket, it lets everything pass to the kernel.
+Result<void> XdpGateway::open_ports() {
+  auto umem = io::Umem::create({.frames = kFrames});
+  if (!umem) return tl::unexpected(umem.error());
+  umem_ = std::move(*umem);
+  const auto pool = umem_->make_pool(kFrames);
+  if (!pool) return tl::unexpected(pool.error());
+  for (Interface& interface : interfaces_) {
+    auto steering = Steering::load();
+    if (!steering) return tl::unexpected(steering.error());
+    interface.steering = std::move(*steering);
+    if (auto attached = interface.steering->attach(interface.name); !attached) return attached;
+    const XdpAttachment& attachment = *interface.steering->attachment();
+    io::XskOptions options;
+    options.device = interface.name;
+    options.native = attachment.mode() == XdpMode::kNative;
+    options.generic_reason = attachment.reason();
+    auto port = io::XskPort::open(*umem_, **pool, options);
+    if (!port) return tl::unexpected(port.error());
+    ports_.push_back(std::move(*port));
+  }
+  return {};
+}
+
 Result<void> XdpGateway::steer(TunnelService& service) {
   service_ = &service;
   service.set_neighbour_keeper(this);
   pass_on_table();
-  if (auto configured = configure_steering(); !configured) return configured;
   for (std::size_t i = 0; i < interfaces_.size(); ++i) {
-    Interface& interface = interfaces_[i];
-    if (auto attached = interface.steering->attach(interface.name); !attached) return attached;
-    if (auto added = interface.steering->add_socket(0, ports_[i]->socket_fd()); !added)
-      return added;
-    log_info(interface.name + ": AF_XDP, " + ports_[i]->describe());
+    const int socket_fd = ports_[i]->socket_fd();
+    if (auto added = interfaces_[i].steering->add_socket(0, socket_fd); !added) return added;
+    log_info("AF_XDP takes over " + ports_[i]->describe());
   }
+  if (auto configured = configure_steering(); !configured) return configured;
   mirror_readable_.assign(::dup(mirror_->fd()));
   asio::co_spawn(io_, serve_mirror(), end_on_exception);
   asio::co_spawn(io_, serve_deadlines(), end_on_exception);
