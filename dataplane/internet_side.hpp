@@ -67,18 +67,29 @@ struct InternetSide {
       : port(internet_port),
         nat(config, rng),
         ethernet(ethernet_link),
-        gateway(host_prefixes(config.gateway_addresses)),
-        inner(config.inner_prefixes) {}
+        host(host_prefixes(config, ethernet_link)),
+        inner(config.inner_prefixes),
+        first_nat_port(config.first_port),
+        last_nat_port(config.last_port) {}
 
   io::Port& port;
   nat::Nat nat;
   forwarding::EthernetLink* ethernet;  // below both ports; null where others look after frames
   Instant reported = Instant::distant_past();
-  PrefixSet gateway;  // our own addresses in the tunnel
-  PrefixSet inner;    // where subscribers live
+  PrefixSet host;   // this machine's own addresses, inside and outside
+  PrefixSet inner;  // where subscribers live
+  std::uint16_t first_nat_port;
+  std::uint16_t last_nat_port;
 
  private:
-  static std::vector<net::Prefix> host_prefixes(const std::vector<net::IpAddress>& addresses) {
+  static std::vector<net::Prefix> host_prefixes(const nat::Config& config,
+                                                const forwarding::EthernetLink* ethernet) {
+    std::vector<net::IpAddress> addresses = config.gateway_addresses;
+    const auto add = [&](const std::vector<net::IpAddress>& more) {
+      addresses.insert(addresses.end(), more.begin(), more.end());
+    };
+    add(config.external_addresses);
+    if (ethernet != nullptr) add(ethernet->tunnel_addresses());
     std::vector<net::Prefix> prefixes;
     for (const net::IpAddress& address : addresses)
       prefixes.push_back({address, static_cast<std::uint8_t>(address.bit_length())});

@@ -13,6 +13,12 @@ namespace {
 
 enum class Way : std::uint8_t { kInternet, kHost, kSubscriber };
 
+// A subscriber that speaks to another one by its port outside (a hairpin).
+bool is_to_nat_port(const InternetSide& internet, const Slot& slot) {
+  const auto port = destination_port({slot.data, slot.length});
+  return port && *port >= internet.first_nat_port && *port <= internet.last_nat_port;
+}
+
 Way way_of(const InternetSide& internet, const Slot& slot) {
   net::Family family = net::Family::kIpv4;
   const std::uint8_t* destination = slot.data + net::Ip4View::kDestinationAt;
@@ -20,7 +26,9 @@ Way way_of(const InternetSide& internet, const Slot& slot) {
     family = net::Family::kIpv6;
     destination = slot.data + net::Ip6View::kDestinationAt;
   }
-  if (internet.gateway.contains(family, destination)) return Way::kHost;
+  if (internet.host.contains(family, destination)) {
+    return is_to_nat_port(internet, slot) ? Way::kInternet : Way::kHost;
+  }
   return internet.inner.contains(family, destination) ? Way::kSubscriber : Way::kInternet;
 }
 

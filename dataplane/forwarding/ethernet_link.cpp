@@ -480,6 +480,10 @@ NextHopUse& EthernetLink::use() {
   return state_->use;
 }
 
+const std::vector<net::IpAddress>& EthernetLink::tunnel_addresses() const {
+  return state_->options.tunnel_addresses;
+}
+
 const DropCounters& EthernetLink::drops() const {
   return state_->drops;
 }

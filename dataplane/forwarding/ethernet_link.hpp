@@ -65,6 +65,7 @@ class EthernetLink {
   [[nodiscard]] NextHopUse& use();
 
   [[nodiscard]] const DropCounters& drops() const;
+  [[nodiscard]] const std::vector<net::IpAddress>& tunnel_addresses() const;
 
  private:
   struct State;

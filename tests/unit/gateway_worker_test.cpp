@@ -277,11 +277,13 @@ TEST_F(GatewayWorker, StrangersOnTheInternetReachNobody) {
 TEST_F(GatewayWorker, PingAndDnsReachTheHostAndNothingElse) {
   send_from(0, echo_request(kInner[0], kGateway));
   send_from(0, udp_packet(kInner[0], 5000, kGateway, 53, "query"));
-  EXPECT_EQ(taken(inner_).size(), 2U);
+  send_from(0, echo_request(kInner[0], kExternal));
+  EXPECT_EQ(taken(inner_).size(), 3U);
   send_from(0, udp_packet(kInner[0], 5000, kGateway, 22, "ssh"));
+  send_from(0, udp_packet(kInner[0], 5000, kExternal, 51820, "the tunnel's own port"));
   send_from(0, ip_packet(kInner[0], kGateway, 47, Packet(20)));
   EXPECT_TRUE(taken(inner_).empty());
-  EXPECT_EQ(drops(DropReason::kHostDenied), 2U);
+  EXPECT_EQ(drops(DropReason::kHostDenied), 3U);
   EXPECT_TRUE(taken(internet_).empty());
   expect_all_home();
 }

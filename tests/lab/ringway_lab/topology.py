@@ -8,7 +8,6 @@ The edges are not on-link with the gateway. The Internet has no route back to an
 link, so what arrives there without the gateway's address as its source gets no answer.
 """
 
-import contextlib
 from dataclasses import dataclass, field
 
 from .lab import Lab, Namespace
@@ -129,19 +128,6 @@ class Topology:
           }
         }
         """)
-
-    @contextlib.contextmanager
-    def complete_checksums(self):
-        """Makes the gateway's neighbours finish their checksums: veth passes AF_XDP what a device would have
-        completed."""
-        ends = ((self.router, "to-gateway"), (self.internet, "uplink"))
-        for namespace, interface in ends:
-            namespace.run("ethtool", "-K", interface, "tx", "off")
-        try:
-            yield
-        finally:
-            for namespace, interface in ends:
-                namespace.run("ethtool", "-K", interface, "tx", "on", "gso", "on", "tso", "on", check=False)
 
     def stop_masquerading(self):
         self.gateway.run("nft", "delete", "table", "inet", "rw_lab")

@@ -7,7 +7,7 @@ leaving it takes it back.
 import contextlib
 
 from . import measure
-from .nodes import (AES_GCM, AF_XDP, ALL_ADDRESSES, CHACHA, STOCK, KeyPair, NodeSpec, Peer, Ringway,
+from .nodes import (AES_GCM, ALL_ADDRESSES, CHACHA, STOCK, KeyPair, NodeSpec, Peer, Ringway,
                     WireguardGo)
 from .topology import EDGE_PORT, TUNNEL_PORT
 
@@ -44,8 +44,6 @@ class Variant:
             if self.encrypted:
                 gateway_spec, edge_spec = tunnel_specs(topology, edge, self._kind, outer_family)
                 gateway_spec.io = io
-                if io == AF_XDP and self._gateway_node is Ringway:
-                    stack.enter_context(topology.complete_checksums())
                 self.gateway = stack.enter_context(self._gateway_node(gateway_spec, "gateway"))
                 stack.enter_context(self._edge_node(edge_spec, edge.name))
             measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
