@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "dataplane/nat/rewrite.hpp"
 #include "dataplane/nat/shard.hpp"
 
 namespace ringway::nat {
@@ -128,6 +129,13 @@ inline void apply(std::uint8_t* data, const Plain& plain, Side side, const std::
   store_le(field, net::checksum_finish_udp(std::uint64_t{before} + transport_delta));
 }
 
+// Of what may be cut on its way; with DF set it means nothing (RFC 6864 section 4.1).
+inline void renew_identification(Shard& shard, std::uint8_t* data) {
+  if ((data[net::Ip4View::kFragmentAt] & 0x40) != 0) return;
+  const std::uint32_t fresh = shard.identifications.next_v4(data, data[net::Ip4View::kProtocolAt]);
+  rewrite_identification4(data, static_cast<std::uint16_t>(fresh));
+}
+
 template <net::Family kFamily>
 [[nodiscard]] inline bool try_outbound(Shard& shard, Packet& packet, const Plain& plain,
                                        Ticks now) {
@@ -147,6 +155,7 @@ template <net::Family kFamily>
   mapping.last_used = now;
   apply<kFamily>(packet.data, plain, Side::kSource, shard.externals.bytes(mapping.external_address),
                  mapping.external_port, mapping.ip_delta, mapping.transport_delta, shard);
+  if constexpr (kFamily == net::Family::kIpv4) renew_identification(shard, packet.data);
   return true;
 }
 

@@ -62,6 +62,7 @@ void Nat::remove_subscriber(PeerId subscriber, Instant now) {
     shard.close(slot, ticks_at(now));
   });
   shard.close_forwards(subscriber.value, ticks_at(now));
+  state_->slow.remove_subscriber(subscriber);
 }
 
 bool Nat::poll_block_event(BlockEvent& event) {
@@ -92,6 +93,7 @@ Counters Nat::counters() const {
   counters.blocks_in_use = shard.ports.blocks_in_use();
   counters.blocks_total = shard.ports.blocks_total();
   counters.errors_sent = state_->slow.errors_sent();
+  state_->slow.count_fragments(counters);
   counters.block_events_lost = shard.ports.events().lost();
   return counters;
 }

@@ -109,6 +109,7 @@ struct Packet {
 // A packet that the NAT made or had kept: ICMP errors, fragments it held or cut.
 struct Output {
   bool to_internet = false;  // else to `subscriber`
+  bool to_host = false;      // neither: a fragment that was held and then was kNotOurs
   PeerId subscriber;
   ConstBytes packet;  // valid until the next call of any member
 };
@@ -139,7 +140,9 @@ struct Counters {
   std::uint64_t mappings_expired = 0;
   std::uint64_t blocks_in_use = 0;
   std::uint64_t blocks_total = 0;
-  std::uint64_t fragments_held = 0;
+  std::uint64_t fragments_held = 0;     // now, for want of their first
+  std::uint64_t fragments_expired = 0;  // held, and the first never came
+  std::uint64_t fragments_lost = 0;  // held, then dropped: no room, contradictions, the first's lot
   std::uint64_t errors_sent = 0;
   std::uint64_t block_events_lost = 0;  // nobody polled for them
 };

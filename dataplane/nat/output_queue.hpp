@@ -24,15 +24,16 @@ class OutputQueue {
   [[nodiscard]] Bytes buffer() {
     return {&buffers_[(first_ + count_) % kCapacity * packet_bytes_], packet_bytes_};
   }
-  void push_to_internet(std::size_t bytes) { push({true, PeerId::none(), bytes}); }
+  void push_to_internet(std::size_t bytes) { push({true, false, PeerId::none(), bytes}); }
+  void push_to_host(std::size_t bytes) { push({false, true, PeerId::none(), bytes}); }
   void push_to_subscriber(PeerId subscriber, std::size_t bytes) {
-    push({false, subscriber, bytes});
+    push({false, false, subscriber, bytes});
   }
 
   [[nodiscard]] bool poll(Output& output) {
     if (count_ == 0) return false;
     const Head& head = heads_[first_];
-    output = {head.to_internet, head.subscriber,
+    output = {head.to_internet, head.to_host, head.subscriber,
               ConstBytes(&buffers_[first_ * packet_bytes_], head.bytes)};
     first_ = (first_ + 1) % kCapacity;
     --count_;
@@ -42,6 +43,7 @@ class OutputQueue {
  private:
   struct Head {
     bool to_internet = false;
+    bool to_host = false;
     PeerId subscriber;
     std::size_t bytes = 0;
   };

@@ -94,21 +94,26 @@ inline void decrement_ttl(std::uint8_t* packet, net::Family family) {
   return packet[family == net::Family::kIpv4 ? net::Ip4View::kTtlAt : net::Ip6View::kHopLimitAt];
 }
 
-// The identification by which the receiver puts fragments together (RFC 6864). IPv4: the low 16
-// bits. IPv6: only where there is a fragment header; no checksum covers it.
-inline void rewrite_identification(std::uint8_t* packet, const Flow& flow,
-                                   std::uint32_t identification) {
-  if (!flow.is_v4()) {
-    if (flow.fragment_at == 0) return;
-    store_be(packet + flow.fragment_at + net::kFragmentIdentificationAt, identification);
-    return;
-  }
+// The identification by which the receiver puts fragments together (RFC 6864), with the checksum of
+// the header.
+inline void rewrite_identification4(std::uint8_t* packet, std::uint16_t identification) {
   std::uint8_t* const word = packet + net::Ip4View::kIdentificationAt;
   std::uint8_t* const checksum = packet + net::Ip4View::kChecksumAt;
   const auto before = load_le<std::uint16_t>(word);
-  store_be(word, static_cast<std::uint16_t>(identification));
+  store_be(word, identification);
   store_le(checksum, net::checksum_update16(load_le<std::uint16_t>(checksum), before,
                                             load_le<std::uint16_t>(word)));
+}
+
+// Of either family. IPv4 takes the low 16 bits; IPv6 has one only in a fragment header, which no
+// checksum covers.
+inline void rewrite_identification(std::uint8_t* packet, const Flow& flow,
+                                   std::uint32_t identification) {
+  if (flow.is_v4()) {
+    rewrite_identification4(packet, static_cast<std::uint16_t>(identification));
+  } else if (flow.fragment_at != 0) {
+    store_be(packet + flow.fragment_at + net::kFragmentIdentificationAt, identification);
+  }
 }
 
 }  // namespace ringway::nat

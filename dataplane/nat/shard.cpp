@@ -23,6 +23,7 @@ Shard::Shard(const Config& given, Rng& rng)
       ports(config, random),
       overflow(config.max_mappings, config.max_mappings / 2 + 1024, rng),
       wheel(table),
+      identifications(rng),
       use(config.max_subscribers),
       ttl_step(config.decrement_ttl ? 1 : 0),
       ttl_delta(config.decrement_ttl ? 0xfffe : 0) {

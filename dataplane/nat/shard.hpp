@@ -9,6 +9,7 @@
 #include "dataplane/nat/address_policy.hpp"
 #include "dataplane/nat/expiry_wheel.hpp"
 #include "dataplane/nat/flow.hpp"
+#include "dataplane/nat/identification.hpp"
 #include "dataplane/nat/mapping_table.hpp"
 #include "dataplane/nat/nat.hpp"
 #include "dataplane/nat/ports.hpp"
@@ -82,6 +83,7 @@ struct Shard {
   PortTable ports;
   RemoteOverflow overflow;
   ExpiryWheel wheel;
+  Identifications identifications;
   std::vector<SubscriberUse> use;  // by PeerId
   std::uint64_t mappings_created = 0;
   std::uint64_t mappings_expired = 0;

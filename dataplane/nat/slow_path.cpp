@@ -24,10 +24,21 @@ namespace {
   return std::max<std::size_t>({kMaxIcmp6ErrorBytes, config.internet_mtu, config.tunnel_mtu});
 }
 
+[[nodiscard]] FragmentLimits fragment_limits(const Config& config) {
+  FragmentLimits limits;
+  limits.held_bytes = static_cast<std::uint32_t>(longest_output(config));
+  return limits;
+}
+
 }  // namespace
 
 SlowPath::SlowPath(Shard& shard, Rng& rng)
-    : shard_(shard), outputs_(longest_output(shard.config)), syns_(rng), limiter_(rng) {}
+    : shard_(shard),
+      outputs_(longest_output(shard.config)),
+      syns_(rng),
+      limiter_(rng),
+      fragments_out_(fragment_limits(shard.config), rng, &shard.identifications),
+      fragments_in_(fragment_limits(shard.config), rng, nullptr) {}
 
 // ---- Outbound ----
 
@@ -38,6 +49,9 @@ void SlowPath::outbound(Packet& packet, Instant now) {
       return outbound_query(work);
     case Kind::kIcmpError:
       return outbound_error(work);
+    case Kind::kFirstFragment:
+    case Kind::kLaterFragment:
+      return outbound_fragment(work);
     case Kind::kMalformed:
       return work.drop(Drop::kMalformed);
     default:
@@ -115,6 +129,7 @@ void SlowPath::hairpin(const Work& work, Slot from, Slot to) {
   const bool known = shard_.knows_remote(to, external);
   if (!known && !open_to_all(to)) return work.drop(Drop::kFiltered);
   rewrite(work.packet.data, work.flow, Side::kSource, external, sender.external_port);
+  renew_identification(work);
   Work arrived = work;
   arrived.flow.source_port = sender.external_port;
   follow_tcp(arrived, to, Way::kIn, known);
@@ -177,6 +192,9 @@ void SlowPath::inbound(Packet& packet, Instant now) {
       return inbound_query(work, ours);
     case Kind::kIcmpError:
       return inbound_error(work, ours);
+    case Kind::kFirstFragment:
+    case Kind::kLaterFragment:
+      return inbound_fragment(work, ours);
     default:
       return;
   }
@@ -332,6 +350,7 @@ void SlowPath::translate(const Work& work, Slot slot, Way way) {
   if (way == Way::kOut) {
     rewrite(work.packet.data, work.flow, Side::kSource,
             shard_.externals.bytes(mapping.external_address), mapping.external_port);
+    renew_identification(work);
     mtu = shard_.config.internet_mtu;
   } else {
     rewrite(work.packet.data, work.flow, Side::kDestination, mapping.inner_address(),
@@ -396,6 +415,13 @@ void SlowPath::tick(Instant now) {
     report_to_internet(syn->quote(), syn->flow, Report::kPortUnreachable, syn->external_address, 0,
                        now);
   }
+  fragments_out_.tick(now);
+  fragments_in_.tick(now);
+}
+
+Instant SlowPath::next_deadline() const {
+  return std::min(
+      {syns_.next_deadline(), fragments_out_.next_deadline(), fragments_in_.next_deadline()});
 }
 
 }  // namespace ringway::nat

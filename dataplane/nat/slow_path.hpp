@@ -5,10 +5,12 @@
 //                 └─ to one of our external addresses ► hairpin: the other mapping's filter too
 //   inbound    ours? ► mapping ► filter ► TCP state ► translate
 //                 └─ ICMP error: the packet that it quotes names the mapping
+//   fragments  either way: after their first, with its ports (slow_path_fragments.cpp)
 #pragma once
 
 #include <cstdint>
 
+#include "dataplane/nat/fragments.hpp"
 #include "dataplane/nat/held_syns.hpp"
 #include "dataplane/nat/icmp_error.hpp"
 #include "dataplane/nat/output_queue.hpp"
@@ -25,10 +27,12 @@ class SlowPath {
   void outbound(Packet& packet, Instant now);
   void inbound(Packet& packet, Instant now);
   void tick(Instant now);
-  [[nodiscard]] Instant next_deadline() const { return syns_.next_deadline(); }
+  [[nodiscard]] Instant next_deadline() const;
+  void remove_subscriber(PeerId subscriber) { fragments_out_.remove_owner(subscriber); }
 
   [[nodiscard]] OutputQueue& outputs() { return outputs_; }
   [[nodiscard]] std::uint64_t errors_sent() const { return errors_sent_; }
+  void count_fragments(Counters& counters) const;
 
  private:
   // A packet on its way through this path.
@@ -65,6 +69,15 @@ class SlowPath {
   [[nodiscard]] bool is_impossible_outside(const Work& work) const;
   void refuse_stranger(const Work& work, std::uint16_t external_address, Drop why);
 
+  // ---- Fragments ----
+  void outbound_fragment(Work work);
+  void inbound_fragment(Work work, std::uint16_t external_address);
+  // What waited for a first fragment that has now passed.
+  void release_outbound(Instant now);
+  void release_inbound(Instant now);
+  void emit_released(const Packet& packet, Way way);
+  void renew_identification(const Work& work);
+
   // ---- Both ----
   void follow_tcp(const Work& work, Slot slot, Way way, bool known_remote);
   // Rewrites, and sends on, in pieces where the way out needs it.
@@ -81,7 +94,10 @@ class SlowPath {
   OutputQueue outputs_;
   HeldSyns syns_;
   ErrorLimiter limiter_;
+  Fragments fragments_out_;
+  Fragments fragments_in_;
   std::uint64_t errors_sent_ = 0;
+  std::uint64_t released_lost_ = 0;
 };
 
 }  // namespace ringway::nat
