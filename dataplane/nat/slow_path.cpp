@@ -74,8 +74,12 @@ void SlowPath::outbound_query(const Work& work) {
   const Slot slot = mapping_for(work);
   if (slot == kNoSlot) return;
   const bool known = shard_.knows_remote(slot, destination);
-  follow_tcp(work, slot, Way::kOut, known);
-  if (!known) shard_.remember_remote(slot, destination, to_us);
+  // To refuse a stranger is not to ask him (RFC 7857 section 7.1).
+  const bool refusal = !known && work.is_tcp() && (work.flow.tcp_flags & net::kTcpRst) != 0;
+  if (!refusal) {
+    follow_tcp(work, slot, Way::kOut, known);
+    if (!known) shard_.remember_remote(slot, destination, to_us);
+  }
   if (to_us) return hairpin(work, slot, target);
   translate(work, slot, Way::kOut);
 }
@@ -246,7 +250,7 @@ void SlowPath::refuse_stranger(const Work& work, std::uint16_t external_address,
 }
 
 // A router or host reports about a packet that left through a mapping. It changes no state (RFC
-// 4787 REQ-10, RFC 5508 REQ-6 and 7).
+// 4787 REQ-12, RFC 5508 REQ-6 and 7).
 void SlowPath::inbound_error(const Work& work, std::uint16_t external_address) {
   Quote quote;
   Drop why = Drop::kMalformed;
@@ -279,7 +283,7 @@ void SlowPath::inbound_error(const Work& work, std::uint16_t external_address) {
 // ---- Both ----
 
 // Also the note of last use. What comes in refreshes TCP alone, and only from remote addresses that
-// the subscriber has sent to (RFC 4787 REQ-6, RFC 7857 section 8).
+// the subscriber has sent to (RFC 4787 REQ-6, RFC 7857 section 7).
 void SlowPath::follow_tcp(const Work& work, Slot slot, Way way, bool known_remote) {
   Mapping& mapping = shard_.table[slot];
   if (!work.is_tcp()) {
@@ -305,8 +309,9 @@ void SlowPath::follow_tcp(const Work& work, Slot slot, Way way, bool known_remot
     mapping.tcp = next_tcp_state(before, flags, way);
   }
   // Four minutes from the end of a connection on, not from its last echo.
-  const bool stays_over = mapping.tcp == before && is_over && before != TcpState::kIdle;
-  if (solicited && !stays_over) mapping.last_used = work.ticks();
+  const bool is_echo = mapping.tcp == before && before != TcpState::kIdle &&
+                       (is_over || (flags & net::kTcpRst) != 0);
+  if (solicited && !is_echo) mapping.last_used = work.ticks();
   if (has_long_timer(before) && !has_long_timer(mapping.tcp)) shard_.rearm(slot, work.ticks());
   if (way == Way::kOut && syn) {
     syns_.forget(work.flow.family, {work.address(Side::kDestination), work.flow.destination_port,

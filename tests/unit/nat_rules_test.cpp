@@ -563,6 +563,21 @@ TEST(NatRules, R49_UnsolicitedPacketsDoNotRefresh) {
   }
 }
 
+TEST(NatRules, R49_RefusingAStrangerNeitherRefreshesNorInvitesHim) {
+  NatWorld world;
+  const Passed sent = world.out(kAlice, tcp_from(kAliceV4, kTcpSyn));
+  for (int i = 0; i < 5; ++i) {
+    world.pass(Duration::seconds(40));
+    EXPECT_EQ(world.out(kAlice, to(tcp_from(kAliceV4, kTcpRst), kStrangerV4, 1234)).verdict,
+              Verdict::kForward);
+  }
+  EXPECT_EQ(
+      world.in(from_outside(tcp_from(kAliceV4, kTcpAck), kStrangerV4, 1234, sent.source())).drop,
+      Drop::kFiltered);
+  world.pass(Duration::seconds(45));
+  EXPECT_EQ(world.nat().counters().mappings, 0U);
+}
+
 TEST(NatRules, R50_PortsAreNotTakenInOrder) {
   NatWorld world;
   int ascending = 0;
