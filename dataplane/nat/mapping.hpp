@@ -16,7 +16,7 @@
 
 namespace ringway::nat {
 
-// Mappings are kept apart by transport (RFC 7857 section 6); of ICMP, queries only.
+// Mappings are kept apart by transport (RFC 7857 sections 5 and 6); of ICMP, queries only.
 enum class Transport : std::uint8_t { kTcp, kUdp, kIcmp };
 inline constexpr std::size_t kTransports = 3;
 inline constexpr std::size_t kFamilies = 2;

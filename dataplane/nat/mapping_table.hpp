@@ -83,8 +83,9 @@ class MappingTable {
   }
   // Bit 8i+7 is set where tags 4i... of a word equal `tag`; the lowest one is exact.
   [[nodiscard]] static std::uint64_t equal_bytes(std::uint64_t word, std::uint8_t tag) {
-    const std::uint64_t difference = word ^ (0x0101'0101'0101'0101 * tag);
-    return (difference - 0x0101'0101'0101'0101) & ~difference & 0x8080'8080'8080'8080;
+    constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101;
+    const std::uint64_t difference = word ^ (kOnes * tag);
+    return (difference - kOnes) & ~difference & (kOnes << 7);
   }
   [[nodiscard]] bool place(std::uint64_t hash, Slot slot);
   [[nodiscard]] bool remove_entry(Bucket& bucket, std::uint8_t tag, Slot slot);

@@ -49,8 +49,8 @@ struct StaticForward {
 };
 
 struct Config {
-  // The first of a family is the one in use as long as it has ports (pooling is paired, RFC 4787
-  // REQ-2). Without one, packets of that family are dropped.
+  // Pooling is paired (RFC 4787 REQ-2): a subscriber keeps to one address of a family, at first
+  // that with the most free ports. Without one, packets of that family are dropped.
   std::vector<net::IpAddress> external_addresses;
   // This shard's TCP and UDP ports, and its ICMP identifiers; both inclusive.
   std::uint16_t first_port = 10000;

@@ -2,8 +2,10 @@
 // (dataplane/drop_reasons.hpp), from which come counters, metrics and the text a person reads.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace ringway::nat {
 
@@ -34,10 +36,11 @@ enum class Drop : std::uint8_t {
   RINGWAY_NAT_DROP_REASONS(X)
 #undef X
 };
-inline constexpr std::size_t kDropCount = 0
-#define X(name, label, text) +1
+inline constexpr std::array kDropLabels = {
+#define X(name, label, text) std::string_view(label),
     RINGWAY_NAT_DROP_REASONS(X)
 #undef X
-    ;
+};
+inline constexpr std::size_t kDropCount = kDropLabels.size();
 
 }  // namespace ringway::nat

@@ -88,17 +88,22 @@ std::uint16_t PortTable::search_holding(Holding& holding, std::uint16_t like, Ti
   return 0;
 }
 
-// The address of a subscriber without blocks: the first that has a block to give.
+// The address of a subscriber without blocks: that with the most blocks to give, the first of
+// equals. Since it keeps to it, the one that is nearly full would soon have nothing for it.
 bool PortTable::pick_address(Subscriber& subscriber, net::Family family, Transport transport,
                              Ticks now) {
   bool found = false;
-  for (std::uint16_t address = 0; address < addresses_.size(); ++address) {
+  std::size_t most = 0;
+  const auto count = static_cast<std::uint16_t>(addresses_.size());
+  for (std::uint16_t address = 0; address < count; ++address) {
     if (addresses_[address].family != family) continue;
     Pool& pool = pools_[pool_of(address, transport)];
     wake_rested(pool, now);
-    if (!found || !pool.ready.empty()) subscriber.address[family_index(family)] = address;
+    if (!found || pool.ready.size() > most) {
+      subscriber.address[family_index(family)] = address;
+      most = pool.ready.size();
+    }
     found = true;
-    if (!pool.ready.empty()) break;
   }
   return found;
 }

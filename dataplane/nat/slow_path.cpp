@@ -74,8 +74,12 @@ void SlowPath::outbound_query(const Work& work) {
   const Slot slot = mapping_for(work);
   if (slot == kNoSlot) return;
   const bool known = shard_.knows_remote(slot, destination);
-  follow_tcp(work, slot, Way::kOut, known);
-  if (!known) shard_.remember_remote(slot, destination, to_us);
+  // To refuse a stranger is not to ask him (RFC 7857 section 7.1).
+  const bool refusal = !known && work.is_tcp() && (work.flow.tcp_flags & net::kTcpRst) != 0;
+  if (!refusal) {
+    follow_tcp(work, slot, Way::kOut, known);
+    if (!known) shard_.remember_remote(slot, destination, to_us);
+  }
   if (to_us) return hairpin(work, slot, target);
   translate(work, slot, Way::kOut);
 }
@@ -127,9 +131,7 @@ void SlowPath::hairpin(const Work& work, Slot from, Slot to) {
   const Mapping& receiver = shard_.table[to];
   const std::uint8_t* const external = shard_.externals.bytes(sender.external_address);
   const bool known = shard_.knows_remote(to, external);
-  const bool open_to_all =
-      receiver.is(Mapping::kStatic) || shard_.config.filtering == Filtering::kEndpointIndependent;
-  if (!known && !open_to_all) return work.drop(Drop::kFiltered);
+  if (!known && !open_to_all(to)) return work.drop(Drop::kFiltered);
   rewrite(work.packet.data, work.flow, Side::kSource, external, sender.external_port);
   renew_identification(work);
   Work arrived = work;
@@ -208,22 +210,32 @@ void SlowPath::inbound_query(const Work& work, std::uint16_t external_address) {
   const std::uint16_t port = work.flow.destination_port;
   const Slot slot = shard_.ports.mapping_at(external_address, transport, port);
   if (slot == kNoSlot && !shard_.ports.in_range(port)) return;
+  if (is_impossible_outside(work)) return work.drop(Drop::kSourceDenied);
+  if (slot == kNoSlot) return refuse_stranger(work, external_address, Drop::kNoMapping);
   const std::uint8_t* const source = work.address(Side::kSource);
-  if (shard_.externals.find(work.flow.family, source) != ExternalAddresses::kNone ||
-      shard_.policy.destination_denied(work.flow.family, source)) {
+  const bool known = shard_.knows_remote(slot, source);
+  if (!known && !open_to_all(slot)) {
+    return refuse_stranger(work, external_address, Drop::kFiltered);
+  }
+  // Where the subscriber may not go to, nobody is let in from. Known ones have passed that.
+  if (!known && shard_.policy.destination_denied(work.flow.family, source)) {
     return work.drop(Drop::kSourceDenied);
   }
-  if (slot == kNoSlot) return refuse_stranger(work, external_address, Drop::kNoMapping);
-  if (!admits(work, slot)) return refuse_stranger(work, external_address, Drop::kFiltered);
   if (!may_pass(work, Way::kIn)) return;
-  follow_tcp(work, slot, Way::kIn, shard_.knows_remote(slot, source));
+  follow_tcp(work, slot, Way::kIn, known);
   translate(work, slot, Way::kIn);
 }
 
-bool SlowPath::admits(const Work& work, Slot slot) const {
+bool SlowPath::open_to_all(Slot slot) const {
   return shard_.config.filtering == Filtering::kEndpointIndependent ||
-         shard_.table[slot].is(Mapping::kStatic) ||
-         shard_.knows_remote(slot, work.address(Side::kSource));
+         shard_.table[slot].is(Mapping::kStatic);
+}
+
+// Our external addresses and the tunnel's own are no one's on the Internet.
+bool SlowPath::is_impossible_outside(const Work& work) const {
+  const std::uint8_t* const source = work.address(Side::kSource);
+  return shard_.externals.find(work.flow.family, source) != ExternalAddresses::kNone ||
+         shard_.policy.is_inner(work.flow.family, source);
 }
 
 void SlowPath::refuse_stranger(const Work& work, std::uint16_t external_address, Drop why) {
@@ -238,7 +250,7 @@ void SlowPath::refuse_stranger(const Work& work, std::uint16_t external_address,
 }
 
 // A router or host reports about a packet that left through a mapping. It changes no state (RFC
-// 4787 REQ-10, RFC 5508 REQ-6 and 7).
+// 4787 REQ-12, RFC 5508 REQ-6 and 7).
 void SlowPath::inbound_error(const Work& work, std::uint16_t external_address) {
   Quote quote;
   Drop why = Drop::kMalformed;
@@ -253,11 +265,7 @@ void SlowPath::inbound_error(const Work& work, std::uint16_t external_address) {
   const Slot slot =
       shard_.ports.mapping_at(external_address, transport_of(quote.flow.protocol), port);
   if (slot == kNoSlot && !shard_.ports.in_range(port)) return;
-  const std::uint8_t* const source = work.address(Side::kSource);
-  if (shard_.externals.find(work.flow.family, source) != ExternalAddresses::kNone ||
-      shard_.policy.is_inner(work.flow.family, source)) {
-    return work.drop(Drop::kSourceDenied);
-  }
+  if (is_impossible_outside(work)) return work.drop(Drop::kSourceDenied);
   if (slot == kNoSlot) return work.drop(Drop::kNoMapping);
   // Who reports about a packet must know where it went.
   if (!shard_.knows_remote(slot, quoted + address_at(work.flow.family, Side::kDestination))) {
@@ -275,7 +283,7 @@ void SlowPath::inbound_error(const Work& work, std::uint16_t external_address) {
 // ---- Both ----
 
 // Also the note of last use. What comes in refreshes TCP alone, and only from remote addresses that
-// the subscriber has sent to (RFC 4787 REQ-6, RFC 7857 section 8).
+// the subscriber has sent to (RFC 4787 REQ-6, RFC 7857 section 7).
 void SlowPath::follow_tcp(const Work& work, Slot slot, Way way, bool known_remote) {
   Mapping& mapping = shard_.table[slot];
   if (!work.is_tcp()) {
@@ -294,12 +302,16 @@ void SlowPath::follow_tcp(const Work& work, Slot slot, Way way, bool known_remot
   } else if (mapping.remote_port != remote_port || !known_remote) {
     mapping.flags |= Mapping::kSeveralPeers;
   }
-  const bool says_little =
+  const bool one_of_several =
       mapping.is(Mapping::kSeveralPeers) && (flags & (net::kTcpRst | net::kTcpFin)) != 0;
-  if (!says_little) mapping.tcp = next_tcp_state(before, flags, way);
+  const bool solicited = way == Way::kOut || known_remote;
+  if (!one_of_several && (solicited || before == TcpState::kIdle)) {
+    mapping.tcp = next_tcp_state(before, flags, way);
+  }
   // Four minutes from the end of a connection on, not from its last echo.
-  const bool stays_over = mapping.tcp == before && is_over && before != TcpState::kIdle;
-  if ((way == Way::kOut || known_remote) && !stays_over) mapping.last_used = work.ticks();
+  const bool is_echo = mapping.tcp == before && before != TcpState::kIdle &&
+                       (is_over || (flags & net::kTcpRst) != 0);
+  if (solicited && !is_echo) mapping.last_used = work.ticks();
   if (has_long_timer(before) && !has_long_timer(mapping.tcp)) shard_.rearm(slot, work.ticks());
   if (way == Way::kOut && syn) {
     syns_.forget(work.flow.family, {work.address(Side::kDestination), work.flow.destination_port,

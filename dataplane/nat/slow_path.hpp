@@ -65,7 +65,8 @@ class SlowPath {
   // ---- Inbound ----
   void inbound_query(const Work& work, std::uint16_t external_address);
   void inbound_error(const Work& work, std::uint16_t external_address);
-  [[nodiscard]] bool admits(const Work& work, Slot slot) const;
+  [[nodiscard]] bool open_to_all(Slot slot) const;
+  [[nodiscard]] bool is_impossible_outside(const Work& work) const;
   void refuse_stranger(const Work& work, std::uint16_t external_address, Drop why);
 
   // ---- Fragments ----

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/counted_allocations.hpp"
 #include "tests/unit/nat_world.hpp"
 
 namespace ringway::nat {
@@ -537,6 +538,49 @@ TEST(NatRules, R51_AtomicPacketsKeepTheirIdentification) {
   spec.identification = 0x1234;
   for (int i = 0; i < 2; ++i)  // by the slow path and by the fast one
     EXPECT_EQ(word_at(world.out(kAlice, spec).bytes, 4), 0x1234);
+}
+
+// --- memory ------------------------------------------------------------------------------------
+
+TEST(NatRules, FragmentsPiecesAndErrorsAllocateNothing) {
+  NatWorld world;
+  std::vector<PacketBytes> out;
+  std::vector<PacketBytes> in;
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    for (const Side4And6& side : kFamilies4And6) {
+      PacketSpec spec = with_payload(udp_from(side.inner), 1000);
+      auto parts = cut(build(spec), 304, i);
+      if (i % 2 == 0) std::ranges::reverse(parts);
+      out.insert(out.end(), parts.begin(), parts.end());
+      out.push_back(build(with_payload(spec, 1600)));  // cut, or too big
+      spec.ttl = 1;
+      out.push_back(build(spec));  // reported
+      PacketSpec strange = with_payload({}, 500);
+      strange.source = side.remote;
+      strange.destination = side.external;
+      const auto strange_parts = cut(build(strange), 304, i);
+      in.insert(in.end(), strange_parts.rbegin(), strange_parts.rend());
+    }
+  }
+  Nat& nat = world.nat();
+  Instant now = world.now();
+  std::size_t emitted = 0;
+  const std::uint64_t before = ::ringway::testing_support::allocations();
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    Packet packet{out[i].data(), static_cast<std::uint32_t>(out[i].size()), kAlice};
+    nat.outbound({&packet, 1}, now);
+    PacketBytes& from_outside = in[i % in.size()];
+    Packet other{from_outside.data(), static_cast<std::uint32_t>(from_outside.size()),
+                 PeerId::none()};
+    nat.inbound({&other, 1}, now);
+    for (Output output; nat.poll_output(output);)
+      ++emitted;
+    now = now + Duration::milliseconds(50);
+    nat.tick(now);
+  }
+  EXPECT_EQ(::ringway::testing_support::allocations(), before);
+  EXPECT_GT(emitted, 1000U);
+  EXPECT_GT(nat.counters().errors_sent, 100U);
 }
 
 // --- TTL and MSS -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/counted_allocations.hpp"
 #include "tests/unit/nat_world.hpp"
 
 namespace ringway::nat {
@@ -57,6 +58,339 @@ TEST(Nat, SecondPacketsTakeTheSameWay) {
       EXPECT_EQ(world.nat().counters().mappings_created, 1U);
     }
   }
+}
+
+// A batch of more than the fast path looks at once, of all that may come.
+TEST(Nat, BatchesOfMixedPacketsAreTreatedLikeSingleOnes) {
+  SeededRng rng(3);
+  NatWorld in_batches;
+  NatWorld one_by_one;
+  for (int round = 0; round < 50; ++round) {
+    std::vector<PacketBytes> bytes;
+    std::vector<Packet> batch;
+    for (std::size_t i = 0; i < Nat::kMaxBatch; ++i) {
+      PacketSpec spec = random_spec(rng);
+      const bool v4 = spec.source.is_v4();
+      spec.source = address(v4 ? kAliceV4 : kAliceV6);
+      spec.source_port = static_cast<std::uint16_t>(1 + rng.below(20));
+      spec.ttl = static_cast<std::uint8_t>(rng.below(4));
+      if (rng.below(3) != 0) spec.destination = address(v4 ? "198.51.100.7" : "2001:db8:7::7");
+      bytes.push_back(build(spec));
+      if (rng.below(10) == 0) bytes.back()[rng.below(20)] ^= 1;
+    }
+    for (PacketBytes& packet : bytes)
+      batch.push_back({packet.data(), static_cast<std::uint32_t>(packet.size()), kAlice});
+    const std::vector<PacketBytes> originals = bytes;
+    in_batches.nat().outbound(batch, in_batches.now());
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const Passed alone = one_by_one.out(kAlice, originals[i]);
+      ASSERT_EQ(batch[i].verdict, alone.verdict);
+      if (alone.verdict == Verdict::kDrop) {
+        ASSERT_EQ(batch[i].drop, alone.drop);
+      } else {
+        ASSERT_EQ(bytes[i], alone.bytes);
+      }
+    }
+    (void)in_batches.outputs();
+    (void)one_by_one.outputs();
+  }
+}
+
+TEST(Nat, DoesNotTouchWhatIsNotItsOwn) {
+  NatWorld world;
+  PacketSpec spec = udp_from("198.51.100.7");
+  spec.destination = address("203.0.113.1");
+  spec.destination_port = 22;  // not in the range
+  const PacketBytes before = build(spec);
+  const Passed passed = world.in(before);
+  EXPECT_EQ(passed.verdict, Verdict::kNotOurs);
+  EXPECT_EQ(passed.bytes, before);
+  spec.destination = address("203.0.113.77");  // not our address
+  spec.destination_port = 10'500;
+  EXPECT_EQ(world.in(spec).verdict, Verdict::kNotOurs);
+  PacketSpec ping = ping_from("198.51.100.7", 10'500);
+  ping.destination = address("203.0.113.1");
+  EXPECT_EQ(world.in(ping).verdict, Verdict::kNotOurs);
+}
+
+TEST(Nat, DeniesWhatLiesBehindOrBesideTheGateway) {
+  NatWorld world;
+  for (const std::string_view target :
+       {"10.0.0.1", "10.66.0.3", "100.64.1.1", "127.0.0.1", "169.254.169.254", "172.31.0.1",
+        "192.168.1.1", "198.19.0.1", "224.0.0.251", "255.255.255.255", "0.0.0.1"}) {
+    PacketSpec spec = udp_from(kAliceV4);
+    spec.destination = address(target);
+    EXPECT_EQ(world.out(kAlice, spec).drop, Drop::kDestinationDenied) << target;
+  }
+  for (const std::string_view target :
+       {"::1", "fe80::1", "fc00::1", "fd66::3", "ff02::fb", "2002:a00:1::1", "64:ff9b::a00:1",
+        "::ffff:10.0.0.1", "::ffff:0:192.168.0.1", "64:ff9b:1::1"}) {
+    PacketSpec spec = udp_from(kAliceV6);
+    spec.destination = address(target);
+    EXPECT_EQ(world.out(kAlice, spec).drop, Drop::kDestinationDenied) << target;
+  }
+  for (const std::string_view target : {"2002:cb00:7101::1", "64:ff9b::c633:6407"}) {
+    PacketSpec spec = udp_from(kAliceV6);
+    spec.destination = address(target);
+    EXPECT_EQ(world.out(kAlice, spec).verdict, Verdict::kForward) << target;
+  }
+  EXPECT_EQ(world.nat().counters().mappings, 1U);
+}
+
+TEST(Nat, DeniesTheGatewaysOwnAddressBesidesHairpinning) {
+  NatWorld world;
+  PacketSpec ssh = tcp_from(kAliceV4, net::kTcpSyn);
+  ssh.destination = address("203.0.113.1");
+  ssh.destination_port = 22;
+  EXPECT_EQ(world.out(kAlice, ssh).drop, Drop::kDestinationDenied);
+  PacketSpec ping = ping_from(kAliceV4);
+  ping.destination = ssh.destination;
+  EXPECT_EQ(world.out(kAlice, ping).drop, Drop::kDestinationDenied);
+  ssh.destination_port = 10'400;  // nobody's
+  EXPECT_EQ(world.out(kAlice, ssh).drop, Drop::kNoMapping);
+  EXPECT_EQ(world.nat().counters().mappings, 0U);
+}
+
+TEST(Nat, ExceptionsToTheDeniedAreReachedByName) {
+  Config config = NatWorld::small_config();
+  config.allowed = {*net::Prefix::parse("192.168.7.0/24")};
+  NatWorld world(config);
+  PacketSpec spec = udp_from(kAliceV4);
+  spec.destination = address("192.168.7.9");
+  const Passed sent = world.out(kAlice, spec);
+  EXPECT_EQ(sent.verdict, Verdict::kForward);
+  EXPECT_EQ(world.answer(sent).verdict, Verdict::kForward);
+  spec.destination = address("192.168.8.9");
+  EXPECT_EQ(world.out(kAlice, spec).drop, Drop::kDestinationDenied);
+}
+
+TEST(Nat, DropsInnerAndOwnSourcesFromOutside) {
+  Config config = NatWorld::small_config();
+  config.filtering = Filtering::kEndpointIndependent;
+  NatWorld world(config);
+  const Passed sent = world.out(kAlice, udp_from(kAliceV4));
+  for (const std::string_view source : {"10.66.0.3", "203.0.113.1", "192.168.1.1", "127.0.0.1"}) {
+    PacketSpec spec = udp_from(source);
+    spec.destination = sent.source().address;
+    spec.destination_port = sent.source().port;
+    EXPECT_EQ(world.in(spec).drop, Drop::kSourceDenied) << source;
+  }
+}
+
+TEST(Nat, WithoutAnAddressOfTheFamilyNothingGoesOut) {
+  Config config = NatWorld::small_config();
+  config.external_addresses = {address("203.0.113.1")};
+  NatWorld world(config);
+  EXPECT_EQ(world.out(kAlice, udp_from(kAliceV6)).drop, Drop::kNoExternalAddress);
+  EXPECT_EQ(world.out(kAlice, udp_from(kAliceV4)).verdict, Verdict::kForward);
+}
+
+TEST(Nat, SubscribersWithTheSameInnerAddressAreKeptApart) {
+  NatWorld world;
+  const Passed alice = world.out(kAlice, udp_from(kAliceV4));
+  const Passed bob = world.out(kBob, udp_from(kAliceV4));
+  EXPECT_NE(alice.source(), bob.source());
+  EXPECT_EQ(world.answer(alice).subscriber, kAlice);
+  EXPECT_EQ(world.answer(bob).subscriber, kBob);
+}
+
+TEST(Nat, AnUnknownSubscriberGetsNothing) {
+  NatWorld world;
+  EXPECT_EQ(world.out(PeerId{16}, udp_from(kAliceV4)).verdict, Verdict::kDrop);
+  EXPECT_EQ(world.out(PeerId::none(), udp_from(kAliceV4)).verdict, Verdict::kDrop);
+  world.nat().remove_subscriber(PeerId::none(), world.now());
+}
+
+TEST(Nat, ForwardsLetAnyoneInAndStay) {
+  Config config = NatWorld::small_config();
+  config.forwards = {{net::kProtocolTcp, 10'100, kAlice, {address(kAliceV4), 80}},
+                     {net::kProtocolUdp, 443, kBob, {address("10.66.0.3"), 4433}}};
+  NatWorld world(config);
+  PacketSpec syn = tcp_from("198.51.100.7", net::kTcpSyn, 50'000);
+  syn.destination = address("203.0.113.1");
+  syn.destination_port = 10'100;
+  const Passed arrived = world.in(syn);
+  ASSERT_EQ(arrived.verdict, Verdict::kForward);
+  EXPECT_EQ(arrived.subscriber, kAlice);
+  EXPECT_EQ(arrived.destination(), (net::Endpoint{address(kAliceV4), 80}));
+  PacketSpec reply = tcp_from(kAliceV4, net::kTcpSyn | net::kTcpAck, 80);
+  reply.destination_port = 50'000;
+  EXPECT_EQ(world.out(kAlice, reply).source().port, 10'100);
+  PacketSpec udp = udp_from("198.51.100.7");
+  udp.destination = syn.destination;
+  udp.destination_port = 443;
+  EXPECT_EQ(world.in(udp).subscriber, kBob);
+  world.pass(Duration::seconds(8000));
+  EXPECT_EQ(world.in(syn).verdict, Verdict::kForward);
+  world.nat().remove_subscriber(kAlice, world.now());
+  EXPECT_EQ(world.in(syn).verdict, Verdict::kDrop);
+  EXPECT_EQ(world.in(udp).verdict, Verdict::kForward);
+}
+
+TEST(Nat, ARemovedSubscriberLeavesNothing) {
+  NatWorld world;
+  std::vector<Passed> sent;
+  for (std::uint16_t port = 1; port <= 120; ++port) {
+    sent.push_back(world.out(kAlice, udp_from(kAliceV4, port)));
+    (void)world.out(kAlice, tcp_from(kAliceV6, net::kTcpSyn, port));
+  }
+  const Passed bob = world.out(kBob, udp_from("10.66.0.3"));
+  world.nat().remove_subscriber(kAlice, world.now());
+  EXPECT_EQ(world.nat().counters().mappings, 1U);
+  EXPECT_EQ(world.nat().counters().blocks_in_use, 1U);
+  for (const Passed& packet : sent)
+    EXPECT_EQ(world.answer(packet).drop, Drop::kNoMapping);
+  EXPECT_EQ(world.answer(bob).verdict, Verdict::kForward);
+  EXPECT_EQ(world.mappings().size(), 1U);
+  world.pass(Duration::seconds(500));  // nothing left on the wheel
+  EXPECT_EQ(world.out(kAlice, udp_from(kAliceV4)).verdict, Verdict::kForward);
+}
+
+TEST(Nat, MappingsOutliveARestart) {
+  NatWorld before;
+  const Passed udp = before.out(kAlice, udp_from(kAliceV4));
+  const Passed ping = before.out(kAlice, ping_from(kAliceV4));
+  const Passed tcp = before.out(kBob, tcp_from(kAliceV6, net::kTcpSyn));
+  PacketSpec syn_ack;
+  syn_ack.tcp_flags = net::kTcpSyn | net::kTcpAck;
+  (void)before.answer(tcp, syn_ack);
+  before.pass(Duration::seconds(20));
+  NatWorld after(NatWorld::small_config(), 99);
+  for (const MappingRecord& record : before.mappings()) {
+    EXPECT_TRUE(after.nat().restore(record, after.now()));
+    EXPECT_FALSE(after.nat().restore(record, after.now()));
+  }
+  EXPECT_EQ(after.mappings().size(), 3U);
+  // Who may answer is said by the next packet out.
+  EXPECT_EQ(after.answer(udp).drop, Drop::kFiltered);
+  EXPECT_EQ(after.out(kAlice, udp_from(kAliceV4)).source(), udp.source());
+  EXPECT_EQ(after.out(kAlice, ping_from(kAliceV4)).source(), ping.source());
+  EXPECT_EQ(after.out(kBob, tcp_from(kAliceV6, net::kTcpAck)).source(), tcp.source());
+  EXPECT_EQ(after.answer(udp).verdict, Verdict::kForward);
+  after.pass(Duration::seconds(7000));
+  PacketSpec ack;
+  EXPECT_EQ(after.answer(tcp, ack).verdict, Verdict::kForward);
+}
+
+TEST(Nat, RestoresNothingThatIsNotThisShards) {
+  NatWorld world;
+  MappingRecord record;
+  record.protocol = net::kProtocolUdp;
+  record.subscriber = kAlice;
+  record.inner = {address(kAliceV4), 5};
+  record.external = {address("203.0.113.1"), 10'005};
+  record.expires_in = Duration::seconds(100);
+  const auto refused = [&](auto&& change) {
+    MappingRecord changed = record;
+    change(changed);
+    return !world.nat().restore(changed, world.now());
+  };
+  EXPECT_TRUE(refused([](MappingRecord& r) { r.external.port = 9'999; }));
+  EXPECT_TRUE(refused([](MappingRecord& r) { r.external.address = address("203.0.113.9"); }));
+  EXPECT_TRUE(refused([](MappingRecord& r) { r.inner.address = address(kAliceV6); }));
+  EXPECT_TRUE(refused([](MappingRecord& r) { r.protocol = 50; }));
+  EXPECT_TRUE(refused([](MappingRecord& r) { r.protocol = net::kProtocolIcmpv6; }));
+  EXPECT_TRUE(refused([](MappingRecord& r) { r.subscriber = PeerId::none(); }));
+  EXPECT_TRUE(world.nat().restore(record, world.now()));
+  EXPECT_TRUE(refused([](MappingRecord& r) { r.inner.port = 6; }));  // port taken
+  EXPECT_TRUE(refused([](MappingRecord& r) {                         // Alice's block
+    r.subscriber = kBob;
+    r.external.port = 10'006;
+  }));
+  EXPECT_EQ(world.nat().counters().mappings, 1U);
+}
+
+TEST(Nat, SaysWhenItIsDue) {
+  NatWorld world;
+  EXPECT_EQ(world.nat().next_deadline(), Instant::never());
+  (void)world.out(kAlice, udp_from(kAliceV4));
+  EXPECT_GE(world.nat().next_deadline(), world.now() + Duration::seconds(300));
+  EXPECT_LE(world.nat().next_deadline(), world.now() + Duration::seconds(303));
+  (void)world.out(kAlice, ping_from(kAliceV4));
+  EXPECT_LE(world.nat().next_deadline(), world.now() + Duration::seconds(63));
+  world.pass(Duration::seconds(63));
+  EXPECT_EQ(world.nat().counters().mappings, 1U);
+  EXPECT_LE(world.nat().next_deadline(), world.now() + Duration::seconds(241));
+}
+
+TEST(Nat, TheRunningOutOfATtlIsReported) {
+  for (const std::string_view inner : {kAliceV4, kAliceV6}) {
+    NatWorld world;
+    PacketSpec spec = udp_from(inner);
+    spec.ttl = 1;
+    EXPECT_EQ(world.out(kAlice, spec).drop, Drop::kTtlExpired);
+    auto errors = world.outputs();
+    ASSERT_EQ(errors.size(), 1U);
+    EXPECT_FALSE(errors[0].to_internet);
+    EXPECT_EQ(errors[0].subscriber, kAlice);
+    EXPECT_TRUE(checksums_right(errors[0].bytes));
+    spec.ttl = 2;
+    const Passed sent = world.out(kAlice, spec);
+    EXPECT_EQ(sent.verdict, Verdict::kForward);
+    EXPECT_EQ(sent.bytes[inner == kAliceV4 ? 8 : 7], 1);
+    PacketSpec answer;
+    answer.ttl = 1;
+    EXPECT_EQ(world.answer(sent, answer).drop, Drop::kTtlExpired);
+    errors = world.outputs();
+    ASSERT_EQ(errors.size(), 1U);
+    EXPECT_TRUE(errors[0].to_internet);
+  }
+}
+
+TEST(Nat, TheMssOfSynsIsClamped) {
+  NatWorld world;
+  PacketSpec syn = tcp_from(kAliceV4, net::kTcpSyn);
+  syn.tcp_options = {2, 4, 0x05, 0xb4};  // 1460
+  const Passed sent = world.out(kAlice, syn);
+  EXPECT_EQ(load_be<std::uint16_t>(&sent.bytes[42]), 1420 - 40);
+  EXPECT_TRUE(checksums_right(sent.bytes));
+  PacketSpec answer;
+  answer.tcp_flags = net::kTcpSyn | net::kTcpAck;
+  answer.tcp_options = syn.tcp_options;
+  const Passed back = world.answer(sent, answer);
+  EXPECT_EQ(load_be<std::uint16_t>(&back.bytes[42]), 1420 - 40);
+  EXPECT_TRUE(checksums_right(back.bytes));
+}
+
+// All that a shard does to packets, with all its memory taken at the beginning.
+TEST(Nat, AllocatesNothingForPackets) {
+  SeededRng rng(5);
+  NatWorld world;
+  std::vector<PacketBytes> outgoing;
+  std::vector<PacketBytes> incoming;
+  for (int i = 0; i < 3000; ++i) {
+    PacketSpec spec = random_spec(rng);
+    const bool v4 = spec.source.is_v4();
+    PacketSpec back = spec;
+    spec.source = address(v4 ? kAliceV4 : kAliceV6);
+    spec.destination.bytes[v4 ? 3 : 15] = static_cast<std::uint8_t>(rng.below(200));
+    outgoing.push_back(build(spec));
+    back.destination = address(v4 ? "203.0.113.1" : "2001:db8:ffff::1");
+    back.destination_port = static_cast<std::uint16_t>(10'000 + rng.below(1000));
+    back.tcp_flags = net::kTcpSyn;
+    incoming.push_back(build(back));
+  }
+  Nat& nat = world.nat();
+  Instant now = world.now();
+  const std::uint64_t before = ::ringway::testing_support::allocations();
+  for (std::size_t i = 0; i < outgoing.size(); ++i) {
+    Packet out{outgoing[i].data(), static_cast<std::uint32_t>(outgoing[i].size()), kAlice};
+    Packet in{incoming[i].data(), static_cast<std::uint32_t>(incoming[i].size()), PeerId::none()};
+    nat.outbound({&out, 1}, now);
+    nat.inbound({&in, 1}, now);
+    Output output;
+    while (nat.poll_output(output)) {
+    }
+    BlockEvent event;
+    while (nat.poll_block_event(event)) {
+    }
+    now = now + Duration::milliseconds(200);
+    nat.tick(now);
+  }
+  nat.remove_subscriber(kAlice, now);
+  EXPECT_EQ(::ringway::testing_support::allocations(), before);
+  EXPECT_GT(nat.counters().mappings_created, 300U);
+  EXPECT_GT(nat.counters().mappings_expired, 100U);
 }
 
 }  // namespace
