@@ -17,7 +17,8 @@ namespace {
 
 // Libbpf explains on stderr what it returns as errors anyway. What it said last goes into ours.
 thread_local std::string last_warning;
-int keep_warning(libbpf_print_level level, const char* format, va_list arguments) {
+[[gnu::format(printf, 2, 0)]] int keep_warning(libbpf_print_level level, const char* format,
+                                               va_list arguments) {
   if (level != LIBBPF_WARN) return 0;
   std::array<char, 256> line{};
   const int length = std::vsnprintf(line.data(), line.size(), format, arguments);

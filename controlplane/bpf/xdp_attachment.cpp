@@ -14,12 +14,14 @@ namespace ringway::control {
 namespace {
 
 int create_link(int program_fd, unsigned interface_index, unsigned flags) {
-  LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+  bpf_link_create_opts options{};
+  options.sz = sizeof options;
+  options.flags = flags;
   return bpf_link_create(program_fd, static_cast<int>(interface_index), BPF_XDP, &options);
 }
 
 std::string program_name(unsigned id) {
-  const std::string number = "number " + std::to_string(id);
+  std::string number = "number " + std::to_string(id);
   const int fd = bpf_prog_get_fd_by_id(id);
   if (fd < 0) return number;
   bpf_prog_info info{};
@@ -35,7 +37,8 @@ std::string program_name(unsigned id) {
 // it can only join a program that was loaded by libxdp as well. So the operator is told who is
 // there. Zero where nobody is.
 unsigned present_program(unsigned interface_index) {
-  LIBBPF_OPTS(bpf_xdp_query_opts, query);
+  bpf_xdp_query_opts query{};
+  query.sz = sizeof query;
   if (bpf_xdp_query(static_cast<int>(interface_index), 0, &query) != 0) return 0;
   if (query.prog_id != 0) return query.prog_id;
   for (const unsigned id : {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id}) {

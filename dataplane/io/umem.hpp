@@ -3,8 +3,9 @@
 // being copied. Control thread, before the workers start; what workers call is const.
 //
 // Each socket registers the area for itself (XDP_UMEM_REG). The kernel's XDP_SHARED_UMEM would tie
-// all sockets to the first: to its mode (zero-copy for all or for none) and to its life (its queue
-// stays taken until the last socket closes). Source: Linux net/xdp/xsk.c, xsk_buff_pool.c.
+// all sockets to the first: to its mode (zero-copy for all or for none: xp_assign_dev_shared) and,
+// since libxdp keeps the first socket open as long as the UMEM, to its queue, which could not be
+// opened again before the last of them closes. Source: Linux net/xdp/xsk_buff_pool.c, xsk.c.
 #pragma once
 
 #include <cstddef>

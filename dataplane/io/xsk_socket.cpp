@@ -105,7 +105,10 @@ Result<std::unique_ptr<XskSocket>> XskSocket::open(const Umem& umem, const XskOp
     pause_before_retry();
   }
   if (error != 0) return system_failure(what, error, open_remedy(error));
-  socket->how_ = options.native ? "native, " : "generic (" + options.generic_reason + "), ";
+  socket->how_ = options.native ? "native, " : "generic, ";
+  if (!options.native && !options.generic_reason.empty()) {
+    socket->how_ = "generic (" + options.generic_reason + "), ";
+  }
   socket->how_ += socket->zero_copy_ ? "zero-copy" : "copy (zero-copy: " + reason + ")";
   socket->set_busy_polling(options.busy_poll_budget);
   if (!socket->zero_copy_) socket->widen_send_budget(entries);

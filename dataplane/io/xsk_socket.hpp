@@ -27,6 +27,8 @@ struct XskOptions {
   bool zero_copy = true;  // try it
   // Frames that the device's NAPI may handle in one of our system calls; 0: its interrupts work by
   // themselves. With it, one core does both, and a worker must poll always (SO_PREFER_BUSY_POLL).
+  // Interrupts stay off meanwhile where the device's napi_defer_hard_irqs and gro_flush_timeout are
+  // set.
   std::uint32_t busy_poll_budget = 0;
   // May the checksums of received packets be partial? By default as the device's driver is known.
   enum class Checksums : std::uint8_t { kByDriver, kComplete, kMaybePartial };
@@ -44,13 +46,12 @@ class XskSocket {
   // Control thread: may wait for busy_wait_ms. Zero-copy if it can be had, else copy.
   [[nodiscard]] static Result<std::unique_ptr<XskSocket>> open(const Umem& umem,
                                                                const XskOptions& options);
-  // Closes. The kernel has let go of every frame when it returns, except where frames_in_use() says
-  // otherwise.
   ~XskSocket();
   XskSocket(const XskSocket&) = delete;
   XskSocket& operator=(const XskSocket&) = delete;
 
-  // Closes before the destructor does; false where the device would not let go of its frames.
+  // Closes before the destructor does. True: the kernel has let go of every frame. False: a
+  // zero-copy device did not within a second, and may still write into frames.
   bool close();
 
   [[nodiscard]] int fd() const { return xsk_socket__fd(socket_); }

@@ -1,4 +1,6 @@
 // Fragments in the steering program: the first has ports, the others must go where it went.
+#include <initializer_list>
+
 #include "tests/bpf/steering_lab.hpp"
 
 namespace ringway::bpf_test {
@@ -91,6 +93,23 @@ TEST_F(SteerFragmentTest, ProtocolAndSourceTellPacketsApart) {
                              Frame(16, 0))))
                 .counter,
             "fragment");
+}
+
+TEST_F(SteerFragmentTest, EveryOffsetButZeroIsALaterFragment) {
+  for (const std::uint16_t word :
+       std::initializer_list<std::uint16_t>{0x0001, 0x1000, 0x1fff, 0x2001, 0x3fff}) {
+    const Frame frame =
+        ethernet(ip4({.fragment_word = word, .identification = 12}, ports(53, 51820)));
+    EXPECT_EQ(run(frame).counter, "fragment") << word;
+  }
+  for (const std::uint16_t word :
+       std::initializer_list<std::uint16_t>{0x0008, 0x0009, 0x8000, 0xfff8, 0xfff9}) {
+    const Frame frame =
+        ethernet(ip6({.next = 44}, fragment_header(17, word, 12) + ports(53, 51820)));
+    EXPECT_EQ(run(frame).counter, "fragment") << word;
+  }
+  const Frame do_not_fragment = ethernet(ip4({.fragment_word = 0x4000}, ports(53, 51820)));
+  EXPECT_EQ(run(do_not_fragment).counter, "tunnel");
 }
 
 TEST_F(SteerFragmentTest, AFragmentTooShortForPortsIsTheKernels) {

@@ -74,8 +74,11 @@ int SteeringLab::socket_fd() const {
 
 Judgement SteeringLab::run(const Frame& frame) {
   const auto before = steering_->counters();
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
-              .data_size_in = static_cast<std::uint32_t>(frame.size()), .repeat = 1);
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<std::uint32_t>(frame.size());
+  options.repeat = 1;
   EXPECT_EQ(bpf_prog_test_run_opts(steering_->program_fd(), &options), 0) << frame.size();
   Judgement judgement{options.retval, {}};
   const auto after = steering_->counters();

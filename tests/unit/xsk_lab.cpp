@@ -1,5 +1,6 @@
 #include "tests/unit/xsk_lab.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -144,7 +145,7 @@ FrameBytes udp_frame(std::size_t bytes, std::uint8_t mark) {
 Slot slot_with(BufferPool& pool, const FrameBytes& bytes) {
   Slot slot;
   CHECK(pool.allocate(slot) && bytes.size() <= slot.tailroom);
-  std::memcpy(slot.data, bytes.data(), bytes.size());
+  std::copy(bytes.begin(), bytes.end(), slot.data);
   slot.length = static_cast<std::uint32_t>(bytes.size());
   slot.tailroom -= slot.length;
   return slot;
