@@ -53,11 +53,11 @@ class RouteState {
   };
 
   RouteEffect apply(const route_message::Link& link);
-  RouteEffect apply(const route_message::Address& address);
-  RouteEffect apply(const route_message::Route& route);
-  RouteEffect apply(const route_message::Neighbour& neighbour);
+  RouteEffect apply(const route_message::Address& message);
+  RouteEffect apply(const route_message::Route& message);
+  RouteEffect apply(const route_message::Neighbour& message);
   // One of the entries of a whole part, in the kernel's order.
-  void add_listed(const route_message::Route& route);
+  void add_listed(const route_message::Route& message);
 
   // Replaces one part by another's.
   void take_part(RoutePart part, RouteState& from);
@@ -94,7 +94,9 @@ class RouteState {
   using RouteMap = std::unordered_map<RouteKey, KnownRoutes, Hash>;
 
   [[nodiscard]] RouteMap& routes_of(const route_message::Route& route);
-  static KnownRoutes::iterator insert(KnownRoutes& routes, KnownRoute route);
+  static void insert(KnownRoutes& routes, KnownRoute route);
+  static RouteEffect add(KnownRoutes& routes, KnownRoute route, bool replaces);
+  static RouteEffect remove(KnownRoutes& routes, const KnownRoute& route);
 
   std::unordered_map<std::uint32_t, route_message::Link> links_;
   std::unordered_map<std::uint32_t, std::vector<LocalAddress>> addresses_;
