@@ -4,6 +4,8 @@
 // What it follows of the host's routing: the local table, then the main table, both families. Of
 // routes with one prefix the lowest metric whose link is up counts; of equal-cost paths one a
 // prefix, chosen by a hash of the prefix among those whose link is up, rather with a carrier.
+// Of several routes with one prefix and one metric the first counts, also of default routes, where
+// the kernel would rather have one whose gateway answers.
 // Rules (`ip rule`), other tables, and routes for some sources or types of service are not
 // followed. Paths through an encapsulation, or to a gateway of the other family, are left to the
 // kernel.
