@@ -61,11 +61,38 @@ RouteState::RouteMap& RouteState::routes_of(const route_message::Route& route) {
   return route.destination.address.is_v4() ? routes_v4_ : routes_v6_;
 }
 
-RouteState::KnownRoutes::iterator RouteState::insert(KnownRoutes& routes, KnownRoute route) {
+void RouteState::insert(KnownRoutes& routes, KnownRoute route) {
   const auto behind = std::upper_bound(
       routes.begin(), routes.end(), route.metric,
       [](std::uint32_t metric, const KnownRoute& other) { return metric < other.metric; });
-  return routes.insert(behind, std::move(route));
+  routes.insert(behind, std::move(route));
+}
+
+RouteEffect RouteState::add(KnownRoutes& routes, KnownRoute route, bool replaces) {
+  if (std::find(routes.begin(), routes.end(), route) != routes.end()) return RouteEffect::kNone;
+  const auto same_metric = [&](const KnownRoute& other) { return other.metric == route.metric; };
+  const auto rival = std::find_if(routes.begin(), routes.end(), same_metric);
+  if (rival == routes.end()) {
+    insert(routes, std::move(route));
+    return RouteEffect::kChanged;
+  }
+  // Appended, prepended, a path more: the messages do not say which. A replacement of one is clear.
+  const bool several = std::find_if(rival + 1, routes.end(), same_metric) != routes.end();
+  if (several || !replaces) return RouteEffect::kUnclear;
+  *rival = std::move(route);
+  return RouteEffect::kChanged;
+}
+
+RouteEffect RouteState::remove(KnownRoutes& routes, const KnownRoute& route) {
+  const auto same_metric = [&](const KnownRoute& other) { return other.metric == route.metric; };
+  if (std::none_of(routes.begin(), routes.end(), same_metric)) return RouteEffect::kNone;
+  // Not by its MTU: a removal names what it must.
+  const auto gone = std::find_if(routes.begin(), routes.end(), [&](const KnownRoute& other) {
+    return same_metric(other) && other.type == route.type && other.hops == route.hops;
+  });
+  if (gone == routes.end()) return RouteEffect::kUnclear;  // one path of several
+  routes.erase(gone);
+  return RouteEffect::kChanged;
 }
 
 RouteEffect RouteState::apply(const route_message::Route& message) {
@@ -73,34 +100,12 @@ RouteEffect RouteState::apply(const route_message::Route& message) {
   RouteMap& map = routes_of(message);
   const RouteKey key{message.destination, message.local_table};
   KnownRoute route{message.metric, message.mtu, message.type, message.hops};
-  const auto same_metric = [&](const KnownRoute& other) { return other.metric == route.metric; };
-
-  if (message.removed) {
-    const auto entry = map.find(key);
-    if (entry == map.end()) return RouteEffect::kNone;
-    KnownRoutes& routes = entry->second;
-    const auto first = std::find_if(routes.begin(), routes.end(), same_metric);
-    if (first == routes.end()) return RouteEffect::kNone;
-    const auto gone = std::find_if(first, routes.end(), [&](const KnownRoute& other) {
-      return same_metric(other) && other.type == route.type && other.hops == route.hops;
-    });
-    if (gone == routes.end()) return RouteEffect::kUnclear;  // one path of several
-    routes.erase(gone);
-    if (routes.empty()) map.erase(entry);
-    return RouteEffect::kChanged;
-  }
-
-  KnownRoutes& routes = map[key];
-  if (std::find(routes.begin(), routes.end(), route) != routes.end()) return RouteEffect::kNone;
-  const auto rivals = std::count_if(routes.begin(), routes.end(), same_metric);
-  if (rivals == 0) {
-    insert(routes, std::move(route));
-    return RouteEffect::kChanged;
-  }
-  // Appended, prepended, a path more: the messages do not say which. A replacement of one is clear.
-  if (rivals > 1 || !message.replaces) return RouteEffect::kUnclear;
-  *std::find_if(routes.begin(), routes.end(), same_metric) = std::move(route);
-  return RouteEffect::kChanged;
+  if (!message.removed) return add(map[key], std::move(route), message.replaces);
+  const auto entry = map.find(key);
+  if (entry == map.end()) return RouteEffect::kNone;
+  const RouteEffect effect = remove(entry->second, route);
+  if (entry->second.empty()) map.erase(entry);
+  return effect;
 }
 
 void RouteState::add_listed(const route_message::Route& message) {

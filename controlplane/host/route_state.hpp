@@ -4,6 +4,8 @@
 // What it follows of the host's routing: the local table, then the main table, both families. Of
 // routes with one prefix the lowest metric whose link is up counts; of equal-cost paths one a
 // prefix, chosen by a hash of the prefix among those whose link is up, rather with a carrier.
+// Of several routes with one prefix and one metric the first counts, also of default routes, where
+// the kernel would rather have one whose gateway answers.
 // Rules (`ip rule`), other tables, and routes for some sources or types of service are not
 // followed. Paths through an encapsulation, or to a gateway of the other family, are left to the
 // kernel.
@@ -53,11 +55,11 @@ class RouteState {
   };
 
   RouteEffect apply(const route_message::Link& link);
-  RouteEffect apply(const route_message::Address& address);
-  RouteEffect apply(const route_message::Route& route);
-  RouteEffect apply(const route_message::Neighbour& neighbour);
+  RouteEffect apply(const route_message::Address& message);
+  RouteEffect apply(const route_message::Route& message);
+  RouteEffect apply(const route_message::Neighbour& message);
   // One of the entries of a whole part, in the kernel's order.
-  void add_listed(const route_message::Route& route);
+  void add_listed(const route_message::Route& message);
 
   // Replaces one part by another's.
   void take_part(RoutePart part, RouteState& from);
@@ -94,7 +96,9 @@ class RouteState {
   using RouteMap = std::unordered_map<RouteKey, KnownRoutes, Hash>;
 
   [[nodiscard]] RouteMap& routes_of(const route_message::Route& route);
-  static KnownRoutes::iterator insert(KnownRoutes& routes, KnownRoute route);
+  static void insert(KnownRoutes& routes, KnownRoute route);
+  static RouteEffect add(KnownRoutes& routes, KnownRoute route, bool replaces);
+  static RouteEffect remove(KnownRoutes& routes, const KnownRoute& route);
 
   std::unordered_map<std::uint32_t, route_message::Link> links_;
   std::unordered_map<std::uint32_t, std::vector<LocalAddress>> addresses_;

@@ -27,6 +27,7 @@ constexpr std::array kNeverForwarded = {"0.0.0.0/8", "224.0.0.0/4", "255.255.255
 
 std::vector<Prefix> never_forwarded() {
   std::vector<Prefix> prefixes;
+  prefixes.reserve(kNeverForwarded.size());
   for (const char* text : kNeverForwarded)
     prefixes.push_back(*Prefix::parse(text));
   return prefixes;

@@ -1,7 +1,10 @@
 // Against the kernel, in a namespace: what it is told, a table says within a second.
 #include "controlplane/host/route_mirror.hpp"
 
+#include <algorithm>
+#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -306,6 +309,72 @@ TEST_F(RouteMirrorTest, AgreesWithTheKernelOnRandomRoutesAndDestinations) {
         "2001:db8::2", "2001:db8::3", "2001:db8:7::1", "::1"}) {
     expect_agreement(destination);
   }
+}
+
+// One of the things that administrators and daemons do, some of which fail.
+std::string random_operation(Rng& rng) {
+  const auto pick = [&](std::initializer_list<const char*> words) {
+    return std::string(words.begin()[rng.below(words.size())]);
+  };
+  const std::string metric = " metric " + std::to_string(1 + rng.below(2));
+  switch (rng.below(12)) {
+    case 0:
+      return "link set " + pick({"e0", "lan0"}) + " " + pick({"down", "up", "up"});
+    case 1:
+      return "addr " + pick({"add", "del"}) + " 192.0.2.2/24 dev e0";
+    case 2:
+      return "addr " + pick({"add", "del"}) + " 198.51.100.1/24 dev e0";
+    case 3:
+      return "addr add 2001:db8::2/64 dev e0 nodad";
+    case 4:
+      return "addr add 192.168.7.1/24 dev lan0";
+    case 5:
+      return "-6 route " + pick({"add", "replace", "del"}) +
+             pick({" 2001:db8:5::/48", " 2001:db8:5:5::/64", " default"}) + " via " +
+             pick({"2001:db8::1", "2001:db8::9"}) + metric;
+    case 6:
+      return "-6 route " + pick({"replace", "del"}) + pick({" unreachable", " blackhole"}) +
+             " 2001:db8:5:5::/64" + metric;
+    case 7:
+      return "route " + pick({"add", "replace"}) + pick({" blackhole", " unreachable"}) +
+             " 203.0.113.64/26" + metric;
+    case 8:
+      return "route add 203.0.113.0/25 via 192.0.2.9 src 198.51.100.1" + metric;
+    case 9:
+      // Not several of one metric: the kernel would choose by whose gateway answers.
+      return "route " + pick({"add", "replace", "del"}) + " default via " +
+             pick({"192.0.2.1", "192.168.7.9"}) + metric;
+    default:
+      return "route " + pick({"add", "replace", "append", "prepend", "del"}) +
+             pick({" 203.0.113.0/24", " 203.0.113.0/25", " 203.0.113.64/26"}) + " via " +
+             pick({"192.0.2.1", "192.0.2.9", "192.168.7.9", "198.51.100.7"}) + metric;
+  }
+}
+
+TEST_F(RouteMirrorTest, StaysInAgreementThroughRandomChanges) {
+  std::vector<IpAddress> destinations;
+  for (const char* text : {"192.0.2.2", "192.0.2.9", "198.51.100.1", "198.51.100.7", "192.168.7.9",
+                           "203.0.113.5", "203.0.113.70", "203.0.113.200", "2001:db8::2",
+                           "2001:db8::7", "2001:db8:5::1", "2001:db8:5:5::1", "2001:db8:7::1"}) {
+    destinations.push_back(*IpAddress::parse(text));
+  }
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    SeededRng rng(seed);
+    std::string batch;
+    for (std::uint64_t i = 1 + rng.below(8); i > 0; --i)
+      batch += random_operation(rng) + "\n";
+    run("ip -force -batch - <<'END'\n" + batch + "END\n");
+    const bool agreed = within_a_second([&] {
+      return std::all_of(destinations.begin(), destinations.end(),
+                         [&](const IpAddress& to) { return describe(to) == ask_kernel(to); });
+    });
+    if (agreed) continue;
+    ADD_FAILURE() << "seed " << seed << " after\n" << batch;
+    for (const IpAddress& to : destinations)
+      expect_agreement(to);
+    break;
+  }
+  EXPECT_EQ(mirror_->counters().malformed, 0U);
 }
 
 // --- neighbours that the kernel resolves --------------------------------------------------------
