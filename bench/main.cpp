@@ -13,11 +13,8 @@
 
 #include "bench/crypto_bench.hpp"
 #include "bench/handshake_bench.hpp"
-<<<<<<< HEAD
 #include "bench/lookup_bench.hpp"
-=======
 #include "bench/nat_bench.hpp"
->>>>>>> natcore
 #include "bench/pipeline_bench.hpp"
 
 namespace ringway::bench {
@@ -88,7 +85,6 @@ constexpr const char* kHandshakeManual =
     "  ringway-bench handshake\n"
     "  ringway-bench handshake --seconds 20 --json > handshake.json";
 
-<<<<<<< HEAD
 constexpr const char* kLookupManual =
     "\n"
     "Where a destination leads: the peer (allowed IPs) or the next hop (routes), by longest "
@@ -99,7 +95,7 @@ constexpr const char* kLookupManual =
     "Examples:\n"
     "  ringway-bench lookup\n"
     "  ringway-bench lookup --prefixes 1000000 --core 1";
-=======
+
 constexpr const char* kNatManual =
     "\n"
     "One shard of the gateway's NAT, without devices or encryption. Each flow is an inner endpoint "
@@ -110,7 +106,6 @@ constexpr const char* kNatManual =
     "  ringway-bench nat                             both families, 1 to 4 million flows\n"
     "  ringway-bench nat --flows 1000000 --family ipv4 --core 1\n"
     "  ringway-bench nat --json > nat.json";
->>>>>>> natcore
 
 // A range that stands in the help text only where the option's own words put it.
 template <typename T>
@@ -232,7 +227,6 @@ Run add_handshake(CLI::App& app) {
   return [options] { return run_handshake_bench(*options); };
 }
 
-<<<<<<< HEAD
 Run add_lookup(CLI::App& app) {
   CLI::App* command = app.add_subcommand("lookup", "Longest-prefix lookups of peers and routes");
   command->footer(kLookupManual);
@@ -242,7 +236,14 @@ Run add_lookup(CLI::App& app) {
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--seconds", options->seconds, "How long to measure in all")
-=======
+      ->check(between(0.1, 3600.0))
+      ->type_name("S")
+      ->capture_default_str();
+  command->add_option("--core", options->core, "Stay on this core")->type_name("CORE");
+  command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
+  return [options] { return run_lookup_bench(*options); };
+}
+
 Run add_nat(CLI::App& app) {
   CLI::App* command = app.add_subcommand("nat", "The gateway's NAT, by the number of flows");
   command->footer(kNatManual);
@@ -262,17 +263,12 @@ Run add_nat(CLI::App& app) {
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--seconds", options->seconds, "How long to measure packets of known flows")
->>>>>>> natcore
       ->check(between(0.1, 3600.0))
       ->type_name("S")
       ->capture_default_str();
   command->add_option("--core", options->core, "Stay on this core")->type_name("CORE");
   command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
-<<<<<<< HEAD
-  return [options] { return run_lookup_bench(*options); };
-=======
   return [options] { return run_nat_bench(*options); };
->>>>>>> natcore
 }
 
 struct Subcommand {
@@ -282,11 +278,8 @@ struct Subcommand {
 constexpr Subcommand kSubcommands[] = {
     {"crypto", add_crypto},
     {"handshake", add_handshake},
-<<<<<<< HEAD
     {"lookup", add_lookup},
-=======
     {"nat", add_nat},
->>>>>>> natcore
     {"pipeline", add_pipeline},
 };
 
