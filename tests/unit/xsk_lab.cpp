@@ -126,7 +126,7 @@ FrameBytes udp_frame(std::size_t bytes, std::uint8_t mark) {
   FrameBytes frame(bytes, mark);
   const FrameBytes to = {2, 0, 0, 0, 0, 2};
   const FrameBytes from = {2, 0, 0, 0, 0, 1};
-  net::emit_eth(frame.data(), to.data(), from.data(), net::kEtherTypeIpv4);
+  net::emit_ethernet(frame.data(), to.data(), from.data(), net::kEtherTypeIpv4);
   std::uint8_t* const ip = frame.data() + 14;
   const FrameBytes header = {0x45, 0, 0,   0, 0, 1, 0x40, 0, 64, 17,
                              0,    0, 192, 0, 2, 1, 192,  0, 2,  2};
