@@ -94,7 +94,8 @@ bool PortTable::pick_address(Subscriber& subscriber, net::Family family, Transpo
                              Ticks now) {
   bool found = false;
   std::size_t most = 0;
-  for (std::uint16_t address = 0; address < addresses_.size(); ++address) {
+  const auto addresses = static_cast<std::uint16_t>(addresses_.size());
+  for (std::uint16_t address = 0; address < addresses; ++address) {
     if (addresses_[address].family != family) continue;
     Pool& pool = pools_[pool_of(address, transport)];
     wake_rested(pool, now);
