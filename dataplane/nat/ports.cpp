@@ -94,8 +94,8 @@ bool PortTable::pick_address(Subscriber& subscriber, net::Family family, Transpo
                              Ticks now) {
   bool found = false;
   std::size_t most = 0;
-  const auto addresses = static_cast<std::uint16_t>(addresses_.size());
-  for (std::uint16_t address = 0; address < addresses; ++address) {
+  const auto count = static_cast<std::uint16_t>(addresses_.size());
+  for (std::uint16_t address = 0; address < count; ++address) {
     if (addresses_[address].family != family) continue;
     Pool& pool = pools_[pool_of(address, transport)];
     wake_rested(pool, now);
