@@ -116,6 +116,10 @@ void send_nat_outputs(WorkerState& worker, Instant now) {
   TunnelBatch inside(worker, now);
   nat::Output output;
   while (worker.internet->nat.poll_output(output)) {
+    if (output.to_host) {  // a fragment that proved nobody's: there is no way back to the kernel
+      worker.drop(DropReason::kNatNoMapping);
+      continue;
+    }
     Slot slot;
     if (!copy_to_slot(worker, output.packet, slot)) continue;
     if (output.to_internet) {
