@@ -276,11 +276,8 @@ struct Subcommand {
   Run (*add)(CLI::App&);
 };
 constexpr Subcommand kSubcommands[] = {
-    {"crypto", add_crypto},
-    {"handshake", add_handshake},
-    {"lookup", add_lookup},
-    {"nat", add_nat},
-    {"pipeline", add_pipeline},
+    {"crypto", add_crypto}, {"handshake", add_handshake}, {"lookup", add_lookup},
+    {"nat", add_nat},       {"pipeline", add_pipeline},
 };
 
 int run(int argc, char** argv) {

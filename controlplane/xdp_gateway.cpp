@@ -107,14 +107,16 @@ std::vector<net::IpAddress> XdpGateway::addresses_of(const Interface& interface)
   return addresses;
 }
 
+const std::string& XdpGateway::internet_interface() const {
+  const GatewayConfig& gateway = config_.gateway;
+  return gateway.interface.empty() ? gateway.xdp_interfaces.back() : gateway.interface;
+}
+
 // One of each family, of the interface towards the Internet.
 std::vector<net::IpAddress> XdpGateway::external_addresses() const {
-  const std::string& name = config_.gateway.interface.empty()
-                                ? config_.gateway.xdp_interfaces.back()
-                                : config_.gateway.interface;
   std::vector<net::IpAddress> external;
   for (const Interface& interface : interfaces_) {
-    if (interface.name != name) continue;
+    if (interface.name != internet_interface()) continue;
     for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
       const auto addresses = addresses_of(interface);
       const auto found = std::ranges::find(addresses, family, &net::IpAddress::family);
@@ -130,6 +132,11 @@ nat::Config XdpGateway::nat_config() const {
   config.first_port = nat_ports_.first;
   config.last_port = nat_ports_.last;
   config.tunnel_mtu = config_.interface.mtu;
+  for (std::size_t i = 0; i < interfaces_.size(); ++i) {
+    if (interfaces_[i].name == internet_interface()) {
+      config.internet_mtu = ports_[i]->capabilities().mtu;
+    }
+  }
   for (const InterfaceAddress& address : config_.interface.addresses) {
     config.gateway_addresses.push_back(address.address);
     config.inner_prefixes.push_back(address.network());

@@ -72,6 +72,7 @@ class XdpGateway final : public NeighbourKeeper {
   [[nodiscard]] Result<void> open_mirror();
   [[nodiscard]] Result<void> configure_steering();
   [[nodiscard]] std::vector<net::IpAddress> addresses_of(const Interface& interface) const;
+  [[nodiscard]] const std::string& internet_interface() const;
   [[nodiscard]] std::vector<net::IpAddress> external_addresses() const;
   boost::asio::awaitable<void> serve_mirror();
   boost::asio::awaitable<void> serve_deadlines();

@@ -1,0 +1,166 @@
+"""A gateway that forwards and translates by itself on AF_XDP: everything works as with the kernel's help, and the
+kernel has no part in it."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pairs import PAIRS
+from ringway_lab import leaks, measure, variants
+from ringway_lab.lab import wait_until
+from ringway_lab.nodes import AF_XDP
+
+CHANGE_SECONDS = 3
+
+
+def make_pair(topology, edge, pair, **options):
+    edge_type, gateway_type, kind = PAIRS[pair]
+    gateway_spec, edge_spec = variants.tunnel_specs(topology, edge, kind, **options)
+    gateway_spec.io = AF_XDP
+    return gateway_type(gateway_spec, "gateway"), edge_type(edge_spec, edge.name)
+
+
+@pytest.fixture
+def tunnel(topology, edge):
+    """(gateway, edge node), running."""
+    gateway, node = make_pair(topology, edge, "ringway-aes")
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
+        yield gateway, node
+
+
+def pings(edge, address, *options, count=3):
+    return edge.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", 1, *options, address, check=False)
+
+
+@pytest.mark.parametrize("pair", ["ringway-aes", "ringway-chacha", "stock-ringway"])
+@pytest.mark.parametrize("outer_family", [4, 6])
+def test_full_tunnel_carries_ipv4_and_ipv6(topology, edge, pair, outer_family):
+    gateway, node = make_pair(topology, edge, pair, outer_family=outer_family)
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
+        assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+        assert measure.fetch_page(edge.namespace, topology.internet6) == topology.wan6
+        assert measure.look_up(edge.namespace, topology.internet4)
+        for address in (topology.internet4, topology.internet6):
+            assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1) > 0
+            assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1, down=True) > 0
+        status = gateway.status()["gateway"]
+        assert (status["io"], status["xdp_mode"], status["nat"]) == ("af_xdp", "native", "ringway")
+        wait_until(lambda: gateway.status()["gateway"]["mappings"] > 0, "the status counts mappings")
+
+
+def test_kernel_forwards_nothing_meanwhile(topology, tunnel):
+    for family in ("ipv4", "ipv6"):
+        assert topology.gateway.run("sysctl", "-n", f"net.{family}.conf.all.forwarding").out.strip() == "0"
+
+
+@pytest.mark.parametrize("size", [1, 1372, 1393, 4000])
+def test_packets_of_every_size_pass(topology, edge, tunnel, size):
+    for address in (topology.internet4, topology.internet6):
+        result = pings(edge, address, "-s", size)
+        assert result, result.out
+
+
+def test_trace_shows_the_gateway(topology, edge, tunnel):
+    for address, gateway in ((topology.internet4, topology.gateway_inner4),
+                             (topology.internet6, topology.gateway_inner6)):
+        out = pings(edge, address, "-t", 1, count=1).out
+        assert re.search(rf"From {re.escape(gateway)}.*(Time to live|Hop limit)", out), out
+
+
+def test_senders_are_told_of_a_narrower_link(topology, edge):
+    topology.gateway.ip("link set mtu 1300 dev wan")
+    gateway, node = make_pair(topology, edge, "ringway-aes")
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
+        for address in (topology.internet4, topology.internet6):
+            out = pings(edge, address, "-M", "do", "-s", 1330, count=1).out
+            assert re.search("mtu ?[=:]? ?1300", out), out
+        assert measure.tcp_gbps(edge.namespace, topology.internet, topology.internet4, 1) > 0
+    topology.gateway.ip("link set mtu 1500 dev wan")
+
+
+def test_gateway_answers_pings_and_nothing_else(topology, edge, tunnel):
+    gateway, _ = tunnel
+    for address in (topology.gateway_inner4, topology.gateway_inner6, topology.gateway4, topology.wan4):
+        assert pings(edge, address), address
+    before = gateway.drops()["host_denied"]
+    edge.namespace.run("curl", "-s", "--max-time", 1, f"http://{topology.gateway_inner4}:22/", check=False)
+    assert gateway.drops()["host_denied"] > before
+
+
+LISTEN = """
+import socket
+s = socket.create_server(("", 2222))
+print("listening", flush=True)
+while True:
+    c, _ = s.accept()
+    c.sendall(b"SSH-2.0-lab\\r\\n")
+    c.close()
+"""
+
+
+def test_hosts_own_services_are_left_alone(topology, edge, tunnel):
+    """As sshd would be: on the same addresses, from both sides, while packets are taken past the kernel."""
+    server = topology.gateway.start(sys.executable, "-c", LISTEN, stdout=subprocess.PIPE)
+    assert server.popen.stdout.readline() == b"listening\n"
+    for namespace, address in ((topology.internet, topology.wan4), (topology.router, topology.gateway4)):
+        got = namespace.run("bash", "-c", f"exec 3<>/dev/tcp/{address}/2222; head -c 7 <&3", check=False)
+        assert got.out == "SSH-2.0", address
+    assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+
+
+def test_nothing_leaves_the_edge_outside_the_tunnel(topology, edge, tunnel):
+    with leaks.Capture(topology.router, edge) as capture:
+        failed = [what for what, worked in leaks.traffic(topology, edge) if not worked]
+        judge = leaks.Judge((edge.outer4, edge.outer6), (topology.gateway4, topology.gateway6))
+        assert judge.judge(capture.finish()).leaks == []
+    assert failed == []
+
+
+def test_neighbours_mac_address_may_change(topology, edge, tunnel):
+    """The neighbour announces it, as hosts and routers do; what the kernel learns counts here at once."""
+    topology.internet.sysctl(net__ipv4__conf__uplink__arp_notify=1)
+    topology.internet.ip("link set address 02:00:00:00:00:77 dev uplink")
+    wait_until(lambda: pings(edge, topology.internet4, count=1), "packets reach the new MAC address", CHANGE_SECONDS)
+
+
+def test_link_may_flap(topology, edge, tunnel):
+    topology.gateway.ip("link set down dev wan")
+    assert not pings(edge, topology.internet4, count=1)
+    topology.gateway.ip("link set up dev wan")
+    topology.gateway.ip(f"addr replace {topology.wan6}/64 dev wan nodad")
+    wait_until(lambda: pings(edge, topology.internet4, count=1), "packets pass again", CHANGE_SECONDS)
+
+
+def test_stop_takes_everything_back(topology, edge):
+    before = edge.namespace.state(), topology.gateway.state()
+    gateway, node = make_pair(topology, edge, "ringway-aes")
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4)
+        assert "xdp" in topology.gateway.run("ip", "link", "show", "dev", "wan").out
+        assert gateway.stop() == 0
+        assert "xdp" not in topology.gateway.run("ip", "link", "show", "dev", "wan").out
+    assert (edge.namespace.state(), topology.gateway.state()) == before
+
+
+def test_crash_answers_nobody_and_a_restart_goes_on(topology, edge):
+    gateway, node = make_pair(topology, edge, "ringway-aes")
+    before = topology.gateway.state()
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4)
+        gateway.stop(signal.SIGKILL)
+        # A segment to a port of the NAT: the kernel keeps silent instead of ending the connection.
+        silent = topology.internet.run("timeout", 1, "bash", "-c", f"exec 3<>/dev/tcp/{topology.wan4}/25000",
+                                       check=False)
+        assert silent.status == 124, "the kernel answered for the NAT's port"
+        time.sleep(0.2)
+        gateway.start()
+        wait_until(lambda: measure.can_ping(edge.namespace, topology.internet4, timeout=1),
+                   "the tunnel carries packets again", 25)
+    assert topology.gateway.state() == before
