@@ -1,6 +1,6 @@
 #include "dataplane/nat/remote_overflow.hpp"
 
-#include "dataplane/nat/mapping_table.hpp"
+#include "dataplane/nat/keyed_hash.hpp"
 
 namespace ringway::nat {
 
@@ -16,8 +16,8 @@ RemoteOverflow::RemoteOverflow(std::uint32_t max_mappings, std::uint32_t capacit
 std::size_t RemoteOverflow::bucket_of(Slot slot, const WideAddress& address) const {
   const std::uint64_t low = address[0] | std::uint64_t{address[1]} << 32;
   const std::uint64_t high = address[2] | std::uint64_t{address[3]} << 32;
-  const std::uint64_t mixed = detail::mix(low ^ key_[0], high ^ key_[1]);
-  const std::uint64_t hash = detail::mix(mixed ^ slot, key_[2] | 1);
+  const std::uint64_t mixed = KeyedHash::fold(low ^ key_[0], high ^ key_[1]);
+  const std::uint64_t hash = KeyedHash::fold(mixed ^ slot, key_[2] | 1);
   return static_cast<std::size_t>(((hash >> 32) * buckets_.size()) >> 32);
 }
 
