@@ -1,5 +1,6 @@
 #include "dataplane/nat/remote_overflow.hpp"
 
+#include "base/check.hpp"
 #include "dataplane/nat/keyed_hash.hpp"
 
 namespace ringway::nat {
@@ -21,12 +22,19 @@ std::size_t RemoteOverflow::bucket_of(Slot slot, const WideAddress& address) con
   return static_cast<std::size_t>(((hash >> 32) * buckets_.size()) >> 32);
 }
 
-bool RemoteOverflow::contains(Slot slot, const WideAddress& address) const {
+std::uint32_t RemoteOverflow::find(Slot slot, const WideAddress& address) const {
   for (std::uint32_t at = buckets_[bucket_of(slot, address)]; at != 0;
        at = entries_[at].next_in_bucket) {
-    if (entries_[at].slot == slot && entries_[at].address == address) return true;
+    if (entries_[at].slot == slot && entries_[at].address == address) return at;
   }
-  return false;
+  return 0;
+}
+
+void RemoteOverflow::exchange(Slot slot, const WideAddress& from, const WideAddress& to) {
+  const std::uint32_t entry = find(slot, from);
+  DCHECK(entry != 0);
+  leave(entry);
+  enter(entry, slot, to);
 }
 
 RemoteOverflow::Added RemoteOverflow::add(Slot slot, const WideAddress& address, bool may_grow) {
