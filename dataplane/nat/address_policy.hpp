@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/net/address.hpp"
+#include "dataplane/nat/keyed_hash.hpp"
 #include "dataplane/nat/remote_overflow.hpp"
 
 namespace ringway::nat {
@@ -51,7 +52,7 @@ class ExternalAddresses {
   [[nodiscard]] static std::size_t hash(const WideAddress& address) {
     const std::uint64_t word = (address[0] ^ address[2]) | std::uint64_t{address[1] ^ address[3]}
                                                                << 32;
-    return static_cast<std::size_t>((word * 0x9e37'79b9'7f4a'7c15) >> 48);
+    return static_cast<std::size_t>(KeyedHash::fold(word, 0x9e37'79b9'7f4a'7c15));
   }
 
   std::vector<net::IpAddress> addresses_;

@@ -24,7 +24,7 @@ namespace detail {
 
 // Packets in flight at once: enough to hide a miss behind the others' work, few enough that their
 // lines stay in the first-level cache. (ringway-bench nat.)
-inline constexpr std::size_t kStride = 64;
+inline constexpr std::size_t kStride = 128;
 
 // What a plain packet is, before anything is looked up.
 struct Plain {

@@ -17,9 +17,11 @@ namespace ringway::nat {
 
 class Identifications {
  public:
-  static constexpr std::size_t kCounters = 4096;  // a power of two
+  static constexpr unsigned kCounterBits = 12;
+  static constexpr std::size_t kCounters = std::size_t{1} << kCounterBits;
 
-  explicit Identifications(Rng& rng) : hash_(rng), counters_(kCounters) {
+  explicit Identifications(Rng& rng)
+      : hash_(rng), v4_key_(rng.next_u64() | 1), counters_(kCounters) {
     for (std::uint32_t& counter : counters_)
       counter = rng.next_u32();
   }
@@ -33,8 +35,9 @@ class Identifications {
   }
   [[nodiscard]] std::uint32_t next_v4(const std::uint8_t* packet, std::uint8_t protocol) {
     const std::uint8_t* const to = packet + net::Ip4View::kDestinationAt;
-    const std::uint64_t words[] = {std::uint64_t{load_le<std::uint32_t>(to)} << 8 | protocol};
-    return take(words);
+    const std::uint64_t word = std::uint64_t{load_le<std::uint32_t>(to)} << 8 | protocol;
+    // One multiplication only: this is on the fast path.
+    return counters_[static_cast<std::size_t>((word * v4_key_) >> (64 - kCounterBits))]++;
   }
 
  private:
@@ -43,6 +46,7 @@ class Identifications {
   }
 
   KeyedHash hash_;
+  std::uint64_t v4_key_;
   std::vector<std::uint32_t> counters_;
 };
 

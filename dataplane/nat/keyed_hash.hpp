@@ -20,13 +20,14 @@ class KeyedHash {
     return fold(state, key_[1]);
   }
 
- private:
-  __extension__ typedef unsigned __int128 Uint128;
-
+  // The step of which it is made: wyhash's (Wang Yi, 2019).
   [[nodiscard]] static std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
     const Uint128 product = static_cast<Uint128>(a) * b;
     return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
+
+ private:
+  __extension__ typedef unsigned __int128 Uint128;
 
   std::uint64_t key_[2];
 };

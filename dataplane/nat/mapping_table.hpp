@@ -15,6 +15,7 @@
 #include "base/bytes.hpp"
 #include "base/lazy_array.hpp"
 #include "base/rng.hpp"
+#include "dataplane/nat/keyed_hash.hpp"
 #include "dataplane/nat/mapping.hpp"
 
 namespace ringway::nat {
@@ -101,15 +102,6 @@ class MappingTable {
   LazyArray<Bucket> buckets_;
 };
 
-namespace detail {
-__extension__ typedef unsigned __int128 Uint128;
-// Multiplies and folds: wyhash's mixing step (Wang Yi, 2019).
-[[nodiscard]] inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
-  const Uint128 product = static_cast<Uint128>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
-}  // namespace detail
-
 template <net::Family kFamily>
 inline std::uint64_t MappingTable::hash(const InnerKey& key) const {
   const std::uint64_t rest =
@@ -118,10 +110,10 @@ inline std::uint64_t MappingTable::hash(const InnerKey& key) const {
   if constexpr (kFamily == net::Family::kIpv4) {
     address = load_le<std::uint32_t>(key.address);
   } else {
-    address = detail::mix(load_le<std::uint64_t>(key.address) ^ key_[2],
-                          load_le<std::uint64_t>(key.address + 8) ^ key_[3]);
+    address = KeyedHash::fold(load_le<std::uint64_t>(key.address) ^ key_[2],
+                              load_le<std::uint64_t>(key.address + 8) ^ key_[3]);
   }
-  return detail::mix(address ^ key_[0], rest ^ key_[1]);
+  return KeyedHash::fold(address ^ key_[0], rest ^ key_[1]);
 }
 
 inline Slot MappingTable::guess(std::uint64_t hash) const {

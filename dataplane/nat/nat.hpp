@@ -131,7 +131,7 @@ struct MappingRecord {
   net::Endpoint inner;  // ICMP: the port is the identifier
   net::Endpoint external;
   Duration idle;
-  Duration expires_in;
+  Duration expires_in;  // 0: a forward, which does not
 };
 
 struct Counters {

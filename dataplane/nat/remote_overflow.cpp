@@ -1,6 +1,7 @@
 #include "dataplane/nat/remote_overflow.hpp"
 
-#include "dataplane/nat/mapping_table.hpp"
+#include "base/check.hpp"
+#include "dataplane/nat/keyed_hash.hpp"
 
 namespace ringway::nat {
 
@@ -16,17 +17,24 @@ RemoteOverflow::RemoteOverflow(std::uint32_t max_mappings, std::uint32_t capacit
 std::size_t RemoteOverflow::bucket_of(Slot slot, const WideAddress& address) const {
   const std::uint64_t low = address[0] | std::uint64_t{address[1]} << 32;
   const std::uint64_t high = address[2] | std::uint64_t{address[3]} << 32;
-  const std::uint64_t mixed = detail::mix(low ^ key_[0], high ^ key_[1]);
-  const std::uint64_t hash = detail::mix(mixed ^ slot, key_[2] | 1);
+  const std::uint64_t mixed = KeyedHash::fold(low ^ key_[0], high ^ key_[1]);
+  const std::uint64_t hash = KeyedHash::fold(mixed ^ slot, key_[2] | 1);
   return static_cast<std::size_t>(((hash >> 32) * buckets_.size()) >> 32);
 }
 
-bool RemoteOverflow::contains(Slot slot, const WideAddress& address) const {
+std::uint32_t RemoteOverflow::find(Slot slot, const WideAddress& address) const {
   for (std::uint32_t at = buckets_[bucket_of(slot, address)]; at != 0;
        at = entries_[at].next_in_bucket) {
-    if (entries_[at].slot == slot && entries_[at].address == address) return true;
+    if (entries_[at].slot == slot && entries_[at].address == address) return at;
   }
-  return false;
+  return 0;
+}
+
+void RemoteOverflow::exchange(Slot slot, const WideAddress& from, const WideAddress& to) {
+  const std::uint32_t entry = find(slot, from);
+  DCHECK(entry != 0);
+  leave(entry);
+  enter(entry, slot, to);
 }
 
 RemoteOverflow::Added RemoteOverflow::add(Slot slot, const WideAddress& address, bool may_grow) {

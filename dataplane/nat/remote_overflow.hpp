@@ -28,10 +28,14 @@ class RemoteOverflow {
 
   RemoteOverflow(std::uint32_t max_mappings, std::uint32_t capacity, Rng& rng);
 
-  [[nodiscard]] bool contains(Slot slot, const WideAddress& address) const;
+  [[nodiscard]] bool contains(Slot slot, const WideAddress& address) const {
+    return find(slot, address) != 0;
+  }
   // The pair is not there yet. Without `may_grow`, or when there is no room left, it takes the
   // place of the mapping's oldest; kNoRoom when it has none.
   [[nodiscard]] Added add(Slot slot, const WideAddress& address, bool may_grow);
+  // Puts `to` in the place of `from`, which is there.
+  void exchange(Slot slot, const WideAddress& from, const WideAddress& to);
   // All pairs of a mapping; returns how many there were.
   std::uint32_t clear(Slot slot);
 
@@ -48,6 +52,7 @@ class RemoteOverflow {
     std::uint32_t count;
   };
 
+  [[nodiscard]] std::uint32_t find(Slot slot, const WideAddress& address) const;
   [[nodiscard]] std::size_t bucket_of(Slot slot, const WideAddress& address) const;
   void enter(std::uint32_t entry, Slot slot, const WideAddress& address);
   void leave(std::uint32_t entry);

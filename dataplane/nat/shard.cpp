@@ -130,8 +130,9 @@ void Shard::close_forwards(std::uint32_t subscriber, Ticks now) {
 MappingRecord Shard::record_of(Slot slot, Ticks now) const {
   const Mapping& mapping = table[slot];
   const auto duration = [](Ticks ticks) { return Duration::nanoseconds(ticks * kTickNs); };
-  const Ticks idle = now - mapping.last_used;
-  const Ticks timeout = timeouts.of(mapping);
+  const bool forever = mapping.is(Mapping::kStatic);
+  const Ticks idle = forever ? 0 : now - mapping.last_used;
+  const Ticks timeout = forever ? 0 : timeouts.of(mapping);
   MappingRecord record;
   record.protocol = protocol_number(mapping.transport(), mapping.family());
   record.subscriber = PeerId{mapping.subscriber};
@@ -225,6 +226,18 @@ void Shard::remember_remote(Slot slot, const std::uint8_t* address, bool ours) {
     const std::size_t place = 1 + random.below(static_cast<std::uint32_t>(inline_remotes));
     std::memcpy(&mapping.addresses[place * words], address, words * 4);
   }
+}
+
+void Shard::promote_remote(Slot slot, const std::uint8_t* address) {
+  Mapping& mapping = table[slot];
+  // One in eight: two that take turns should not change places with every packet.
+  if (has_inline_remote(mapping, address) || mapping.remotes == 0 || random.below(8) != 0) return;
+  const net::Family family = mapping.family();
+  const std::size_t words = address_bytes(family) / 4;
+  std::uint32_t* const place = &mapping.addresses[(1 + random.below(mapping.remotes)) * words];
+  const auto* const demoted = reinterpret_cast<const std::uint8_t*>(place);
+  overflow.exchange(slot, wide_address(family, address), wide_address(family, demoted));
+  std::memcpy(place, address, words * 4);
 }
 
 }  // namespace ringway::nat

@@ -71,6 +71,10 @@ struct Shard {
   // Not known yet. `ours`: one of the external addresses.
   void remember_remote(Slot slot, const std::uint8_t* address, bool ours);
 
+  // Known, but perhaps not to the fast path: now and then it changes places with one that is, so
+  // that who is spoken to most is found there.
+  void promote_remote(Slot slot, const std::uint8_t* address);
+
   // What the external side of a mapping adds to its packets' sums.
   void set_external(Slot slot, std::uint16_t address, std::uint16_t port);
 

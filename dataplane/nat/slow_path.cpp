@@ -79,6 +79,7 @@ void SlowPath::outbound_query(const Work& work) {
   if (!refusal) {
     follow_tcp(work, slot, Way::kOut, known);
     if (!known) shard_.remember_remote(slot, destination, to_us);
+    if (known && !to_us) shard_.promote_remote(slot, destination);
   }
   if (to_us) return hairpin(work, slot, target);
   translate(work, slot, Way::kOut);

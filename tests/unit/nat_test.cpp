@@ -227,6 +227,30 @@ TEST(Nat, ForwardsLetAnyoneInAndStay) {
   EXPECT_EQ(world.in(udp).verdict, Verdict::kForward);
 }
 
+TEST(Nat, RemoteAddressesThatChangePlacesAllStayKnown) {
+  for (const bool v4 : {true, false}) {
+    NatWorld world;
+    SeededRng rng(7);
+    PacketSpec spec = udp_from(v4 ? kAliceV4 : kAliceV6);
+    std::vector<Passed> sent(20);
+    for (int i = 0; i < 2000; ++i) {
+      const auto host = rng.below(sent.size());
+      spec.destination.bytes[v4 ? 3 : 15] = static_cast<std::uint8_t>(1 + host);
+      sent[host] = world.out(kAlice, spec);
+      ASSERT_EQ(sent[host].verdict, Verdict::kForward);
+    }
+    for (const Passed& packet : sent)
+      EXPECT_EQ(world.answer(packet).verdict, Verdict::kForward);
+    spec.destination.bytes[v4 ? 3 : 15] = 100;
+    Passed stranger;
+    PacketSpec external = spec;
+    external.source = sent[0].source().address;
+    external.source_port = sent[0].source().port;
+    stranger.bytes = build(external);
+    EXPECT_EQ(world.answer(stranger).drop, Drop::kFiltered);
+  }
+}
+
 TEST(Nat, ARemovedSubscriberLeavesNothing) {
   NatWorld world;
   std::vector<Passed> sent;

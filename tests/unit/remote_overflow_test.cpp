@@ -1,5 +1,6 @@
 #include "dataplane/nat/remote_overflow.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 
@@ -29,7 +30,13 @@ TEST(RemoteOverflow, AgreesWithListsInOrderOfArrival) {
       ASSERT_EQ(overflow.clear(slot), list.size());
       total -= list.size();
       list.clear();
-    } else if (!known) {
+    } else if (known) {
+      const auto other = 1000 + static_cast<std::uint32_t>(step);
+      overflow.exchange(slot, numbered(number), numbered(other));
+      *std::find(list.begin(), list.end(), number) = other;
+      ASSERT_TRUE(overflow.contains(slot, numbered(other)));
+      ASSERT_FALSE(overflow.contains(slot, numbered(number)));
+    } else {
       const bool may_grow = rng.below(4) != 0;
       const Added added = overflow.add(slot, numbered(number), may_grow);
       if (may_grow && total < 400) {
