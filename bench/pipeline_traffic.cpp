@@ -51,6 +51,7 @@ struct Ends {
   std::uint16_t source_port = 5001;
   std::uint16_t destination_port = 5002;
   std::uint8_t ttl = 64;
+  bool dont_fragment = false;  // as TCP has it: then the identification says nothing and stays
 };
 
 // Both headers, the TCP checksum left at what the pseudo-header adds.
@@ -60,6 +61,7 @@ void write_headers(std::uint64_t number, std::uint32_t payload_bytes, std::uint3
   ip[0] = 0x45;
   store_be(ip + Ip4View::kTotalLengthAt, static_cast<std::uint16_t>(total_bytes));
   store_be(ip + Ip4View::kIdentificationAt, static_cast<std::uint16_t>(number));
+  if (ends.dont_fragment) store_be(ip + Ip4View::kFragmentAt, std::uint16_t{0x4000});
   ip[Ip4View::kTtlAt] = ends.ttl;
   ip[Ip4View::kProtocolAt] = net::kProtocolTcp;
   store_be(ip + Ip4View::kSourceAt, ends.source);
@@ -215,7 +217,7 @@ void PipelineTraffic::write_flow_packet(std::uint64_t number, Side side, std::ui
   const std::uint32_t address =
       outside ? flows_->external_address(flow) : flows_->inner_address(flow);
   const std::uint16_t port = outside ? flows_->external_port(flow) : flows_->inner_port(flow);
-  Ends ends{address, GatewayFlows::kServerAddress, port, GatewayFlows::kServerPort, ttl};
+  Ends ends{address, GatewayFlows::kServerAddress, port, GatewayFlows::kServerPort, ttl, true};
   if (shape_.path == PipelinePath::kFromInternet) {
     std::swap(ends.source, ends.destination);
     std::swap(ends.source_port, ends.destination_port);
@@ -240,7 +242,7 @@ Result<void> PipelineTraffic::open_flows(nat::Nat& nat, Instant now) {
   for (std::uint32_t flow = 0; flow < flows_->count(); ++flow) {
     write_headers(0, 0, kHeaderBytes,
                   {flows_->inner_address(flow), GatewayFlows::kServerAddress,
-                   flows_->inner_port(flow), GatewayFlows::kServerPort, kSentTtl},
+                   flows_->inner_port(flow), GatewayFlows::kServerPort, kSentTtl, true},
                   memory.data());
     memory[Ip4View::kMinHeaderBytes + TcpView::kFlagsAt] = net::kTcpSyn;
     complete_tcp_checksum(memory.data(), kHeaderBytes);

@@ -131,6 +131,7 @@ nat::Config XdpGateway::nat_config() const {
   config.external_addresses = external_addresses();
   config.first_port = nat_ports_.first;
   config.last_port = nat_ports_.last;
+  config.max_subscribers = kMaxPeers;
   config.tunnel_mtu = config_.interface.mtu;
   for (std::size_t i = 0; i < interfaces_.size(); ++i) {
     if (interfaces_[i].name == internet_interface()) {
