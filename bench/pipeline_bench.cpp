@@ -71,7 +71,7 @@ class Pipeline {
   [[nodiscard]] static Result<std::unique_ptr<Pipeline>> open(const TrafficShape& shape,
                                                               const PipelineBenchOptions& options) {
     std::unique_ptr<Pipeline> pipeline(new Pipeline(shape, options));
-    if (shape.path == PipelinePath::kFromInternet) {
+    if (is_gateway(shape.path)) {
       if (auto opened = pipeline->open_flows(); !opened) return tl::unexpected(opened.error());
     }
     return pipeline;

@@ -239,17 +239,37 @@ void PipelineTraffic::write_expected(std::uint64_t number, std::uint8_t* to) con
 
 Result<void> PipelineTraffic::open_flows(nat::Nat& nat, Instant now) {
   std::vector<std::uint8_t> memory(kHeaderBytes);
+  const auto write = [&](const Ends& ends, std::uint8_t flags) {
+    write_headers(0, 0, kHeaderBytes, ends, memory.data());
+    memory[Ip4View::kMinHeaderBytes + TcpView::kFlagsAt] = flags;
+    // The headers' sum was made with the flags of other packets.
+    store_le(memory.data() + kIpBytes + TcpView::kChecksumAt, std::uint16_t{0});
+    const std::uint64_t pseudo = net::pseudo_header_sum_v4(
+        memory.data() + Ip4View::kSourceAt, memory.data() + Ip4View::kDestinationAt,
+        net::kProtocolTcp, kHeaderBytes - kIpBytes);
+    store_le(memory.data() + kIpBytes + TcpView::kChecksumAt,
+             net::checksum_finish(net::checksum_sum(ConstBytes(memory).subspan(kIpBytes), pseudo)));
+  };
   for (std::uint32_t flow = 0; flow < flows_->count(); ++flow) {
-    write_headers(0, 0, kHeaderBytes,
-                  {flows_->inner_address(flow), GatewayFlows::kServerAddress,
-                   flows_->inner_port(flow), GatewayFlows::kServerPort, kSentTtl, true},
-                  memory.data());
-    memory[Ip4View::kMinHeaderBytes + TcpView::kFlagsAt] = net::kTcpSyn;
-    complete_tcp_checksum(memory.data(), kHeaderBytes);
+    const Ends inside{flows_->inner_address(flow),
+                      GatewayFlows::kServerAddress,
+                      flows_->inner_port(flow),
+                      GatewayFlows::kServerPort,
+                      kSentTtl,
+                      true};
     nat::Packet packet{memory.data(), kHeaderBytes, {flows_->subscriber_of(flow)}};
+    write(inside, net::kTcpSyn);
     nat.outbound({&packet, 1}, now);
     if (packet.verdict != nat::Verdict::kForward) return wrong("a flow that the NAT does not take");
     if (auto learned = learn(flow, memory.data()); !learned) return learned;
+    write({GatewayFlows::kServerAddress, flows_->external_address(flow), GatewayFlows::kServerPort,
+           flows_->external_port(flow), kSentTtl, true},
+          net::kTcpSyn | net::kTcpAck);
+    nat.inbound({&packet, 1}, now);
+    if (packet.verdict != nat::Verdict::kForward) return wrong("an answer that the NAT refuses");
+    write(inside, net::kTcpAck);
+    nat.outbound({&packet, 1}, now);
+    if (packet.verdict != nat::Verdict::kForward) return wrong("a flow that the NAT does not keep");
   }
   return {};
 }

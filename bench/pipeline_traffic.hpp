@@ -76,8 +76,8 @@ class PipelineTraffic {
   // Null unless the path is a gateway's.
   [[nodiscard]] const GatewayFlows* flows() const { return flows_.get(); }
 
-  // Before the first round of kFromInternet: opens every mapping from inside and notes what it
-  // looks like outside.
+  // Before the first round of a gateway's path: opens a TCP connection on every flow and notes what
+  // it looks like outside.
   [[nodiscard]] Result<void> open_flows(nat::Nat& nat, Instant now);
 
   // One round of input, sealed with fresh counters on the way in, for `port` to hand over. The

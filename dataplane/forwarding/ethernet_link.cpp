@@ -20,17 +20,16 @@
 namespace ringway::forwarding {
 namespace {
 
-constexpr std::size_t kQueueSlots = 128;  // of each kind, between two calls of the worker
+constexpr std::size_t kQueueSlots = 128;  // between two calls of the worker
 constexpr std::size_t kLookupBatch = 256;
 constexpr std::size_t kMaxWanted = 64;
 // Few datagrams come by the socket: it is asked when nothing else came, and now and then.
 constexpr std::uint32_t kKernelPollInterval = 8;
 
-// What waits between reception and the worker's call for it.
+// Packets between reception and the worker's call for them.
 class SlotQueue {
  public:
   [[nodiscard]] std::size_t room() const { return kQueueSlots - count_; }
-  [[nodiscard]] bool empty() const { return count_ == 0; }
   void push(const Slot& slot) {
     DCHECK(count_ < kQueueSlots);
     slots_[(head_ + count_++) % kQueueSlots] = slot;
@@ -94,26 +93,21 @@ struct EthernetLink::State {
 
   enum class Kind : std::uint8_t { kDropped, kDatagram, kPacket };
 
-  // Up to out.size() slots of one kind. What comes of the other kind meanwhile is queued for its
-  // own call, so no more is taken than that queue has room for.
-  std::size_t take(std::span<Slot> out, Kind kind_wanted) {
-    SlotQueue& own = kind_wanted == Kind::kDatagram ? datagrams : packets;
-    SlotQueue& other = kind_wanted == Kind::kDatagram ? packets : datagrams;
-    std::size_t count = own.pop(out);
-    if (count > 0) return count;
+  // Datagrams for `out`. Packets that come between them are queued for the worker's next call,
+  // which is for those: no more is taken from the wire than the queue has room for.
+  std::size_t receive(std::span<Slot> out) {
+    std::size_t count = 0;
     for (io::Port* port : ports) {
-      const std::size_t room = std::min(out.size() - count, other.room());
+      const std::size_t room = std::min(out.size() - count, packets.room());
       if (room == 0) break;
       const std::size_t first = count;
       const std::size_t received = port->rx_burst(out.subspan(first, room));
       for (std::size_t i = first; i < first + received; ++i) {
         const Kind kind = sort(out[i]);
-        if (kind == kind_wanted) {
-          if (count != i) out[count] = out[i];
-          ++count;
-        } else if (kind != Kind::kDropped) {
-          other.push(out[i]);
-        }
+        if (kind == Kind::kPacket) packets.push(out[i]);
+        if (kind != Kind::kDatagram) continue;
+        if (count != i) out[count] = out[i];
+        ++count;
       }
     }
     return count;
@@ -303,7 +297,6 @@ struct EthernetLink::State {
   PendingPackets pending;
   NextHopUse use;
   DropCounters drops;
-  SlotQueue datagrams;
   SlotQueue packets;
   std::vector<Neighbour> wanted;
   std::vector<Slot> released;  // by a new table
@@ -326,7 +319,7 @@ class EthernetLink::Datagrams final : public io::Port {
   ~Datagrams() override { ::close(epoll_fd_); }
 
   [[nodiscard]] std::size_t rx_burst(std::span<Slot> out) override {
-    std::size_t count = state_.take(out, State::Kind::kDatagram);
+    std::size_t count = state_.receive(out);
     if (count < out.size() && (count == 0 || ++calls_ % kKernelPollInterval == 0)) {
       count += state_.kernel.rx_burst(out.subspan(count));
     }
@@ -378,7 +371,7 @@ class EthernetLink::Packets final : public io::Port {
   }
 
   [[nodiscard]] std::size_t rx_burst(std::span<Slot> out) override {
-    const std::size_t count = state_.take(out, State::Kind::kPacket);
+    const std::size_t count = state_.packets.pop(out);
     if (count != 0) counters_.rx_bursts.increment();
     counters_.rx_packets.add(count);
     return count;
@@ -426,7 +419,6 @@ EthernetLink::EthernetLink(std::span<io::Port* const> ports, io::Port& kernel,
       packets_(std::make_unique<Packets>(*state_)) {}
 
 EthernetLink::~EthernetLink() {
-  state_->datagrams.release_all();
   state_->packets.release_all();
 }
 

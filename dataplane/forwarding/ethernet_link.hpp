@@ -47,6 +47,8 @@ class EthernetLink {
   EthernetLink(const EthernetLink&) = delete;
   EthernetLink& operator=(const EthernetLink&) = delete;
 
+  // The worker asks for datagrams first: that call takes frames from the wire, and what it finds
+  // for the other side waits there. Packets never come without it.
   [[nodiscard]] io::Port& datagrams();
   [[nodiscard]] io::Port& packets();
 
