@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <utility>
 
 #include <net/if.h>
@@ -31,6 +32,17 @@ bool is_global(const net::IpAddress& address) {
   return !link_local;
 }
 
+// As sysfs lists them; 1 where it does not.
+std::size_t receive_queues(const std::string& interface) {
+  std::error_code error;
+  std::size_t count = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/sys/class/net/" + interface + "/queues", error)) {
+    if (entry.path().filename().string().starts_with("rx-")) ++count;
+  }
+  return std::max<std::size_t>(count, 1);
+}
+
 void add_once(std::vector<net::IpAddress>& to, const net::IpAddress& address) {
   if (std::ranges::find(to, address) == to.end()) to.push_back(address);
 }
@@ -47,6 +59,12 @@ Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::U
   for (const std::string& name : config.gateway.xdp_interfaces) {
     const std::uint32_t index = ::if_nametoindex(name.c_str());
     if (index == 0) return failure("there is no interface " + name, "see: ip link");
+    // What arrives at a queue without a socket goes to the kernel, which would drop it.
+    if (const std::size_t queues = receive_queues(name); queues > 1) {
+      return failure(
+          name + " has " + std::to_string(queues) + " receive queues, and the gateway serves one",
+          "set one: ethtool -L " + name + " combined 1");
+    }
     gateway->interfaces_.push_back({name, index, nullptr, {}});
   }
   if (auto opened = gateway->open_mirror(); !opened) return tl::unexpected(opened.error());

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pairs import PAIRS
-from ringway_lab import leaks, measure, variants
+from ringway_lab import leaks, measure, nodes, variants
 from ringway_lab.lab import wait_until
 from ringway_lab.nodes import AF_XDP
 
@@ -164,3 +164,23 @@ def test_crash_answers_nobody_and_a_restart_goes_on(topology, edge):
         wait_until(lambda: measure.can_ping(edge.namespace, topology.internet4, timeout=1),
                    "the tunnel carries packets again", 25)
     assert topology.gateway.state() == before
+
+
+@pytest.mark.load
+def test_idle_gateway_costs_nearly_nothing(tunnel):
+    gateway, _ = tunnel
+    time.sleep(2)
+    before = nodes.cpu_seconds(gateway.pid)
+    time.sleep(5)
+    assert nodes.cpu_seconds(gateway.pid) - before < 0.05
+
+
+def test_interface_with_several_queues_is_refused(topology, edge):
+    topology.lab.run("ip", "-n", topology.gateway.name, "link", "add", "many", "numrxqueues", "4", "numtxqueues", "4",
+                     "type", "veth", "peer", "name", "many-peer")
+    gateway, _ = make_pair(topology, edge, "ringway-aes")
+    gateway.write_configuration(gateway.configuration().replace('["lan", "wan"]', '["lan", "many"]'))
+    result = gateway.run_to_end()
+    assert result.status > 0
+    assert "many has 4 receive queues" in result.out + result.err
+    assert "ethtool -L many combined 1" in result.out + result.err
