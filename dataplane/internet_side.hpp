@@ -91,6 +91,7 @@ struct InternetSide {
     add(config.external_addresses);
     if (ethernet != nullptr) add(ethernet->tunnel_addresses());
     std::vector<net::Prefix> prefixes;
+    prefixes.reserve(addresses.size());
     for (const net::IpAddress& address : addresses)
       prefixes.push_back({address, static_cast<std::uint8_t>(address.bit_length())});
     return prefixes;

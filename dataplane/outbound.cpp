@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/check.hpp"
+#include "dataplane/buffer_pool.hpp"
+
 namespace ringway {
 
 using tunnel::DataLayout;
@@ -26,6 +29,12 @@ void emit_data_header(std::uint8_t* message, const tunnel::Session& session,
 
 }  // namespace
 
+Outbound::~Outbound() {
+  DCHECK(train_count_ == 0);
+  for (std::size_t i = 0; i < ready_count_; ++i)
+    BufferPool::release(trains_[i]);
+}
+
 Outbound::Outbound(WorkerState& worker)
     : worker_(worker),
       port_(worker.outer.capabilities()),
@@ -42,15 +51,22 @@ bool Outbound::fits_open_train(const tunnel::Session& session, const tunnel::Pat
          train.traffic_class == ecn && path.same_remote(train.remote);
 }
 
+// More the more there is to send: a single packet costs one buffer, a long vector few calls.
+bool Outbound::allocate_ahead() {
+  const std::size_t count = std::min(ahead_, kVectorSegments - train_count_);
+  ready_count_ += worker_.outer.alloc_burst({&trains_[train_count_], count});
+  ahead_ = std::min(2 * ahead_, kMostAhead);
+  return ready_count_ > train_count_;
+}
+
 bool Outbound::open_train(const tunnel::Session& session, const tunnel::Path& path,
                           std::uint32_t message_bytes, std::uint8_t ecn) {
-  Slot slot;
-  if (worker_.outer.alloc_burst({&slot, 1}) == 0) {
+  if (ready_count_ == train_count_ && !allocate_ahead()) {
     worker_.drop(DropReason::kNoBuffer);
     return false;
   }
+  Slot& slot = trains_[train_count_];
   if (message_bytes > slot.tailroom || message_bytes > port_.max_train_bytes) {
-    BufferPool::release(slot);
     worker_.drop(DropReason::kTooBig);
     return false;
   }
@@ -59,7 +75,7 @@ bool Outbound::open_train(const tunnel::Session& session, const tunnel::Path& pa
   slot.local = path.local;
   slot.interface = path.interface;
   slot.segment_bytes = static_cast<std::uint16_t>(message_bytes);
-  trains_[train_count_++] = slot;
+  ++train_count_;
   open_segments_ = 0;
   open_session_ = port_.datagram_trains_tx ? &session : nullptr;
   return true;
@@ -95,6 +111,9 @@ void Outbound::flush() {
     const std::size_t refused = worker_.outer.tx_burst({trains_.data(), train_count_});
     if (refused > 0) worker_.drop(DropReason::kTxFailed, refused);
   }
+  for (std::size_t i = train_count_; i < ready_count_; ++i)
+    trains_[i - train_count_] = trains_[i];
+  ready_count_ -= train_count_;
   job_count_ = 0;
   train_count_ = 0;
   open_session_ = nullptr;

@@ -14,6 +14,10 @@ namespace ringway {
 class Outbound {
  public:
   explicit Outbound(WorkerState& worker);
+  // What was framed has been flushed.
+  ~Outbound();
+  Outbound(const Outbound&) = delete;
+  Outbound& operator=(const Outbound&) = delete;
 
   // Room for a plaintext of `text_bytes` in a data message of `session`, with header and padding in
   // place: the caller writes the plaintext to the returned address before the next call. Null when
@@ -32,6 +36,10 @@ class Outbound {
   [[nodiscard]] bool open_train(const tunnel::Session& session, const tunnel::Path& path,
                                 std::uint32_t message_bytes, std::uint8_t ecn);
 
+  [[nodiscard]] bool allocate_ahead();
+
+  static constexpr std::size_t kMostAhead = 16;  // buffers allocated before they are needed
+
   WorkerState& worker_;
   const io::PortCapabilities& port_;  // the outer one's
   const std::uint32_t inner_mtu_;
@@ -39,6 +47,8 @@ class Outbound {
   Scratch<Slot, kVectorSegments> trains_;
   std::size_t job_count_ = 0;
   std::size_t train_count_ = 0;
+  std::size_t ready_count_ = 0;  // trains_ up to here have buffers
+  std::size_t ahead_ = 1;
   const tunnel::Session* open_session_ = nullptr;  // whose train is the last one; null: closed
   std::uint32_t open_segments_ = 0;
 };

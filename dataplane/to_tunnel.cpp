@@ -102,9 +102,9 @@ void TunnelBatch::add_routed(const Slot& slot) {
   if (start(slot, packet)) send(slot, route(worker_, packet), packet.ecn);
 }
 
-void TunnelBatch::add(const Slot& slot, PeerId id) {
+void TunnelBatch::add(const Slot& slot, PeerId peer) {
   net::InnerPacket packet;
-  if (start(slot, packet)) send(slot, worker_.find_peer(id), packet.ecn);
+  if (start(slot, packet)) send(slot, worker_.find_peer(peer), packet.ecn);
 }
 
 bool TunnelBatch::start(const Slot& slot, net::InnerPacket& packet) {

@@ -55,8 +55,7 @@ inline void encapsulate(const Encapsulation& outer, Bytes payload) {
     store_le(ip + net::Ip4View::kChecksumAt, std::uint16_t{0});
     std::memcpy(ip + net::Ip4View::kSourceAt, source, 4);
     std::memcpy(ip + net::Ip4View::kDestinationAt, destination, 4);
-    store_le(ip + net::Ip4View::kChecksumAt,
-             net::checksum_finish(net::checksum_sum({ip, net::Ip4View::kMinHeaderBytes})));
+    store_le(ip + net::Ip4View::kChecksumAt, net::checksum_finish(net::ip4_plain_header_sum(ip)));
   } else {
     pseudo = net::pseudo_header_sum_v6(source, destination, net::kProtocolUdp, udp_bytes);
     std::uint8_t* const ip = udp - net::Ip6View::kHeaderBytes;

@@ -176,9 +176,13 @@ struct EthernetLink::State {
   // Among our addresses, of which there are few; null for another's. `bytes`: 4 or 16.
   [[nodiscard]] const net::IpAddress* find_own(net::Family family,
                                                const std::uint8_t* bytes) const {
-    const std::size_t length = family == net::Family::kIpv4 ? 4 : 16;
+    const bool v4 = family == net::Family::kIpv4;
     for (const net::IpAddress& address : options.tunnel_addresses) {
-      if (address.family == family && std::memcmp(address.bytes.data(), bytes, length) == 0) {
+      if (address.family != family) continue;
+      const std::uint8_t* const own = address.bytes.data();
+      if (v4 ? load_le<std::uint32_t>(own) == load_le<std::uint32_t>(bytes)
+             : load_le<std::uint64_t>(own) == load_le<std::uint64_t>(bytes) &&
+                   load_le<std::uint64_t>(own + 8) == load_le<std::uint64_t>(bytes + 8)) {
         return &address;
       }
     }

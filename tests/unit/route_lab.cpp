@@ -26,7 +26,7 @@ void RouteLab::SetUp() {
   auto opened = RouteMirror::open(std::move(options), Instant::now());
   ASSERT_TRUE(opened) << opened.error().text();
   mirror_ = std::move(*opened);
-  ASSERT_TRUE(within_a_second([] { return true; }));
+  ASSERT_TRUE(eventually([] { return true; }));
   settle();
 }
 
@@ -51,8 +51,8 @@ void RouteLab::serve_once(int timeout_ms) {
   }
 }
 
-bool RouteLab::within_a_second(const std::function<bool()>& holds) {
-  const Instant end = Instant::now() + Duration::seconds(1);
+bool RouteLab::eventually(const std::function<bool()>& holds) {
+  const Instant end = Instant::now() + kPatience;
   while (Instant::now() < end) {
     if (table_ != nullptr && holds()) return true;
     serve_once(10);

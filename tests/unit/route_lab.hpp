@@ -15,12 +15,14 @@ namespace ringway::control {
 class RouteLab : public HostLab {
  protected:
   static constexpr std::uint8_t kPort = 3;
+  static constexpr Duration kPatience = Duration::seconds(10);
 
   void SetUp() override;
   void TearDown() override;
 
-  // Serves the mirror until `holds` of the newest table, for at most a second.
-  [[nodiscard]] bool within_a_second(const std::function<bool()>& holds);
+  // Serves the mirror until `holds` of the newest table; false when it never does. It should be a
+  // matter of milliseconds, but the test may be instrumented, and the machine busy.
+  [[nodiscard]] bool eventually(const std::function<bool()>& holds);
   // Serves it until nothing has come for a while.
   void settle();
 

@@ -20,10 +20,10 @@ using net::IpAddress;
 class RouteMirrorTest : public RouteLab {
  protected:
   [[nodiscard]] bool becomes(const std::string& destination, NextHopState state) {
-    return within_a_second([&] { return state_of(destination) == state; });
+    return eventually([&] { return state_of(destination) == state; });
   }
   [[nodiscard]] bool goes_via(const std::string& destination, const std::string& neighbour) {
-    return within_a_second([&] { return neighbour_of(destination) == neighbour; });
+    return eventually([&] { return neighbour_of(destination) == neighbour; });
   }
   // Compares with the kernel what has come to rest.
   void expect_agreement(const IpAddress& destination) const {
@@ -100,10 +100,10 @@ TEST_F(RouteMirrorTest, FollowsTheDefaultRoute) {
 
 TEST_F(RouteMirrorTest, FollowsTheMtuOfLinksAndOfIpv6) {
   run_well("ip link set e0 mtu 1450");
-  EXPECT_TRUE(within_a_second([&] { return hop_to("203.0.113.5").mtu == 1450; }));
-  EXPECT_TRUE(within_a_second([&] { return hop_to("2001:db8:ffff::1").mtu == 1450; }));
+  EXPECT_TRUE(eventually([&] { return hop_to("203.0.113.5").mtu == 1450; }));
+  EXPECT_TRUE(eventually([&] { return hop_to("2001:db8:ffff::1").mtu == 1450; }));
   run_well("echo 1400 > /proc/sys/net/ipv6/conf/e0/mtu; ip link set e0 alias changed");
-  EXPECT_TRUE(within_a_second([&] { return hop_to("2001:db8:ffff::1").mtu == 1400; }));
+  EXPECT_TRUE(eventually([&] { return hop_to("2001:db8:ffff::1").mtu == 1400; }));
   EXPECT_EQ(hop_to("203.0.113.5").mtu, 1450);
 }
 
@@ -144,9 +144,9 @@ TEST_F(RouteMirrorTest, RoutesAppendedToOthersAreFollowed) {
 TEST_F(RouteMirrorTest, ANeighboursNewMacTakesEffect) {
   run_well("ip neigh replace 192.0.2.1 lladdr 02:00:00:00:00:77 dev e0");
   const net::MacAddress moved{{2, 0, 0, 0, 0, 0x77}};
-  EXPECT_TRUE(within_a_second([&] { return hop_to("203.0.113.5").destination == moved; }));
+  EXPECT_TRUE(eventually([&] { return hop_to("203.0.113.5").destination == moved; }));
   run_well("ip -6 neigh replace 2001:db8::9 lladdr 02:00:00:00:00:77 dev e0");
-  EXPECT_TRUE(within_a_second([&] { return hop_to("2001:db8::9").destination == moved; }));
+  EXPECT_TRUE(eventually([&] { return hop_to("2001:db8::9").destination == moved; }));
   run_well("ip neigh del 192.0.2.9 dev e0");
   EXPECT_TRUE(becomes("192.0.2.9", NextHopState::kUnresolved));
 }
@@ -239,12 +239,12 @@ std::string many_routes(const std::string& verb) {
 TEST_F(RouteMirrorTest, TenThousandRoutesAtOnce) {
   const std::size_t before = table_->prefix_count();
   run_well(many_routes("add"));
-  EXPECT_TRUE(within_a_second([&] { return table_->prefix_count() == before + 10'000; }))
+  EXPECT_TRUE(eventually([&] { return table_->prefix_count() == before + 10'000; }))
       << table_->prefix_count();
   EXPECT_EQ(neighbour_of("10.39.124.1"), "192.0.2.9");
   EXPECT_EQ(neighbour_of("2001:db8:1388::1"), "2001:db8::9");
   run_well(many_routes("del"));
-  EXPECT_TRUE(within_a_second([&] { return table_->prefix_count() == before; }));
+  EXPECT_TRUE(eventually([&] { return table_->prefix_count() == before; }));
 }
 
 TEST_F(RouteMirrorTest, LostMessagesAreMadeUpFor) {
@@ -255,7 +255,7 @@ TEST_F(RouteMirrorTest, LostMessagesAreMadeUpFor) {
   settle();
   const std::size_t before = table_->prefix_count();
   run_well(many_routes("add"));
-  EXPECT_TRUE(within_a_second([&] { return table_->prefix_count() == before + 10'000; }))
+  EXPECT_TRUE(eventually([&] { return table_->prefix_count() == before + 10'000; }))
       << table_->prefix_count();
   EXPECT_GT(mirror_->counters().overruns, 0U);
 }
@@ -364,7 +364,7 @@ TEST_F(RouteMirrorTest, StaysInAgreementThroughRandomChanges) {
     for (std::uint64_t i = 1 + rng.below(8); i > 0; --i)
       batch += random_operation(rng) + "\n";
     run("ip -force -batch - <<'END'\n" + batch + "END\n");
-    const bool agreed = within_a_second([&] {
+    const bool agreed = eventually([&] {
       return std::all_of(destinations.begin(), destinations.end(),
                          [&](const IpAddress& to) { return describe(to) == ask_kernel(to); });
     });
