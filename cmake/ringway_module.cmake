@@ -59,6 +59,10 @@ function(ringway_unit_test name)
     target_compile_options(${name} PRIVATE -Wno-array-bounds -Wno-stringop-overflow
       -Wno-stringop-overread -Wno-mismatched-new-delete)
   endif()
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    # What is tested is optimised as it is shipped; the tests themselves need not be.
+    target_compile_options(${name} PRIVATE -O1)
+  endif()
   if(ARG_NO_TSAN AND RINGWAY_SANITIZE STREQUAL "thread")
     set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
     return()
