@@ -354,12 +354,19 @@ void Reader::read_gateway_io(const Section& section) {
   if (gateway.io != GatewayIo::kAfXdp) return;
   if (!gateway.masquerade)
     problem(io.position(), "gateway.io: af_xdp needs gateway.masquerade = true");
-  if (gateway.xdp_interfaces.empty() && gateway.interface.empty()) {
+  if (gateway.interface.empty() && gateway.xdp_interfaces.size() == 1) {
+    gateway.interface = gateway.xdp_interfaces.front();
+  }
+  if (gateway.interface.empty()) {
     problem(io.position(),
-            "gateway.io: af_xdp needs gateway.interface, or gateway.xdp_interfaces where there are "
-            "several");
+            "gateway.io: af_xdp needs gateway.interface, the one towards the Internet");
+    return;
   }
   if (gateway.xdp_interfaces.empty()) gateway.xdp_interfaces = {gateway.interface};
+  if (std::ranges::count(gateway.xdp_interfaces, gateway.interface) == 0) {
+    problem(io.position(), "gateway.interface: '" + shown(gateway.interface) +
+                               "' is not among gateway.xdp_interfaces");
+  }
 }
 
 void Reader::expect_interface(const Field& field, const std::string& name) {

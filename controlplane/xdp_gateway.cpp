@@ -83,6 +83,10 @@ Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::U
     return failure("none of the interfaces of gateway.xdp_interfaces has an address",
                    "give them their addresses first");
   }
+  if (gateway->external_addresses().empty()) {
+    return failure(gateway->internet_interface() + " has no address to be seen by on the Internet",
+                   "give it one, or name another gateway.interface");
+  }
   gateway->link_ = std::make_unique<forwarding::EthernetLink>(ports, kernel, options);
   return gateway;
 }
@@ -126,8 +130,7 @@ std::vector<net::IpAddress> XdpGateway::addresses_of(const Interface& interface)
 }
 
 const std::string& XdpGateway::internet_interface() const {
-  const GatewayConfig& gateway = config_.gateway;
-  return gateway.interface.empty() ? gateway.xdp_interfaces.back() : gateway.interface;
+  return config_.gateway.interface;
 }
 
 // One of each family, of the interface towards the Internet.

@@ -234,6 +234,11 @@ std::vector<BadCase> bad_cases() {
        base + "[gateway]\nmasquerade = true\nio = \"af_xdp\"\n",
        5,
        {"gateway.interface"}},
+      {"af_xdp_interface_left_out",
+       base + "[gateway]\nmasquerade = true\ninterface = \"wan0\"\nio = \"af_xdp\"\n"
+              "xdp_interfaces = [\"lan0\"]\n",
+       6,
+       {"gateway.interface", "'wan0'", "xdp_interfaces"}},
       {"xdp_interface_twice",
        base + "[gateway]\nxdp_interfaces = [\"wan0\", \"wan0\"]\n",
        4,

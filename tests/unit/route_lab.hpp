@@ -15,13 +15,17 @@ namespace ringway::control {
 class RouteLab : public HostLab {
  protected:
   static constexpr std::uint8_t kPort = 3;
+  // A change takes effect within a second; instrumented code is several times slower.
+#ifdef __SANITIZE_ADDRESS__
   static constexpr Duration kPatience = Duration::seconds(10);
+#else
+  static constexpr Duration kPatience = Duration::seconds(1);
+#endif
 
   void SetUp() override;
   void TearDown() override;
 
-  // Serves the mirror until `holds` of the newest table; false when it never does. It should be a
-  // matter of milliseconds, but the test may be instrumented, and the machine busy.
+  // Serves the mirror until `holds` of the newest table, for at most kPatience.
   [[nodiscard]] bool eventually(const std::function<bool()>& holds);
   // Serves it until nothing has come for a while.
   void settle();
