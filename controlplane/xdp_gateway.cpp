@@ -1,7 +1,6 @@
 #include "controlplane/xdp_gateway.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <filesystem>
 #include <utility>
@@ -12,7 +11,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 
-#include "base/check.hpp"
 #include "controlplane/asio_await.hpp"
 #include "controlplane/host/gateway_nat.hpp"
 #include "controlplane/logging.hpp"
@@ -65,7 +63,7 @@ Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::U
           name + " has " + std::to_string(queues) + " receive queues, and the gateway serves one",
           "set one: ethtool -L " + name + " combined 1");
     }
-    gateway->interfaces_.push_back({name, index, nullptr, {}});
+    gateway->interfaces_.push_back({name, index, nullptr});
   }
   if (auto opened = gateway->open_mirror(); !opened) return tl::unexpected(opened.error());
   if (auto opened = gateway->open_ports(); !opened) return tl::unexpected(opened.error());
@@ -188,7 +186,6 @@ Result<void> XdpGateway::configure_steering() {
       steered.push_back(std::move(ours));
     }
     if (auto done = interface.steering->configure(steered); !done) return done;
-    interface.steered = std::move(steered);
   }
   return {};
 }
@@ -262,20 +259,6 @@ std::string XdpGateway::reason() const {
     }
   }
   return {};
-}
-
-std::vector<SteeringCounter> XdpGateway::steering_counters() const {
-  std::vector<SteeringCounter> sums;
-  for (const Interface& interface : interfaces_) {
-    const auto counters = interface.steering->counters();
-    if (sums.empty()) {
-      sums = counters;
-      continue;
-    }
-    for (std::size_t i = 0; i < counters.size(); ++i)
-      sums[i].packets += counters[i].packets;
-  }
-  return sums;
 }
 
 void XdpGateway::want(const forwarding::Neighbour& neighbour, Instant now) {

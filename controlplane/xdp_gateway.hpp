@@ -54,7 +54,6 @@ class XdpGateway final : public NeighbourKeeper {
   [[nodiscard]] std::string mode() const;    // "native" or "generic": the lesser of all interfaces
   [[nodiscard]] std::string reason() const;  // why not better; empty when it is the best
   [[nodiscard]] const std::vector<std::unique_ptr<io::XskPort>>& ports() const { return ports_; }
-  [[nodiscard]] std::vector<SteeringCounter> steering_counters() const;
 
   void want(const forwarding::Neighbour& neighbour, Instant now) override;
   void use(const forwarding::Neighbour& neighbour, Instant now) override;
@@ -64,7 +63,6 @@ class XdpGateway final : public NeighbourKeeper {
     std::string name;
     std::uint32_t index = 0;
     std::unique_ptr<Steering> steering;
-    std::vector<SteeredAddress> steered;  // as configured
   };
 
   XdpGateway(const Config& config, PortRange nat_ports, boost::asio::io_context& io);

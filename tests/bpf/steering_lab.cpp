@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <xdp/xsk.h>
@@ -46,7 +47,9 @@ SteeringLab::SteeringLab() = default;
 SteeringLab::~SteeringLab() = default;
 
 void SteeringLab::SetUp() {
-  if (!space_.ok()) GTEST_SKIP() << "needs root: loads a BPF program, makes a network namespace";
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "needs root: loads a BPF program, makes a network namespace";
+  ASSERT_TRUE(space_.ok()) << "no network namespace could be made";
   auto loaded = control::Steering::load();
   ASSERT_TRUE(loaded) << loaded.error().text();
   steering_ = std::move(*loaded);

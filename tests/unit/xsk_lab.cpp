@@ -43,7 +43,9 @@ constexpr std::size_t kHeaders = 14 + 20 + 8;
 }  // namespace
 
 void XskLab::SetUp() {
-  if (!space_.ok()) GTEST_SKIP() << "needs root: makes a network namespace, loads a BPF program";
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "needs root: makes a network namespace, loads a BPF program";
+  ASSERT_TRUE(space_.ok()) << "no network namespace could be made";
   ASSERT_TRUE(run_command(std::string("sh -c '") + kDevices + "'"));
   auto umem = Umem::create({.frames = kFrames});
   ASSERT_TRUE(umem) << umem.error().text();
