@@ -14,7 +14,7 @@
 #include "base/net/udp.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
-#include "dataplane/io/tun_vnet.hpp"
+#include "dataplane/io/partial_checksum.hpp"
 #include "dataplane/scratch.hpp"
 
 namespace ringway::forwarding {

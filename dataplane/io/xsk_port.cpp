@@ -15,7 +15,6 @@
 
 #include "base/net/ethernet.hpp"
 #include "dataplane/io/partial_checksum.hpp"
-#include "dataplane/io/tun_vnet.hpp"
 
 namespace ringway::io {
 namespace {
