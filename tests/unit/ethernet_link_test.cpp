@@ -70,7 +70,8 @@ class EthernetLinkTest : public testing::Test {
   }
 
   // 198.51.100.0/24 and 2001:db8:1::/48 by `lan`, everything else by `wan`.
-  void set_routes(NextHopState lan_state = NextHopState::kResolved, std::uint16_t mtu = 1500) {
+  static ForwardingContent routes(NextHopState lan_state = NextHopState::kResolved,
+                                  std::uint16_t mtu = 1500) {
     ForwardingContent content;
     NextHop lan{lan_state, 0, mtu, kOurMac, kRouterMac, {}};
     NextHop wan{NextHopState::kResolved, 1, mtu, kOurMac, kOtherMac, {}};
@@ -80,7 +81,10 @@ class EthernetLinkTest : public testing::Test {
     content.add_route(*net::Prefix::parse("2001:db8:1::/48"), to_lan);
     content.add_route(*net::Prefix::parse("0.0.0.0/0"), to_wan);
     content.add_route(*net::Prefix::parse("::/0"), to_wan);
-    (void)link_.swap_table(std::make_unique<const ForwardingTable>(std::move(content)), kStart);
+    return content;
+  }
+  void set_routes(NextHopState lan_state = NextHopState::kResolved, std::uint16_t mtu = 1500) {
+    (void)link_.swap_table(std::make_unique<const ForwardingTable>(routes(lan_state, mtu)), kStart);
   }
 
   static Slot slot_with(io::Port& port, const std::string& bytes) {
@@ -217,6 +221,22 @@ TEST_F(EthernetLinkTest, DatagramLeavesWithAllHeadersByItsRoute) {
   expect_all_home();
 }
 
+TEST_F(EthernetLinkTest, IdentificationsFollowTheFirstOne) {
+  EthernetLink link(std::array<io::Port*, 2>{&lan_, &wan_}, kernel_,
+                    {{address("192.0.2.1")}, kTunnelPort, 0xffff});
+  (void)link.swap_table(std::make_unique<const ForwardingTable>(routes()), kStart);
+  for (const std::uint16_t expected : {0xffff, 0}) {
+    Slot slot = slot_with(link.datagrams(), "sealed");
+    slot.remote = endpoint("198.51.100.9:4000");
+    EXPECT_EQ(link.datagrams().tx_burst({&slot, 1}), 0U);
+    const auto frames = taken(lan_);
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_EQ(load_be<std::uint16_t>(frames[0].data() + net::EthernetView::kHeaderBytes +
+                                     net::Ip4View::kIdentificationAt),
+              expected);
+  }
+}
+
 TEST_F(EthernetLinkTest, DatagramLeavesOverIpv6Alike) {
   set_routes();
   send_datagram("[2001:db8:1::9]:4000", "sealed");
@@ -276,6 +296,7 @@ TEST_F(EthernetLinkTest, PacketsWaitForTheirNeighbourAndAreAskedForOnce) {
   ASSERT_EQ(link_.take_wanted(wanted), 1U);
   EXPECT_EQ(wanted[0], (Neighbour{7, address("198.51.100.1")}));
   EXPECT_EQ(link_.take_wanted(wanted), 0U);
+  EXPECT_EQ(link_.datagrams().counters().tx_packets.value(), 0U) << "held is not sent";
   set_routes();
   EXPECT_EQ(taken(lan_).size(), 2U);
   expect_all_home();
@@ -298,6 +319,11 @@ TEST_F(EthernetLinkTest, PacketsWithoutAWayAreCounted) {
   set_routes(NextHopState::kResolved, 20);
   send_packet(packet);
   EXPECT_EQ(link_.drops().value(DropReason::kTooBig), 1U);
+  EXPECT_EQ(link_.packets().counters().tx_packets.value(), 0U) << "dropped is not sent";
+  set_routes();
+  send_packet(packet);
+  EXPECT_EQ(link_.packets().counters().tx_packets.value(), 1U);
+  EXPECT_EQ(taken(wan_).size(), 1U);
   expect_all_home();
 }
 
