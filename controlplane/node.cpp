@@ -480,6 +480,8 @@ void Node::fill_gateway(NodeStatus& status) const {
   gateway.mappings = worker_->nat_mappings();
   for (std::size_t i = 0; i < interfaces.size(); ++i) {
     status.ports.push_back(port_status(interfaces.name(i), *interfaces.ports()[i]));
+    for (const SteeringCounter& counter : interfaces.steering_counters(i))
+      status.ports.back().steering.push_back({std::string(counter.label), counter.packets});
   }
   add_drops(status.drops, xdp_->link().drops());
 }

@@ -225,7 +225,7 @@ TEST_F(EthernetLinkTest, IdentificationsFollowTheFirstOne) {
   EthernetLink link(std::array<io::Port*, 2>{&lan_, &wan_}, kernel_,
                     {{address("192.0.2.1")}, kTunnelPort, 0xffff});
   (void)link.swap_table(std::make_unique<const ForwardingTable>(routes()), kStart);
-  for (const std::uint16_t expected : {0xffff, 0}) {
+  for (const int expected : {0xffff, 0}) {
     Slot slot = slot_with(link.datagrams(), "sealed");
     slot.remote = endpoint("198.51.100.9:4000");
     EXPECT_EQ(link.datagrams().tx_burst({&slot, 1}), 0U);
