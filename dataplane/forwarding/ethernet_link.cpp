@@ -118,16 +118,27 @@ struct EthernetLink::State {
   Kind sort(Slot& slot) {
     const auto frame = net::EthernetView::parse({slot.data, slot.length});
     if (!frame || slot.truncated) return refuse(slot, DropReason::kFrameMalformed);
-    // Where a neighbour on this machine left it to a device that does not exist: what changes the
-    // packet on its way must not find half a checksum.
-    if (slot.checksum == ChecksumState::kPartial && !io::complete_checksum(slot)) {
+    const std::uint16_t type = frame->ether_type();
+    const std::size_t header_bytes = frame->header_bytes();
+    if (slot.checksum == ChecksumState::kPartial) {
+      if (slot.checksum_start < header_bytes) return refuse(slot, DropReason::kFrameMalformed);
+      slot.checksum_start = static_cast<std::uint16_t>(slot.checksum_start - header_bytes);
+    }
+    strip(slot, header_bytes);
+    Kind kind = Kind::kDropped;
+    if (type == net::kEtherTypeIpv4) {
+      kind = sort_v4(slot);
+    } else if (type == net::kEtherTypeIpv6) {
+      kind = sort_v6(slot);
+    } else {
       return refuse(slot, DropReason::kFrameMalformed);
     }
-    const std::uint16_t type = frame->ether_type();
-    strip(slot, frame->header_bytes());
-    if (type == net::kEtherTypeIpv4) return sort_v4(slot);
-    if (type == net::kEtherTypeIpv6) return sort_v6(slot);
-    return refuse(slot, DropReason::kFrameMalformed);
+    // Where a neighbour on this machine left it to a device that does not exist: what changes the
+    // packet on its way must not find half a checksum. Nobody looks at a datagram's.
+    if (kind == Kind::kPacket && !io::complete_checksum(slot)) {
+      return refuse(slot, DropReason::kFrameMalformed);
+    }
+    return kind;
   }
 
   Kind sort_v4(Slot& slot) {

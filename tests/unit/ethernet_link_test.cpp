@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/net/checksum.hpp"
 #include "base/net/ethernet.hpp"
 #include "base/net/ip4.hpp"
 #include "base/net/ip6.hpp"
@@ -195,6 +196,64 @@ TEST_F(EthernetLinkTest, FramesWithoutAWholePacketAreCounted) {
     EXPECT_TRUE(received(link_.packets()).empty()) << bytes;
   }
   EXPECT_EQ(link_.drops().value(DropReason::kFrameMalformed), whole.size() - 1);
+  expect_all_home();
+}
+
+// As AF_XDP hands it over where the sender left the checksum to its device: the field holds the
+// pseudo-header's sum.
+class PartialChecksumTest : public EthernetLinkTest {
+ protected:
+  static constexpr std::size_t kUdpAt =
+      net::EthernetView::kHeaderBytes + net::Ip4View::kMinHeaderBytes;
+
+  void inject_partial(Frame frame, std::uint16_t checksum_start = kUdpAt) {
+    const auto ip = net::Ip4View::parse(ConstBytes(frame).subspan(net::EthernetView::kHeaderBytes));
+    ASSERT_TRUE(ip);
+    store_le(frame.data() + kUdpAt + net::UdpView::kChecksumAt,
+             net::checksum_fold(ip->pseudo_header_sum()));
+    Slot slot = slot_with(wan_, std::string(frame.begin(), frame.end()));
+    slot.checksum = ChecksumState::kPartial;
+    slot.checksum_start = checksum_start;
+    slot.checksum_offset = net::UdpView::kChecksumAt;
+    ASSERT_TRUE(wan_.inject(slot));
+  }
+};
+
+TEST_F(PartialChecksumTest, IsCompletedInPackets) {
+  const Frame whole = udp_frame("198.51.100.9:4000", "192.0.2.1:20001", "an answer");
+  Frame padded = whole;
+  padded.resize(whole.size() + 5, 0xee);
+  for (const Frame& frame : {whole, padded}) {
+    inject_partial(frame);
+    EXPECT_TRUE(received(link_.datagrams()).empty());
+    const std::vector<Slot> slots = received(link_.packets());
+    ASSERT_EQ(slots.size(), 1U);
+    EXPECT_NE(slots[0].checksum, ChecksumState::kPartial);
+    EXPECT_EQ(text(slots[0]),
+              std::string(whole.begin() + net::EthernetView::kHeaderBytes, whole.end()));
+    BufferPool::release(slots[0]);
+  }
+  expect_all_home();
+}
+
+TEST_F(PartialChecksumTest, OfATunnelDatagramIsNobodysBusiness) {
+  inject_partial(udp_frame("198.51.100.9:4000", "192.0.2.1:51820", "sealed"));
+  const std::vector<Slot> slots = received(link_.datagrams());
+  ASSERT_EQ(slots.size(), 1U);
+  EXPECT_EQ(text(slots[0]), "sealed");
+  EXPECT_EQ(slots[0].checksum, ChecksumState::kUnknown);
+  BufferPool::release(slots[0]);
+  expect_all_home();
+}
+
+TEST_F(PartialChecksumTest, OutsideItsPacketIsRefused) {
+  const Frame frame = udp_frame("198.51.100.9:4000", "192.0.2.1:20001", "x");
+  const std::uint16_t places[] = {0, 13, static_cast<std::uint16_t>(frame.size() - 1)};
+  for (const std::uint16_t place : places)
+    inject_partial(frame, place);
+  EXPECT_TRUE(received(link_.datagrams()).empty());
+  EXPECT_TRUE(received(link_.packets()).empty());
+  EXPECT_EQ(link_.drops().value(DropReason::kFrameMalformed), std::size(places));
   expect_all_home();
 }
 
