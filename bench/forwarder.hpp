@@ -11,8 +11,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/net/address.hpp"
@@ -70,7 +72,6 @@ class Forwarder {
 
  private:
   class Batch;
-  enum class Way : std::uint8_t { kOutbound, kInbound };
 
   Forwarder(const ForwarderOptions& options, std::unique_ptr<control::XdpInterfaces> interfaces);
   [[nodiscard]] Result<void> configure_steering(std::uint16_t first_port, std::uint16_t last_port);

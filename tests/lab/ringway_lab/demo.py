@@ -173,7 +173,7 @@ class Demo:
     def keep(self, topology):
         """Leaves one tunnel up for a look around."""
         variant = self.chosen[-1]
-        with variant.running(topology) as edge:
+        with variant.running(topology, io=self.options.io) as edge:
             say(paint.bold(f"\n{variant.title} is up. Try, in another terminal:"))
             say(f"  sudo ip netns exec {edge.namespace.name} ping {topology.internet4}")
             say(f"  sudo ip netns exec {edge.namespace.name} curl http://{topology.internet4}/")

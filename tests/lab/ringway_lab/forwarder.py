@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 
+from .lab import LabError, wait_until
 from .nodes import program
 
 
@@ -19,7 +20,11 @@ class Forwarder:
         self.report = None
 
     def __enter__(self):
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_exception):
@@ -30,6 +35,10 @@ class Forwarder:
         self.process = self.namespace.start(*self.arguments, name=f"forwarder on {self.namespace.short_name}",
                                             stdout=subprocess.PIPE, stderr=log, text=True)
         log.close()
+        # It names each of its two ports once it has them.
+        wait_until(lambda: self.log().count("rings of") == 2 or not self.process.running(), "the forwarder starts")
+        if not self.process.running():
+            raise LabError(f"{self.process.name} ended: {self.log().strip()}")
 
     def log(self):
         return self.lab.log_text("forwarder")
