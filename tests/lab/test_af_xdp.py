@@ -54,6 +54,16 @@ def test_full_tunnel_carries_ipv4_and_ipv6(topology, edge, pair, outer_family):
         wait_until(lambda: gateway.status()["gateway"]["mappings"] > 0, "the status counts mappings")
 
 
+def test_status_shows_where_packets_were_steered(topology, edge, tunnel):
+    gateway, _ = tunnel
+    assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+    steering = {port["name"]: port["steering"] for port in gateway.status()["ports"]}
+    assert steering["lan"]["tunnel"] > 0 and steering["wan"]["nat_port"] > 0
+    assert steering["lan"]["transit"] == steering["wan"]["transit"] == 0
+    assert steering["inner"] == {}
+    assert re.search(r"wan steering: .*nat_port [1-9]", gateway.command("status").out)
+
+
 def test_kernel_forwards_nothing_meanwhile(topology, tunnel):
     assert not topology.kernel_forwards()
 
