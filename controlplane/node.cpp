@@ -130,9 +130,14 @@ Result<void> Node::open_ports() {
   udp.port = config_.interface.listen_port;
   if (config_.interface.fwmark != 0) udp.mark = config_.interface.fwmark;
   udp.pool_buffers = kOuterBuffers;
+  udp.data_type = static_cast<std::uint8_t>(tunnel::MessageType::kData);
   auto outer = io::UdpPort::open(udp);
   if (!outer) return tl::unexpected(outer.error());
   outer_ = std::move(*outer);
+  if (outer_->handshakes() == nullptr) {
+    log_warn("handshakes share the data's socket, where a flood of them costs the tunnels more: " +
+             outer_->single_socket_reason());
+  }
 
   io::TunOptions tun;
   tun.name = config_.interface.name;

@@ -21,12 +21,30 @@ std::size_t exact_length(MessageType type) {
   return SIZE_MAX;
 }
 
+// The state begins when the ring is crowded. While it lasts the gate keeps the ring short, so that
+// then the crowd before the gate tells whether it goes on: if it ended meanwhile, the ring would be
+// let fill up once a second, and each of those handshakes costs control a public-key operation.
 bool under_load(WorkerState& worker, Instant now) {
-  if (worker.link.handshakes.size() >= kUnderLoadHandshakes) {
-    if (now >= worker.under_load_until) worker.counters.under_load.increment();
+  const bool before = now < worker.under_load_until;
+  worker.handshakes_under_load = before ? worker.handshakes_under_load + 1 : 0;
+  const bool crowded = worker.link.handshakes.size() >= kUnderLoadHandshakes ||
+                       worker.handshakes_under_load >= kUnderLoadHandshakes;
+  if (crowded) {
+    if (!before) worker.counters.under_load.increment();
     worker.under_load_until = now + kUnderLoadHysteresis;
+    worker.handshakes_under_load = 0;
   }
-  return now < worker.under_load_until;
+  return before || crowded;
+}
+
+// Under load, a message without a cookie from a source that had all the replies it gets for now:
+// there is no answer to it, whatever its mac1, and no need to hash it. Only messages with a valid
+// mac1 use replies up, so a stranger to our key cannot spend another's.
+bool is_more_of_the_same(WorkerState& worker, ConstBytes message, MessageType type,
+                         const tunnel::DatagramSource& from, Instant now) {
+  return now < worker.under_load_until && type != MessageType::kCookieReply &&
+         !tunnel::CookieChecker::has_mac2(message) &&
+         worker.cookie_reply_limiter.exhausted(now, from.remote.address);
 }
 
 void make_cookie_reply(WorkerState& worker, ConstBytes message, const tunnel::DatagramSource& from,
@@ -54,6 +72,11 @@ void admit_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHea
                      const tunnel::DatagramSource& from, Instant now) {
   if (message.size() != exact_length(header.type)) {
     worker.drop(DropReason::kOuterMalformed);
+    return;
+  }
+  if (is_more_of_the_same(worker, message, header.type, from, now)) {
+    ++worker.handshakes_under_load;
+    worker.drop(DropReason::kCookieDemanded);
     return;
   }
   // A cookie reply carries no MAC of its own: control checks it against what it sent.

@@ -47,6 +47,7 @@ namespace {
 // The longest sleep: after suspension the kernel's timeout runs on where it stood, and deadlines
 // that passed meanwhile must not wait for it.
 constexpr Duration kLongestSleep = Duration::seconds(5);
+constexpr Duration kPollInterval = Duration::milliseconds(1);  // of a port that wants polling
 
 void watch(int epoll_fd, int fd) {
   if (fd < 0) return;
@@ -64,6 +65,7 @@ Worker::Worker(const WorkerOptions& options, io::Port& inner, io::Port& outer, C
   CHECK(epoll_fd_ >= 0);
   watch(epoll_fd_, inner.wake_fd());
   watch(epoll_fd_, outer.wake_fd());
+  watch(epoll_fd_, outer.side_wake_fd());
   watch(epoll_fd_, link.worker_doorbell.fd());
 }
 
@@ -102,9 +104,10 @@ void Worker::sleep() {
   if (state_.link.commands.empty()) {
     state_.counters.sleeps.increment();
     const Duration until_deadline = next_deadline() - Instant::now();
+    const Duration longest = state_.outer.wants_polling() ? kPollInterval : kLongestSleep;
     const std::int64_t timeout_ms =
-        std::clamp<std::int64_t>(until_deadline.count_ms() + 1, 0, kLongestSleep.count_ms());
-    std::array<epoll_event, 4> ready;  // the ports and the doorbell
+        std::clamp<std::int64_t>(until_deadline.count_ms() + 1, 0, longest.count_ms());
+    std::array<epoll_event, 5> ready;  // the ports and the doorbell
     const int count = ::epoll_wait(epoll_fd_, ready.data(), static_cast<int>(ready.size()),
                                    static_cast<int>(timeout_ms));
     for (int i = 0; i < count; ++i) {

@@ -116,8 +116,9 @@ struct WorkerState {
   std::array<Slot, kBurstSlots> cookie_replies;  // made, not sent yet
   std::size_t cookie_reply_count = 0;
   Instant under_load_until = Instant::distant_past();
-  tunnel::Session* retired = nullptr;  // on their way back to control
-  bool events_pushed = false;          // control is to be woken at the end of the turn
+  std::size_t handshakes_under_load = 0;  // with a valid mac1, since it was last prolonged
+  tunnel::Session* retired = nullptr;     // on their way back to control
+  bool events_pushed = false;             // control is to be woken at the end of the turn
   bool stop_requested = false;
   WorkerCounters counters;
   Gauge nat_mappings;

@@ -331,6 +331,7 @@ class EthernetLink::Datagrams final : public io::Port {
     for (const io::Port* port : state_.ports)
       watch(port->wake_fd());
     watch(state_.kernel.wake_fd());
+    watch(state_.kernel.side_wake_fd());
     capabilities_.datagram_trains_rx = state_.kernel.capabilities().datagram_trains_rx;
     for (const io::Port* port : state_.ports)
       capabilities_.mtu = std::max(capabilities_.mtu, port->capabilities().mtu);
@@ -362,6 +363,7 @@ class EthernetLink::Datagrams final : public io::Port {
   [[nodiscard]] const io::PortCapabilities& capabilities() const override { return capabilities_; }
   // Of all ports.
   [[nodiscard]] int wake_fd() const override { return epoll_fd_; }
+  [[nodiscard]] bool wants_polling() const override { return state_.kernel.wants_polling(); }
   [[nodiscard]] std::string describe() const override {
     std::string text;
     for (const io::Port* port : state_.ports)

@@ -84,6 +84,8 @@ class FaultPort final : public Port {
   }
   // The wrapped port's: who sleeps on it must also wake at next_due().
   [[nodiscard]] int wake_fd() const override { return wrapped_.wake_fd(); }
+  [[nodiscard]] int side_wake_fd() const override { return wrapped_.side_wake_fd(); }
+  [[nodiscard]] bool wants_polling() const override { return wrapped_.wants_polling(); }
   [[nodiscard]] std::string describe() const override;
 
  private:

@@ -46,6 +46,8 @@ class PcapPort final : public Port {
     return wrapped_.capabilities();
   }
   [[nodiscard]] int wake_fd() const override { return wrapped_.wake_fd(); }
+  [[nodiscard]] int side_wake_fd() const override { return wrapped_.side_wake_fd(); }
+  [[nodiscard]] bool wants_polling() const override { return wrapped_.wants_polling(); }
   [[nodiscard]] std::string describe() const override;
 
  private:

@@ -54,6 +54,11 @@ class Port {
   [[nodiscard]] virtual const PortCapabilities& capabilities() const = 0;
   // Readable when rx_burst has something; -1 for a port that must be polled.
   [[nodiscard]] virtual int wake_fd() const = 0;
+  // Likewise, for what the port keeps apart from the rest; -1: nothing.
+  [[nodiscard]] virtual int side_wake_fd() const { return -1; }
+  // More is to be expected of which no descriptor will tell: rx_burst is to be called again within
+  // a millisecond.
+  [[nodiscard]] virtual bool wants_polling() const { return false; }
   // For logs and `ringway status`: "tun ringway0: vnet_hdr, TSO4, TSO6, USO".
   [[nodiscard]] virtual std::string describe() const = 0;
 

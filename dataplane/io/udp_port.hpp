@@ -1,8 +1,9 @@
-// The outer side of a node on a kernel socket: one UDP socket that carries IPv4 and IPv6. Trains
+// The outer side of a node on the kernel: one UDP socket that carries IPv4 and IPv6. Trains
 // stay trains: what the kernel's receive offload (UDP_GRO) coalesced comes up as one kDatagrams
 // slot, and equal datagrams to one destination go down as one segmented send (UDP_SEGMENT). Where
 // a route refuses segmented sends the port sends the datagrams one by one, by itself, and tries
-// again later. Worker thread. Sources: udp(7), ip(7), ipv6(7), Linux net/ipv4/udp_offload.c.
+// again later. Handshakes may have a socket of their own in the same port. Worker thread. Sources:
+// udp(7), ip(7), ipv6(7), Linux net/ipv4/udp_offload.c.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,8 @@
 #include "base/result.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/io/port.hpp"
+#include "dataplane/io/udp_handshakes.hpp"
+#include "dataplane/io/udp_receiver.hpp"
 
 namespace ringway::io {
 
@@ -24,7 +27,10 @@ struct UdpOptions {
   std::uint32_t pool_buffers = 128;  // 64 KiB each, touched only when used
   bool receive_offload = true;       // UDP_GRO
   bool segmentation_offload = true;  // UDP_SEGMENT
-  bool ipv6 = true;                  // false: an IPv4-only socket even where the host has IPv6
+  // The first byte of datagrams that are data. All others then come by a socket of their own
+  // (udp_handshakes.hpp), as far as the kernel permits. Not set: one socket.
+  std::optional<std::uint8_t> data_type;
+  bool ipv6 = true;  // false: an IPv4-only socket even where the host has IPv6
 };
 
 class UdpPort final : public Port {
@@ -48,6 +54,12 @@ class UdpPort final : public Port {
 
   [[nodiscard]] const PortCapabilities& capabilities() const override { return capabilities_; }
   [[nodiscard]] int wake_fd() const override { return fd_; }
+  [[nodiscard]] int side_wake_fd() const override {
+    return handshakes_ == nullptr ? -1 : handshakes_->wake_fd();
+  }
+  [[nodiscard]] bool wants_polling() const override {
+    return handshakes_ != nullptr && handshakes_->resting();
+  }
   [[nodiscard]] std::string describe() const override;
 
   [[nodiscard]] std::uint16_t local_port() const { return local_port_; }
@@ -60,17 +72,20 @@ class UdpPort final : public Port {
   // Buffers of received slots and of alloc_burst. The port keeps some of them at hand for the next
   // rx_burst: with every slot returned, pool().held() == prepared_buffers().
   [[nodiscard]] BufferPool& pool() { return pool_; }
-  [[nodiscard]] std::uint32_t prepared_buffers() const;
+  [[nodiscard]] std::uint32_t prepared_buffers() const { return receiver_->prepared_buffers(); }
+  // Null where all comes by one socket; why, though it was asked for otherwise.
+  [[nodiscard]] const UdpHandshakes* handshakes() const { return handshakes_.get(); }
+  [[nodiscard]] const std::string& single_socket_reason() const { return single_socket_reason_; }
 
  private:
-  struct Receiver;
   struct Sender;
   UdpPort(int fd, const UdpOptions& options);
 
-  [[nodiscard]] Result<void> configure(const UdpOptions& options);
+  void set_offloads(const UdpOptions& options);
   [[nodiscard]] Result<void> bind_to(std::uint16_t port);
-  // Hands out what the receiver holds; returns the bytes.
-  std::size_t take_received(std::span<Slot> out);
+  [[nodiscard]] Result<std::unique_ptr<UdpHandshakes>> part_handshakes(
+      const UdpOptions& options) const;
+  [[nodiscard]] UdpReceiver::Totals receive_both(std::span<Slot> out);
 
   int fd_;
   bool dual_stack_;
@@ -80,8 +95,11 @@ class UdpPort final : public Port {
   PortCapabilities capabilities_;
   Counter segmentation_refusals_;
   BufferPool pool_;
-  std::unique_ptr<Receiver> receiver_;
+  std::unique_ptr<UdpReceiver> receiver_;
   std::unique_ptr<Sender> sender_;
+  std::unique_ptr<UdpHandshakes> handshakes_;
+  std::string single_socket_reason_;
+  std::uint32_t calls_ = 0;  // of rx_burst
 };
 
 }  // namespace ringway::io

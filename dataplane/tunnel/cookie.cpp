@@ -40,24 +40,26 @@ ConstBytes mac2_of(ConstBytes message) {
 
 CookieChecker::CookieChecker(const PublicKey& own_key, Rng& rng)
     : rng_(rng),
-      mac1_key_(labelled_key(kMac1Label, own_key)),
+      mac1_(labelled_key(kMac1Label, own_key)),
       cookie_key_(labelled_key(kCookieLabel, own_key)) {}
 
 bool CookieChecker::mac1_valid(ConstBytes message) const {
   DCHECK(message.size() > kMacsBytes);
-  return constant_time_equal(blake2s_mac(mac1_key_, before_mac1(message)), mac1_of(message));
+  return constant_time_equal(mac1_.sign(before_mac1(message)), mac1_of(message));
+}
+
+bool CookieChecker::has_mac2(ConstBytes message) {
+  DCHECK(message.size() > kMacsBytes);
+  const ConstBytes mac2 = mac2_of(message);
+  return std::any_of(mac2.begin(), mac2.end(), [](std::uint8_t byte) { return byte != 0; });
 }
 
 bool CookieChecker::mac2_valid(Instant now, ConstBytes message, const net::Endpoint& source) {
-  DCHECK(message.size() > kMacsBytes);
-  // A sender without a cookie leaves zeros, and so does a flood: no need to compute what they are
-  // not.
-  const ConstBytes mac2 = mac2_of(message);
-  if (std::all_of(mac2.begin(), mac2.end(), [](std::uint8_t byte) { return byte == 0; })) {
-    return false;
-  }
+  // A flood has none either: no need to compute what it is not.
+  if (!has_mac2(message)) return false;
   refresh_secret(now);
-  return constant_time_equal(blake2s_mac(cookie_for(source), before_mac2(message)), mac2);
+  return constant_time_equal(blake2s_mac(cookie_for(source), before_mac2(message)),
+                             mac2_of(message));
 }
 
 void CookieChecker::make_reply(Instant now, ConstBytes message, const net::Endpoint& source,
@@ -142,6 +144,16 @@ bool HandshakeRateLimiter::allow(Instant now, const net::IpAddress& source) {
   }
   *reusable = {key, kFullBucketNs - kHandshakeCostNs, now};
   return true;
+}
+
+bool HandshakeRateLimiter::exhausted(Instant now, const net::IpAddress& source) const {
+  const std::uint64_t key = source_key(hash_seed_, source);
+  const std::size_t set_count = buckets_.size() / kBucketsPerSet;
+  const Bucket* const set = &buckets_[(key % set_count) * kBucketsPerSet];
+  return std::any_of(set, set + kBucketsPerSet, [&](const Bucket& bucket) {
+    const std::int64_t idle_ns = std::max<std::int64_t>(0, (now - bucket.refilled).count_ns());
+    return bucket.key == key && bucket.tokens_ns + idle_ns < kHandshakeCostNs;
+  });
 }
 
 // --- CookieJar -------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 #include "base/rng.hpp"
 #include "base/time.hpp"
 #include "dataplane/tunnel/messages.hpp"
+#include "dataplane/tunnel/primitives.hpp"
 
 namespace ringway::tunnel {
 
@@ -23,6 +24,8 @@ class CookieChecker {
   // `message`: a whole initiation or response of exact length.
   [[nodiscard]] bool mac1_valid(ConstBytes message) const;
   // The cookie is bound to source address and port.
+  // False for all zeros, which is what a sender without a cookie leaves there.
+  [[nodiscard]] static bool has_mac2(ConstBytes message);
   [[nodiscard]] bool mac2_valid(Instant now, ConstBytes message, const net::Endpoint& source);
   // 64 bytes, smaller than either message that can trigger it. The suite byte is the message's.
   void make_reply(Instant now, ConstBytes message, const net::Endpoint& source,
@@ -33,7 +36,7 @@ class CookieChecker {
   [[nodiscard]] Mac cookie_for(const net::Endpoint& source) const;
 
   Rng& rng_;
-  std::array<std::uint8_t, kHashBytes> mac1_key_;
+  Blake2sMac mac1_;  // under a flood, computed for each message of it
   std::array<std::uint8_t, kKeyBytes> cookie_key_;
   SecretBytes<kHashBytes> secret_;
   Instant secret_born_ = Instant::distant_past();
@@ -50,6 +53,8 @@ class HandshakeRateLimiter {
   explicit HandshakeRateLimiter(Rng& rng, std::size_t capacity = 8192,
                                 WhenFull when_full = WhenFull::kRefuse);
   [[nodiscard]] bool allow(Instant now, const net::IpAddress& source);
+  // Whether allow() would refuse this source for what it has been allowed already. Takes nothing.
+  [[nodiscard]] bool exhausted(Instant now, const net::IpAddress& source) const;
 
  private:
   struct Bucket {

@@ -169,6 +169,19 @@ Mac blake2s_mac(ConstBytes key, ConstBytes first, ConstBytes second) {
   return mac;
 }
 
+Blake2sMac::Blake2sMac(ConstBytes key) : keyed_(kMacBytes, key) {
+  keyed_.commit_block();
+}
+
+Mac Blake2sMac::sign(ConstBytes message) const {
+  DCHECK(!message.empty());
+  Blake2s hash = keyed_;
+  hash.update(message);
+  Mac mac;
+  hash.finish(mac.data());
+  return mac;
+}
+
 void kdf1(const SymmetricKey& chaining_key, ConstBytes input, SymmetricKey& first) {
   kdf<1>(chaining_key, input, {&first});
 }

@@ -32,6 +32,16 @@ using SharedSecret = SecretBytes<kKeyBytes>;
 // Keyed BLAKE2s with a 16-byte digest: mac1, mac2 and cookies. key: up to 32 bytes.
 [[nodiscard]] Mac blake2s_mac(ConstBytes key, ConstBytes first, ConstBytes second = {});
 
+// The same with a key that is absorbed once, for any number of messages of at least one byte.
+class Blake2sMac {
+ public:
+  explicit Blake2sMac(ConstBytes key);
+  [[nodiscard]] Mac sign(ConstBytes message) const;
+
+ private:
+  Blake2s keyed_;
+};
+
 // Noise's HKDF with 1, 2 or 3 outputs: the outputs of HKDF(salt = chaining_key, input, no info) in
 // order. An output may be the chaining key itself.
 void kdf1(const SymmetricKey& chaining_key, ConstBytes input, SymmetricKey& first);

@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 import struct
+import subprocess
 import time
 
 import pytest
@@ -77,6 +78,27 @@ def test_new_peer_joins_during_a_flood(topology, edge, tunnel, flooder, joiner):
             wait_until(lambda: measure.can_ping(second.namespace, topology.internet4, timeout=1),
                        "a new peer joins under the flood", JOIN_SECONDS)
             assert counter["cookies"] >= 1
+
+
+@pytest.mark.load
+def test_new_peer_joins_while_the_tunnel_is_busy(topology, edge, tunnel, flooder):
+    """As above, with TCP through the established tunnel all the while, which goes on."""
+    gateway, _ = tunnel
+    assert any("handshakes apart" in port["description"] for port in gateway.status()["ports"])
+    second = topology.add_edge("second")
+    _, spec = variants.tunnel_specs(topology, second, AES_GCM)
+    spec.peers[0].public_key = gateway.spec.keys.public
+    gateway.spec.peers.append(variants.peer_of(second, spec.keys, AES_GCM))
+    gateway.reload()
+    flood_frames = frames(topology, random_initiations(gateway.spec.keys.public))
+    seconds = 3 + JOIN_SECONDS
+    with measure.IperfServer(topology.internet) as load, path.Flood(topology, flooder, flood_frames, RATE, seconds):
+        edge.namespace.start("iperf3", "-c", topology.internet4, "-p", load.port, "-t", seconds, stdout=subprocess.DEVNULL)
+        wait_until(lambda: gateway.drops()["cookie_demanded"] > 0, "the gateway demands cookies", 3)
+        with Ringway(spec, "second"):
+            wait_until(lambda: measure.can_ping(second.namespace, topology.internet4, timeout=1),
+                       "a new peer joins under flood and load", JOIN_SECONDS)
+        assert load.report()["end"]["sum_received"]["seconds"] >= seconds - 1
 
 
 @pytest.mark.load

@@ -194,6 +194,21 @@ TEST(HandshakeRateLimiter, AllowsABurstOfFiveThenTwentyASecond) {
   EXPECT_LE(allowed, 205);
 }
 
+TEST(HandshakeRateLimiter, ExhaustedSaysWhatAllowWouldAndTakesNothing) {
+  SeededRng rng(27);
+  HandshakeRateLimiter limiter(rng);
+  const auto source = address("192.0.2.1");
+  EXPECT_FALSE(limiter.exhausted(at_ms(0), source));
+  for (int ms = 0; ms < 2000; ms += 7) {
+    for (int again = 0; again < 3; ++again) {
+      const bool exhausted = limiter.exhausted(at_ms(ms), source);
+      ASSERT_EQ(exhausted, limiter.exhausted(at_ms(ms), source));
+      ASSERT_EQ(limiter.allow(at_ms(ms), source), !exhausted) << ms;
+    }
+  }
+  EXPECT_FALSE(limiter.exhausted(at_ms(2000), address("192.0.2.2")));
+}
+
 TEST(HandshakeRateLimiter, CountsIpv4AddressesAndIpv6Subnets) {
   SeededRng rng(24);
   HandshakeRateLimiter limiter(rng);

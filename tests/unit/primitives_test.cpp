@@ -89,6 +89,19 @@ TEST(Blake2s, AgreesWithOpenSslForEveryLengthAndSplit) {
 
 // --- HMAC and HKDF ---------------------------------------------------------------------------
 
+TEST(Blake2sMac, AgreesWithTheMacThatAbsorbsItsKeyEachTime) {
+  SeededRng rng(31);
+  std::array<std::uint8_t, 32> key{};
+  std::array<std::uint8_t, 200> message{};
+  rng.fill(key);
+  rng.fill(message);
+  const Blake2sMac keyed(key);
+  for (std::size_t length = 1; length <= message.size(); ++length) {
+    const ConstBytes part = ConstBytes(message).first(length);
+    ASSERT_EQ(keyed.sign(part), blake2s_mac(key, part)) << length;
+  }
+}
+
 // SHA-256 in the shape of Blake2s, for the vectors of RFC 4231 and RFC 5869.
 class Sha256 {
  public:

@@ -1,0 +1,330 @@
+#include "dataplane/io/udp_handshakes.hpp"
+
+#include <array>
+
+#include <linux/capability.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tests/unit/udp_port_fixture.hpp"
+
+namespace ringway::io {
+namespace {
+
+constexpr std::uint8_t kData = 4;
+
+bool readable(int fd) {
+  pollfd wanted{fd, POLLIN, 0};
+  return ::poll(&wanted, 1, 0) == 1;
+}
+
+// A datagram of a type, told from others by a number.
+Datagram message(std::uint8_t type, std::uint16_t number = 0, std::size_t bytes = 148) {
+  Datagram datagram(bytes, type);
+  store_be(datagram.data() + 1, number);
+  return datagram;
+}
+
+class UdpPortHandshakes : public UdpPortTest, public ::testing::WithParamInterface<bool> {
+ protected:
+  // As the parameter says, dual-stack or IPv4 only.
+  static UdpOptions parted() {
+    UdpOptions options;
+    options.data_type = kData;
+    options.ipv6 = GetParam();
+    return options;
+  }
+  static std::vector<const char*> loopbacks() {
+    return GetParam() ? std::vector<const char*>{"127.0.0.1", "::1"}
+                      : std::vector<const char*>{"127.0.0.1"};
+  }
+  std::unique_ptr<UdpPort> open_parted() {
+    auto port = open(parted());
+    EXPECT_NE(port->handshakes(), nullptr) << port->single_socket_reason();
+    EXPECT_EQ(port->single_socket_reason(), "");
+    return port;
+  }
+
+  static std::vector<Slot> burst_of(UdpPort& port, std::size_t slots = 64) {
+    std::vector<Slot> burst(slots);
+    burst.resize(port.rx_burst(burst));
+    return burst;
+  }
+  // How many of each type the port has received, in order of their numbers, until it was asked in
+  // vain several times.
+  static std::pair<std::size_t, std::size_t> drain(UdpPort& port) {
+    std::size_t data = 0;
+    std::size_t handshakes = 0;
+    for (int in_vain = 0; in_vain < 6;) {
+      const std::vector<Slot> burst = burst_of(port);
+      in_vain = burst.empty() ? in_vain + 1 : 0;
+      for (const Datagram& datagram : datagrams_of(burst)) {
+        std::size_t& count = datagram[0] == kData ? data : handshakes;
+        EXPECT_GE(load_be<std::uint16_t>(datagram.data() + 1), count);
+        ++count;
+      }
+      release_all(burst);
+    }
+    return {data, handshakes};
+  }
+
+  static void expect_all_home(UdpPort& port) {
+    UdpPortTest::expect_all_home(port);
+    EXPECT_EQ(port.handshakes()->pool().held(), port.handshakes()->prepared_buffers());
+  }
+};
+
+TEST_P(UdpPortHandshakes, FirstByteChoosesTheSocket) {
+  auto a = open();
+  auto b = open_parted();
+  for (const char* address : loopbacks()) {
+    const net::Endpoint to = endpoint(address, b->local_port());
+    std::vector<Datagram> contents = {{}, {kData}, {1}, message(kData), message(kData, 0, 1500)};
+    for (const int type : {0, 1, 2, 3, 5, 6, 0x84, 255})
+      contents.push_back(message(static_cast<std::uint8_t>(type)));
+    for (const Datagram& content : contents) {
+      const bool data = !content.empty() && content[0] == kData;
+      EXPECT_EQ(send(*a, {fill(*a, content, to)}), 0U);
+      ASSERT_TRUE(eventually([&] {
+        return readable(b->wake_fd()) || b->wants_polling() || readable(b->side_wake_fd());
+      }));
+      EXPECT_EQ(readable(b->wake_fd()), data) << address << ", " << content.size() << " bytes";
+      const auto received = receive(*b, 1);
+      ASSERT_EQ(received.size(), 1U);
+      EXPECT_EQ(slot_bytes(received[0]), content);
+      EXPECT_EQ(received[0].remote, endpoint(address, a->local_port()));
+      EXPECT_EQ(received[0].local, net::IpAddress::parse(address).value());
+      EXPECT_EQ(b->wants_polling(), !data);
+      release_all(received);
+      EXPECT_EQ(drain(*b), std::pair(std::size_t{0}, std::size_t{0}));
+    }
+  }
+  expect_all_home(*b);
+}
+
+TEST_P(UdpPortHandshakes, AreWatchedUntilOneCameAndAgainWhenNoneCome) {
+  auto a = open();
+  auto b = open_parted();
+  const net::Endpoint to = endpoint("127.0.0.1", b->local_port());
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_FALSE(b->wants_polling());
+    EXPECT_FALSE(readable(b->side_wake_fd()));
+    EXPECT_EQ(send(*a, {fill(*a, message(1), to)}), 0U);
+    ASSERT_TRUE(eventually([&] { return readable(b->side_wake_fd()); }));
+    release_all(receive(*b, 1));
+    EXPECT_TRUE(b->wants_polling());
+    // More of them wake nobody, and are found by asking.
+    for (int more = 0; more < 3; ++more) {
+      EXPECT_EQ(send(*a, {fill(*a, message(1), to)}), 0U);
+      EXPECT_FALSE(readable(b->side_wake_fd()));
+      const auto received = receive(*b, 1);
+      EXPECT_EQ(received.size(), 1U);
+      release_all(received);
+      EXPECT_TRUE(b->wants_polling());
+    }
+    EXPECT_EQ(drain(*b), std::pair(std::size_t{0}, std::size_t{0}));
+  }
+  // One that arrives just before the queue is watched again is told at once.
+  EXPECT_EQ(send(*a, {fill(*a, message(1), to)}), 0U);
+  EXPECT_TRUE(eventually([&] { return readable(b->side_wake_fd()); }));
+  release_all(receive(*b, 1));
+  expect_all_home(*b);
+}
+
+TEST_P(UdpPortHandshakes, NeitherKindKeepsTheOtherWaiting) {
+  auto a = open();
+  UdpOptions options = parted();
+  options.receive_offload = false;  // a slot each
+  auto b = open(options);
+  const net::Endpoint to = endpoint("127.0.0.1", b->local_port());
+  constexpr std::uint16_t kEach = 1000;
+  for (const std::uint8_t type : {kData, std::uint8_t{1}}) {
+    for (std::uint16_t i = 0; i < kEach; ++i)
+      EXPECT_EQ(send(*a, {fill(*a, message(type, i), to)}), 0U);
+  }
+  std::size_t data = 0;
+  std::size_t handshakes = 0;
+  for (int call = 0; call < 10; ++call) {
+    const auto burst = burst_of(*b);
+    EXPECT_EQ(burst.size(), 64U);
+    for (const Slot& slot : burst)
+      ++(slot.data[0] == kData ? data : handshakes);
+    release_all(burst);
+  }
+  EXPECT_GE(data, 4 * 64U);
+  EXPECT_GE(handshakes, 64U) << "bursts full of data keep handshakes out";
+  const auto rest = drain(*b);
+  EXPECT_EQ(data + rest.first, kEach);
+  EXPECT_EQ(handshakes + rest.second, kEach);
+  expect_all_home(*b);
+}
+
+TEST_P(UdpPortHandshakes, AFloodOverflowsItsOwnQueueAlone) {
+  auto a = open();
+  auto b = open_parted();
+  const net::Endpoint to = endpoint("127.0.0.1", b->local_port());
+  constexpr std::uint16_t kFlood = 20'000;
+  constexpr std::uint16_t kDatagrams = 500;
+  for (std::uint16_t i = 0; i < kFlood; ++i) {
+    EXPECT_EQ(send(*a, {fill(*a, message(1, i), to)}), 0U);
+    if (i % (kFlood / kDatagrams) == 0) {
+      EXPECT_EQ(
+          send(*a, {fill(*a, message(kData, static_cast<std::uint16_t>(i / (kFlood / kDatagrams))),
+                         to)}),
+          0U);
+    }
+  }
+  const auto [data, handshakes] = drain(*b);
+  EXPECT_EQ(data, kDatagrams);
+  EXPECT_GT(handshakes, 1000U) << "10 ms of 100,000 a second fit";
+  EXPECT_LT(handshakes, kFlood);
+  expect_all_home(*b);
+}
+
+TEST_P(UdpPortHandshakes, TrainsStayTrainsOnBothSockets) {
+  auto b = open_parted();
+  for (const char* address : loopbacks()) {
+    const net::Endpoint to = endpoint(address, b->local_port());
+    // The kernel's hash over addresses and ports must not matter.
+    for (int source = 0; source < 16; ++source) {
+      auto a = open();
+      const Datagram data(std::size_t{45} * 1452 - 100, kData);
+      const Datagram initiations(std::size_t{64} * 148, 1);
+      EXPECT_EQ(send(*a, {fill_train(*a, data, 1452, to)}), 0U);
+      EXPECT_EQ(send(*a, {fill_train(*a, initiations, 148, to)}), 0U);
+      const auto received = receive(*b, 45 + 64);
+      ASSERT_EQ(received.size(), 2U) << address;
+      for (const Slot& slot : received) {
+        EXPECT_FALSE(slot.truncated);
+        EXPECT_EQ(slot.train, TrainKind::kDatagrams);
+        EXPECT_EQ(slot_bytes(slot), slot.data[0] == kData ? data : initiations);
+      }
+      release_all(received);
+    }
+  }
+  expect_all_home(*b);
+}
+
+TEST_P(UdpPortHandshakes, MarkIsSetOnBothSocketsAndAnswersLeaveFromThePort) {
+  auto a = open();
+  UdpOptions options = parted();
+  options.mark = 0x5257;
+  auto b = open(options);
+  ASSERT_NE(b->handshakes(), nullptr) << b->single_socket_reason();
+  EXPECT_EQ(send(*b, {fill(*b, message(2), endpoint("127.0.0.1", a->local_port()))}), 0U);
+  const auto received = receive(*a, 1);
+  ASSERT_EQ(received.size(), 1U);
+  EXPECT_EQ(received[0].remote.port, b->local_port());
+  release_all(received);
+}
+
+// A stranger's socket that asks to share the port; the error number of its bind.
+int bind_sharing(const char* address, std::uint16_t port) {
+  const net::IpAddress parsed = net::IpAddress::parse(address).value();
+  Slot slot;
+  slot.remote = {parsed, port};
+  UdpSocketAddress to;
+  const bool v6 = !parsed.is_v4();
+  const socklen_t length = emit_remote(slot, v6, to);
+  const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
+  const int error = ::bind(fd, reinterpret_cast<sockaddr*>(&to), length) == 0 ? 0 : errno;
+  ::close(fd);
+  return error;
+}
+
+TEST_P(UdpPortHandshakes, PortInUseIsAClearErrorWhoeverHasIt) {
+  for (const bool first_parted : {false, true}) {
+    for (const bool second_parted : {false, true}) {
+      auto a = first_parted ? open_parted() : open();
+      UdpOptions options = second_parted ? parted() : UdpOptions{};
+      options.port = a->local_port();
+      const auto second = UdpPort::open(options);
+      ASSERT_FALSE(second.has_value());
+      EXPECT_NE(second.error().text().find("another program"), std::string::npos);
+    }
+  }
+  // One that would share it.
+  const int stranger = ::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(stranger, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
+  UdpSocketAddress address{};
+  address.v6.sin6_family = AF_INET6;
+  socklen_t length = sizeof address.v6;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(::bind(stranger, generic, length), 0);
+  ASSERT_EQ(::getsockname(stranger, generic, &length), 0);
+  UdpOptions options = parted();
+  options.port = parse_remote(address).port;
+  const auto second = UdpPort::open(options);
+  EXPECT_FALSE(second.has_value());
+  ::close(stranger);
+}
+
+TEST_P(UdpPortHandshakes, NobodyJoinsThePort) {
+  auto b = open_parted();
+  for (const char* address : {"0.0.0.0", "127.0.0.1"})
+    EXPECT_EQ(bind_sharing(address, b->local_port()), EADDRINUSE) << address;
+  if (!GetParam()) return;
+  for (const char* address : {"::", "::1"})
+    EXPECT_EQ(bind_sharing(address, b->local_port()), EADDRINUSE) << address;
+}
+
+TEST_P(UdpPortHandshakes, SocketThatCannotJoinLeavesTheOtherAsItWas) {
+  auto a = open();
+  auto b = open();
+  // Of the other family, it cannot have the same address.
+  const auto joined = UdpHandshakes::join(b->wake_fd(), ::socket(AF_INET, SOCK_DGRAM, 0), kData);
+  ASSERT_FALSE(joined.has_value());
+  EXPECT_NE(joined.error().text().find("sharing the UDP port"), std::string::npos);
+  EXPECT_EQ(bind_sharing("::", b->local_port()), EADDRINUSE);
+  EXPECT_EQ(send(*a, {fill(*a, message(1), endpoint("127.0.0.1", b->local_port()))}), 0U);
+  const auto received = receive(*b, 1);
+  EXPECT_EQ(received.size(), 1U);
+  release_all(received);
+}
+
+// The calling thread's effective capabilities without one of them, until it goes.
+class WithoutCapability {
+ public:
+  explicit WithoutCapability(int capability) {
+    EXPECT_EQ(::syscall(SYS_capget, &header_, before_.data()), 0);
+    auto reduced = before_;
+    reduced[static_cast<std::size_t>(capability / 32)].effective &= ~(1U << capability % 32);
+    EXPECT_EQ(::syscall(SYS_capset, &header_, reduced.data()), 0);
+  }
+  ~WithoutCapability() { EXPECT_EQ(::syscall(SYS_capset, &header_, before_.data()), 0); }
+  WithoutCapability(const WithoutCapability&) = delete;
+  WithoutCapability& operator=(const WithoutCapability&) = delete;
+
+ private:
+  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> before_{};
+};
+
+TEST_P(UdpPortHandshakes, WithoutTheRightToCloseThePortItStaysOneSocket) {
+  auto a = open();
+  std::unique_ptr<UdpPort> b;
+  {
+    const WithoutCapability none(CAP_CHOWN);
+    b = open(parted());
+  }
+  EXPECT_EQ(b->handshakes(), nullptr);
+  EXPECT_NE(b->single_socket_reason().find("CAP_CHOWN"), std::string::npos);
+  EXPECT_EQ(bind_sharing("0.0.0.0", b->local_port()), EADDRINUSE);
+  const net::Endpoint to = endpoint("127.0.0.1", b->local_port());
+  EXPECT_EQ(send(*a, {fill(*a, message(1), to), fill(*a, message(kData, 0, 99), to)}), 0U);
+  const auto received = receive(*b, 2);
+  EXPECT_EQ(datagram_count(received), 2U);
+  release_all(received);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sockets, UdpPortHandshakes, ::testing::Values(true, false),
+                         [](const auto& dual) { return dual.param ? "DualStack" : "Ipv4Only"; });
+
+}  // namespace
+}  // namespace ringway::io
