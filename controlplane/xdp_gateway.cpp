@@ -12,7 +12,6 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "controlplane/asio_await.hpp"
-#include "controlplane/host/gateway_nat.hpp"
 #include "controlplane/logging.hpp"
 
 namespace ringway::control {
@@ -166,10 +165,7 @@ nat::Config XdpGateway::nat_config() const {
       if (prefix.length != 0) config.inner_prefixes.push_back(prefix);
     }
   }
-  for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
-    const auto& denied = denied_destinations(family);
-    config.denied.insert(config.denied.end(), denied.begin(), denied.end());
-  }
+  config.denied = nat::default_denied();
   return config;
 }
 

@@ -85,6 +85,7 @@ constexpr const char* kDeniedIp4[] = {
 };
 constexpr const char* kDeniedIp6[] = {
     "::/96",           // unspecified, loopback, v4-compatible
+    "::ffff:0:0/96",   // v4-mapped: never on the wire
     "64:ff9b:1::/48",  // local NAT64, RFC 8215
     "100::/64",        // discard, RFC 6666
     "2001::/32",       // Teredo: its addresses hold IPv4 addresses in disguise
@@ -101,7 +102,6 @@ struct Embedding {
 constexpr Embedding kEmbeddings[] = {
     {"2002::", 16},        // 6to4, RFC 3056
     {"64:ff9b::", 96},     // NAT64, RFC 6052
-    {"::ffff:0:0", 96},    // v4-mapped
     {"::ffff:0:0:0", 96},  // SIIT, RFC 2765
 };
 

@@ -86,8 +86,10 @@ struct Config {
   std::vector<StaticForward> forwards;
 };
 
-// RFC 1918, shared, link-local, loopback, benchmarking, multicast and reserved space, ULA, and
-// their 6to4, NAT64 and v4-mapped forms (SECURITY: gateways).
+// RFC 1918, shared, link-local, loopback, benchmarking, multicast and reserved space, ULA, all
+// v4-mapped addresses, Teredo, and the 6to4, NAT64 and SIIT forms of the IPv4 ones (SECURITY:
+// gateways). Documentation prefixes are not among them: test networks use them. No prefix covers
+// another, so that the list can be a set of intervals too.
 [[nodiscard]] std::vector<net::Prefix> default_denied();
 
 enum class Verdict : std::uint8_t {
