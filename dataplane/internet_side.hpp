@@ -4,15 +4,20 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include "base/check.hpp"
 #include "base/net/address.hpp"
 #include "base/net/inner_packet.hpp"
 #include "base/rng.hpp"
 #include "base/time.hpp"
+#include "dataplane/control_api.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/nat/nat.hpp"
@@ -72,6 +77,17 @@ struct InternetSide {
         first_nat_port(config.first_port),
         last_nat_port(config.last_port) {}
 
+  // At most kBlockEventBatches at once.
+  void lend(std::unique_ptr<BlockEventBatch> batch) {
+    CHECK(lent_count_ < lent_.size());
+    lent_[lent_count_++] = std::move(batch);
+  }
+  [[nodiscard]] bool has_lent() const { return lent_count_ > 0; }
+  // Only where there is one.
+  [[nodiscard]] std::unique_ptr<BlockEventBatch> take_lent() {
+    return std::move(lent_[--lent_count_]);
+  }
+
   io::Port& port;
   nat::Nat nat;
   forwarding::EthernetLink* ethernet;  // below both ports; null where others look after frames
@@ -96,6 +112,9 @@ struct InternetSide {
       prefixes.push_back({address, static_cast<std::uint8_t>(address.bit_length())});
     return prefixes;
   }
+
+  std::array<std::unique_ptr<BlockEventBatch>, kBlockEventBatches> lent_;
+  std::size_t lent_count_ = 0;
 };
 
 }  // namespace ringway

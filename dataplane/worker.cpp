@@ -74,6 +74,15 @@ void Worker::open_internet_side(io::Port& internet, const nat::Config& config,
   watch(epoll_fd_, internet.wake_fd());
 }
 
+std::size_t Worker::restore_mappings(std::span<const nat::MappingRecord> records, Instant now) {
+  CHECK(state_.internet != nullptr && state_.counters.turns.value() == 0);
+  std::size_t restored = 0;
+  for (const nat::MappingRecord& record : records) {
+    if (state_.internet->nat.restore(record, now)) ++restored;
+  }
+  return restored;
+}
+
 Instant Worker::next_deadline() const {
   const Instant deadline = state_.wheel.next_deadline();
   if (state_.internet == nullptr) return deadline;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "base/rng.hpp"
 #include "base/time.hpp"
@@ -26,6 +27,9 @@ class Worker {
   // is below `internet`, and below the outer port, where that is an Ethernet link.
   void open_internet_side(io::Port& internet, const nat::Config& config,
                           forwarding::EthernetLink* ethernet = nullptr);
+  // Puts back mappings that were kept over a restart; how many fitted. After open_internet_side()
+  // and before the first turn.
+  std::size_t restore_mappings(std::span<const nat::MappingRecord> records, Instant now);
   // Releases what waits and frees peers and sessions. The thread in run() must have returned.
   ~Worker();
   Worker(const Worker&) = delete;

@@ -13,6 +13,7 @@ using tunnel::Suite;
 constexpr Duration kChallengeInterval = Duration::milliseconds(500);
 constexpr std::size_t kHandshakesPerCall = 64;  // some milliseconds of public-key operations
 constexpr Duration kWaitingCommandsRetry = Duration::milliseconds(1);
+constexpr std::size_t kReachedPerTick = 16;  // likewise
 constexpr Duration kChallengeLifetime = Duration::seconds(5);
 
 tunnel::Path to_path(const tunnel::DatagramSource& source) {
@@ -125,6 +126,25 @@ void TunnelService::request_snapshot(std::function<void(const WorkerSnapshot&)> 
   send(command::Snapshot{std::move(snapshot)});
 }
 
+void TunnelService::hear_of_blocks(std::function<void(const BlockEventBatch&)> heard) {
+  CHECK(!heard_of_blocks_);
+  heard_of_blocks_ = std::move(heard);
+  for (std::size_t i = 0; i < kBlockEventBatches; ++i)
+    send(command::LendBlockEvents{std::make_unique<BlockEventBatch>()});
+}
+
+void TunnelService::request_mappings(std::uint32_t cursor,
+                                     std::function<void(const MappingPage&)> done) {
+  auto page = std::make_unique<MappingPage>();
+  page->cursor = cursor;
+  mapping_requests_.push_back(std::move(done));
+  send(command::ListMappings{std::move(page)});
+}
+
+void TunnelService::reach(const std::vector<PeerId>& peers) {
+  to_reach_.insert(to_reach_.end(), peers.begin(), peers.end());
+}
+
 // --- to the worker -----------------------------------------------------------------------------
 
 void TunnelService::send(Command&& command) {
@@ -234,6 +254,7 @@ void TunnelService::handle_events(Instant now, WallTime wall) {
 }
 
 Instant TunnelService::next_deadline() const {
+  if (!to_reach_.empty()) return latest_;
   const Instant deadline = handshaker_.next_deadline();
   if (waiting_head_ == waiting_.size()) return deadline;
   return std::min(deadline, latest_ + kWaitingCommandsRetry);
@@ -242,6 +263,10 @@ Instant TunnelService::next_deadline() const {
 void TunnelService::tick(Instant now, WallTime wall) {
   latest_ = now;
   flush_commands();
+  for (std::size_t i = 0; i < kReachedPerTick && !to_reach_.empty(); ++i) {
+    handshaker_.request_session(to_reach_.front(), now, wall, true);
+    to_reach_.pop_front();
+  }
   handshaker_.tick(now, wall);
   take_handshaker_outputs(wall);
 }
@@ -286,6 +311,16 @@ void TunnelService::handle(Event& event, Instant now, WallTime wall) {
                    const auto done = std::move(snapshot_requests_.front());
                    snapshot_requests_.erase(snapshot_requests_.begin());
                    done(*e.snapshot);
+                 },
+                 [&](event::BlocksChanged& e) {
+                   heard_of_blocks_(*e.batch);
+                   send(command::LendBlockEvents{std::move(e.batch)});
+                 },
+                 [&](event::MappingsListed& e) {
+                   CHECK(!mapping_requests_.empty());
+                   const auto done = std::move(mapping_requests_.front());
+                   mapping_requests_.pop_front();
+                   done(*e.page);
                  },
              },
              event);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -84,6 +85,16 @@ class TunnelService {
   void set_forwarding_table(std::shared_ptr<const forwarding::ForwardingTable> table);
   void set_neighbour_keeper(NeighbourKeeper* keeper) { neighbours_ = keeper; }
 
+  // The worker's NAT, if it has one. `heard` is told of the port blocks that were given out and
+  // came back; call it once, before the worker's first turn or later.
+  void hear_of_blocks(std::function<void(const BlockEventBatch&)> heard);
+  // One piece of the live mappings, from `cursor` on (0 at first); the page names the next cursor.
+  void request_mappings(std::uint32_t cursor, std::function<void(const MappingPage&)> done);
+
+  // Begins handshakes with these peers, some at a time: they are not to wait until they notice that
+  // we have forgotten their sessions.
+  void reach(const std::vector<PeerId>& peers);
+
   // Takes some of what the worker reported; more may be left in the rings. To be called when the
   // link's control doorbell rang.
   void handle_events(Instant now, WallTime wall);
@@ -133,6 +144,9 @@ class TunnelService {
   std::size_t waiting_head_ = 0;
   Instant latest_ = Instant::distant_past();  // `now` of the last call
   std::vector<std::function<void(const WorkerSnapshot&)>> snapshot_requests_;
+  std::deque<std::function<void(const MappingPage&)>> mapping_requests_;
+  std::function<void(const BlockEventBatch&)> heard_of_blocks_;
+  std::deque<PeerId> to_reach_;
   TunnelServiceCounters counters_;
   NeighbourKeeper* neighbours_ = nullptr;
 };

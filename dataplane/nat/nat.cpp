@@ -13,6 +13,8 @@ namespace {
 // Mappings that one tick looks at: some tens of microseconds, and far more a second than can be
 // opened.
 constexpr unsigned kLooksPerTick = 1024;
+// Slots that one call of list() looks at, used or not: half a megabyte.
+constexpr Slot kLooksPerListing = 8192;
 }  // namespace
 
 struct Nat::State {
@@ -65,8 +67,16 @@ void Nat::remove_subscriber(PeerId subscriber, Instant now) {
   state_->slow.remove_subscriber(subscriber);
 }
 
+bool Nat::has_block_events() const {
+  return !state_->shard.ports.events().empty();
+}
+
 bool Nat::poll_block_event(BlockEvent& event) {
   return state_->shard.ports.events().poll(event);
+}
+
+void Nat::lose_block_events() {
+  state_->shard.ports.events().lose_all();
 }
 
 std::uint32_t Nat::list(std::uint32_t cursor, std::span<MappingRecord> records, std::size_t& count,
@@ -74,7 +84,7 @@ std::uint32_t Nat::list(std::uint32_t cursor, std::span<MappingRecord> records, 
   const Shard& shard = state_->shard;
   count = 0;
   for (Slot slot = cursor + 1; slot <= shard.table.last_slot(); ++slot) {
-    if (count == records.size()) return slot - 1;
+    if (count == records.size() || slot - cursor > kLooksPerListing) return slot - 1;
     if (shard.table[slot].kind != 0) records[count++] = shard.record_of(slot, ticks_at(now));
   }
   return 0;

@@ -172,12 +172,18 @@ class Nat {
   // All mappings of a subscriber that is gone, its forwards included.
   void remove_subscriber(PeerId subscriber, Instant now);
 
+  [[nodiscard]] bool has_block_events() const;
   [[nodiscard]] bool poll_block_event(BlockEvent& event);
+  // What nobody asked for so far counts as lost.
+  void lose_block_events();
   // From `cursor` (0 at first) on; returns the next cursor, 0 at the end. Fills `records`, at most
-  // its size, and says in `count` how many.
+  // its size, and says in `count` how many. Looks at a bounded number of slots, so that there may
+  // be none although there are more to come.
   [[nodiscard]] std::uint32_t list(std::uint32_t cursor, std::span<MappingRecord> records,
                                    std::size_t& count, Instant now) const;
-  // Puts a kept mapping back; false when its port is taken, resting or not this shard's.
+  // Puts a kept mapping back; false when its port is taken, resting or not this shard's. For
+  // kRestoredGrace anyone may go on with its TCP connections, though none may begin one: a sender
+  // whose last segment was acknowledged before the restart waits for nothing that would let it in.
   bool restore(const MappingRecord& record, Instant now);
 
   [[nodiscard]] Counters counters() const;

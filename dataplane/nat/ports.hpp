@@ -40,6 +40,11 @@ class BlockEvents {
     --count_;
     return true;
   }
+  void lose_all() {
+    lost_ += count_;
+    count_ = 0;
+  }
+  [[nodiscard]] bool empty() const { return count_ == 0; }
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
 
  private:

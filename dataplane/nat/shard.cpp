@@ -146,7 +146,7 @@ MappingRecord Shard::record_of(Slot slot, Ticks now) const {
   return record;
 }
 
-// Who may answer is not kept: the subscriber's next packet says it again.
+// Who may answer is not kept: the subscriber's next packet says it again (and see kRestoredGrace).
 bool Shard::restore(const MappingRecord& record, Ticks now) {
   const net::IpAddress& inner = record.inner.address;
   const net::IpAddress& outer = record.external.address;
@@ -171,6 +171,8 @@ bool Shard::restore(const MappingRecord& record, Ticks now) {
   Mapping& mapping = table[slot];
   const bool was_established = record.idle + record.expires_in > config.tcp_transitory_timeout * 2;
   mapping.tcp = was_established ? TcpState::kEstablished : TcpState::kSynOut;
+  mapping.flags = Mapping::kRestored;
+  restored_until = now + ticks_in(kRestoredGrace);
   mapping.last_used = now - std::min(now, ticks_in(record.idle));
   admit(slot, address, record.external.port, now);
   return true;

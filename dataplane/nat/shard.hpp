@@ -18,6 +18,11 @@
 
 namespace ringway::nat {
 
+// How long after a restart TCP may go on from addresses that are not known again yet: the longest
+// pause of a sender that kept trying through an absence of a few seconds is some seconds more (RFC
+// 6298 doubles it), and a minute for one that was away longer.
+inline constexpr Duration kRestoredGrace = Duration::seconds(60);
+
 // What a subscriber has of the shared tables.
 struct SubscriberUse {
   std::uint32_t mappings = 0;
@@ -89,6 +94,7 @@ struct Shard {
   ExpiryWheel wheel;
   Identifications identifications;
   std::vector<SubscriberUse> use;  // by PeerId
+  Ticks restored_until = 0;        // the end of kRestoredGrace
   std::uint64_t mappings_created = 0;
   std::uint64_t mappings_expired = 0;
 

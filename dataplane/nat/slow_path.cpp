@@ -215,7 +215,8 @@ void SlowPath::inbound_query(const Work& work, std::uint16_t external_address) {
   if (slot == kNoSlot) return refuse_stranger(work, external_address, Drop::kNoMapping);
   const std::uint8_t* const source = work.address(Side::kSource);
   const bool known = shard_.knows_remote(slot, source);
-  if (!known && !open_to_all(slot)) {
+  const bool goes_on = !known && goes_on_after_restart(work, slot);
+  if (!known && !goes_on && !open_to_all(slot)) {
     return refuse_stranger(work, external_address, Drop::kFiltered);
   }
   // Where the subscriber may not go to, nobody is let in from. Known ones have passed that.
@@ -223,13 +224,19 @@ void SlowPath::inbound_query(const Work& work, std::uint16_t external_address) {
     return work.drop(Drop::kSourceDenied);
   }
   if (!may_pass(work, Way::kIn)) return;
-  follow_tcp(work, slot, Way::kIn, known);
+  // Nobody may end or prolong what he only seems to belong to.
+  if (!goes_on) follow_tcp(work, slot, Way::kIn, known);
   translate(work, slot, Way::kIn);
 }
 
 bool SlowPath::open_to_all(Slot slot) const {
   return shard_.config.filtering == Filtering::kEndpointIndependent ||
          shard_.table[slot].is(Mapping::kStatic);
+}
+
+bool SlowPath::goes_on_after_restart(const Work& work, Slot slot) const {
+  return work.is_tcp() && (work.flow.tcp_flags & net::kTcpSyn) == 0 &&
+         shard_.table[slot].is(Mapping::kRestored) && work.ticks() < shard_.restored_until;
 }
 
 // Our external addresses and the tunnel's own are no one's on the Internet.

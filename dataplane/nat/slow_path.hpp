@@ -66,6 +66,8 @@ class SlowPath {
   void inbound_query(const Work& work, std::uint16_t external_address);
   void inbound_error(const Work& work, std::uint16_t external_address);
   [[nodiscard]] bool open_to_all(Slot slot) const;
+  // A segment of a connection that may have been open before the restart.
+  [[nodiscard]] bool goes_on_after_restart(const Work& work, Slot slot) const;
   [[nodiscard]] bool is_impossible_outside(const Work& work) const;
   void refuse_stranger(const Work& work, std::uint16_t external_address, Drop why);
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -154,8 +155,8 @@ class GatewayWorker : public testing::Test {
     }
   }
 
-  // From a peer's end of the tunnel.
-  void send_from(std::uint32_t peer, const Packet& packet) {
+  // As a peer's end of the tunnel seals it.
+  Packet sealed(std::uint32_t peer, const Packet& packet) {
     Packet message(DataLayout::kCiphertext + packet.size() + tunnel::kTagBytes);
     tunnel::emit_message_header(message.data(), tunnel::MessageType::kData,
                                 tunnel::Suite::kAes256Gcm);
@@ -165,8 +166,20 @@ class GatewayWorker : public testing::Test {
     tunnel::AeadJob job{bulk_[peer].get(), message.data() + DataLayout::kCiphertext,
                         static_cast<std::uint32_t>(packet.size()), false, counter_[peer]++};
     crypto_.seal({&job, 1});
-    ASSERT_TRUE(outer_.inject_copy(message, remote(peer)));
+    return message;
+  }
+  void send_from(std::uint32_t peer, const Packet& packet) {
+    ASSERT_TRUE(outer_.inject_copy(sealed(peer, packet), remote(peer)));
     turn();
+  }
+  std::vector<std::unique_ptr<BlockEventBatch>> reported_blocks() {
+    std::vector<std::unique_ptr<BlockEventBatch>> batches;
+    while (auto event = link_.events.try_pop()) {
+      if (auto* changed = std::get_if<event::BlocksChanged>(&*event)) {
+        batches.push_back(std::move(changed->batch));
+      }
+    }
+    return batches;
   }
   void send_from_internet(const Packet& packet) {
     ASSERT_TRUE(internet_.inject_copy(packet));
@@ -357,6 +370,80 @@ TEST_F(GatewayWorker, ASubscriberThatIsRemovedLosesItsMappings) {
   send_from_internet(udp_packet(kServer, 53, kExternal, query->from_port, "answer"));
   EXPECT_TRUE(taken(outer_).empty());
   expect_all_home();
+}
+
+TEST_F(GatewayWorker, BlocksAreReportedInTheTurnThatGaveThem) {
+  for (std::size_t i = 0; i < kBlockEventBatches; ++i)
+    tell(command::LendBlockEvents{std::make_unique<BlockEventBatch>()});
+  ASSERT_TRUE(outer_.inject_copy(sealed(0, udp_packet(kInner[0], 5000, kServer, 53, "q")),
+                                 remote(0)));
+  worker_.run_once(kStart);
+  const auto batches = reported_blocks();
+  ASSERT_EQ(batches.size(), 1U);
+  ASSERT_EQ(batches[0]->count, 1U);
+  EXPECT_EQ(batches[0]->at, kStart);
+  EXPECT_EQ(batches[0]->lost, 0U);
+  const nat::BlockEvent& given = batches[0]->events[0];
+  EXPECT_TRUE(given.allocated);
+  EXPECT_EQ(given.subscriber, PeerId{0});
+  EXPECT_EQ(given.protocol, net::kProtocolUdp);
+  EXPECT_EQ(given.external_address, address(kExternal));
+}
+
+TEST_F(GatewayWorker, BlocksOfARemovedSubscriberAreReportedBeforeItsIdIsFree) {
+  send_from(0, udp_packet(kInner[0], 5000, kServer, 53, "query"));
+  for (std::size_t i = 0; i < kBlockEventBatches; ++i)
+    tell(command::LendBlockEvents{std::make_unique<BlockEventBatch>()});
+  tell(command::RemovePeer{{0}});
+  worker_.run_once(kStart);
+  bool gone = false;
+  std::size_t returned = 0;
+  while (auto event = link_.events.try_pop()) {
+    if (std::holds_alternative<event::PeerRemoved>(*event)) gone = true;
+    const auto* changed = std::get_if<event::BlocksChanged>(&*event);
+    if (changed == nullptr) continue;
+    EXPECT_FALSE(gone);
+    for (std::size_t i = 0; i < changed->batch->count; ++i)
+      returned += changed->batch->events[i].allocated ? 0U : 1U;
+  }
+  EXPECT_TRUE(gone);
+  EXPECT_EQ(returned, 1U);
+}
+
+TEST_F(GatewayWorker, BlocksThatNobodyHasRoomForAreCounted) {
+  send_from(0, udp_packet(kInner[0], 5000, kServer, 53, "query"));
+  tell(command::RemovePeer{{0}});
+  turn();
+  tell(command::LendBlockEvents{std::make_unique<BlockEventBatch>()});
+  send_from(1, udp_packet(kInner[1], 5000, kServer, 53, "query"));
+  EXPECT_EQ(worker_.internet_side()->nat.counters().block_events_lost, 2U);
+}
+
+TEST_F(GatewayWorker, MappingsAreListedInPieces) {
+  constexpr std::uint16_t kFlows = 700;  // more than a page holds
+  for (std::uint16_t i = 0; i < kFlows; ++i) {
+    send_from(0, udp_packet(kInner[0], static_cast<std::uint16_t>(1000 + i), kServer, 53, "q"));
+    (void)taken(internet_);
+  }
+  std::set<std::uint16_t> ports;
+  std::uint32_t cursor = 0;
+  unsigned pages = 0;
+  do {
+    auto page = std::make_unique<MappingPage>();
+    page->cursor = cursor;
+    tell(command::ListMappings{std::move(page)});
+    worker_.run_once(kStart);
+    auto event = link_.events.try_pop();
+    ASSERT_TRUE(event && std::holds_alternative<event::MappingsListed>(*event));
+    const MappingPage& listed = *std::get<event::MappingsListed>(*event).page;
+    EXPECT_EQ(listed.at, kStart);
+    for (std::size_t i = 0; i < listed.count; ++i)
+      ports.insert(listed.records[i].inner.port);
+    cursor = listed.cursor;
+    ++pages;
+  } while (cursor != 0);
+  EXPECT_EQ(ports.size(), kFlows);
+  EXPECT_EQ(pages, 2U);
 }
 
 TEST_F(GatewayWorker, BurstsOfManyFlowsBothWaysLoseNothing) {

@@ -329,6 +329,62 @@ TEST(Nat, MappingsOutliveARestart) {
   EXPECT_EQ(after.answer(tcp, ack).verdict, Verdict::kForward);
 }
 
+TEST(Nat, OpenConnectionsGoOnAfterARestartThoughOnlyTheServerSpeaks) {
+  NatWorld before;
+  const Passed sent = before.out(kAlice, tcp_from(kAliceV4, net::kTcpSyn));
+  PacketSpec syn_ack;
+  syn_ack.tcp_flags = net::kTcpSyn | net::kTcpAck;
+  (void)before.answer(sent, syn_ack);
+  (void)before.out(kAlice, tcp_from(kAliceV4, net::kTcpAck));
+  const Passed datagram = before.out(kAlice, udp_from(kAliceV4));
+  NatWorld after(NatWorld::small_config(), 99);
+  for (const MappingRecord& record : before.mappings())
+    ASSERT_TRUE(after.nat().restore(record, after.now()));
+  PacketSpec segment;
+  segment.tcp_flags = net::kTcpAck | net::kTcpPsh;
+  EXPECT_EQ(after.answer(sent, segment).verdict, Verdict::kForward);
+  // Nobody may begin a connection, end one, or send datagrams.
+  PacketSpec syn;
+  syn.tcp_flags = net::kTcpSyn;
+  EXPECT_EQ(after.answer(sent, syn).drop, Drop::kUnsolicitedSyn);
+  EXPECT_EQ(after.answer(datagram).drop, Drop::kFiltered);
+  PacketSpec reset;
+  reset.tcp_flags = net::kTcpRst;
+  EXPECT_EQ(after.answer(sent, reset).verdict, Verdict::kForward);
+  after.pass(Duration::seconds(59));
+  EXPECT_EQ(after.answer(sent, segment).verdict, Verdict::kForward);
+  after.pass(Duration::seconds(2));
+  EXPECT_EQ(after.answer(sent, segment).drop, Drop::kFiltered);
+  EXPECT_EQ(after.out(kAlice, tcp_from(kAliceV4, net::kTcpAck)).verdict, Verdict::kForward);
+  EXPECT_EQ(after.answer(sent, segment).verdict, Verdict::kForward);
+  after.pass(Duration::seconds(7000));  // the long timer: the reset has changed nothing
+  EXPECT_EQ(after.answer(sent, segment).verdict, Verdict::kForward);
+}
+
+TEST(Nat, ListsInPiecesHoweverFewOfManySlotsAreUsed) {
+  Config config = NatWorld::small_config();
+  config.max_mappings = 1U << 15;
+  config.first_port = 1024;
+  config.last_port = 65535;
+  config.max_ports_per_subscriber = 60'000;
+  config.max_mappings_per_subscriber = 60'000;
+  config.icmp_timeout = Duration::seconds(10);
+  NatWorld world(config);
+  for (std::uint16_t i = 0; i < 20'000; ++i)
+    (void)world.out(kAlice, ping_from(kAliceV4, static_cast<std::uint16_t>(i + 1)));
+  (void)world.out(kAlice, udp_from(kAliceV4));
+  ASSERT_EQ(world.mappings().size(), 20'001U);
+  world.pass(Duration::seconds(60));
+  std::array<MappingRecord, 4> page;
+  std::size_t count = 0;
+  const std::uint32_t cursor = world.nat().list(0, page, count, world.now());
+  EXPECT_EQ(count, 0U);
+  EXPECT_GT(cursor, 0U);
+  EXPECT_LT(cursor, 10'000U);
+  ASSERT_EQ(world.mappings().size(), 1U);
+  EXPECT_EQ(world.mappings()[0].protocol, net::kProtocolUdp);
+}
+
 TEST(Nat, RestoresNothingThatIsNotThisShards) {
   NatWorld world;
   MappingRecord record;
