@@ -25,7 +25,6 @@ void run_ethernet(WorkerState& worker, Instant now) {
   report_wanted(worker, ethernet);
   if (now - worker.internet->reported < kReportInterval) return;
   worker.internet->reported = now;
-  worker.nat_mappings.set(worker.internet->nat.counters().mappings);
   ethernet.use().drain(ethernet.table(), [&](const forwarding::Neighbour& neighbour) {
     (void)worker.push_event(event::NeighbourUsed{neighbour});
   });

@@ -47,8 +47,6 @@ class Worker {
   [[nodiscard]] const WorkerCounters& counters() const { return state_.counters; }
   [[nodiscard]] std::string describe_crypto() const { return state_.crypto.describe(); }
   [[nodiscard]] std::uint32_t staged_packets() const { return state_.staging.held(); }
-  // Live mappings of its NAT, at most a second old while packets pass. Any thread.
-  [[nodiscard]] std::uint64_t nat_mappings() const { return state_.nat_mappings.value(); }
   // Null unless it was opened. For the worker's thread.
   [[nodiscard]] InternetSide* internet_side() { return state_.internet.get(); }
 

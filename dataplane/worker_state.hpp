@@ -120,7 +120,6 @@ struct WorkerState {
   bool events_pushed = false;          // control is to be woken at the end of the turn
   bool stop_requested = false;
   WorkerCounters counters;
-  Gauge nat_mappings;
 
   [[nodiscard]] Peer* find_peer(PeerId id) {
     return id.value < peers.size() ? peers[id.value] : nullptr;

@@ -99,6 +99,14 @@ void TunnelService::remove_peer(PeerId id) {
   send(command::RemovePeer{id});
 }
 
+void TunnelService::assume_endpoint(PeerId id, const net::Endpoint& endpoint) {
+  PeerRecord* record = find(id);
+  CHECK(record != nullptr && endpoint.valid());
+  if (record->state.endpoint.valid()) return;
+  record->state.endpoint = endpoint;
+  send(command::PreferPath{id, {endpoint, {}, 0}});
+}
+
 void TunnelService::apply_allowed_ips() {
   std::vector<tunnel::AllowedIp> entries;
   for (const auto& [id, record] : peers_) {

@@ -79,6 +79,8 @@ class TunnelService {
   // Keeps sessions alive where neither suite nor preshared key changed.
   void change_peer(PeerId id, const TunnelPeer& peer);
   void remove_peer(PeerId id);
+  // Where the peer was last, as far as nobody has heard of it since.
+  void assume_endpoint(PeerId id, const net::Endpoint& endpoint);
   void apply_allowed_ips();
 
   // Routes and neighbours of a gateway's worker, and who hears what it says of them.

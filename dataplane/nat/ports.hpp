@@ -24,7 +24,8 @@ namespace ringway::nat {
 // Blocks that were given out or came back, for the log. Bounded; what does not fit is counted.
 class BlockEvents {
  public:
-  static constexpr std::size_t kCapacity = 4096;
+  // All blocks of two addresses and all unprivileged ports at once, as a restart gives them anew.
+  static constexpr std::size_t kCapacity = 8192;
 
   void push(const BlockEvent& event) {
     if (count_ == kCapacity) {

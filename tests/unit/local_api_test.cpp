@@ -42,6 +42,12 @@ class FakeNode final : public NodeControl {
   }
   NodeStatus status() override { return full_sample_status(); }
   const Config& config() const override { return config_; }
+  Result<MappingList> mappings(const MappingQuery& query) override {
+    // Of three pieces the middle one is empty, as where many slots are unused.
+    const std::vector<MappingList> pieces = {{{kMapping}, 7}, {{}, 9}, {{kMapping, kMapping}, 0}};
+    asked = query;
+    return pieces[query.cursor == 0 ? 0 : query.cursor == 7 ? 1 : 2];
+  }
   Result<ReloadReport> reload() override {
     if (reload_fails) return failure("x.toml:3:1: bad", "mend it");
     return ReloadReport{{"new"}, {"other"}, {"old"}, {"interface.mtu: 1420 -> 1380"}};
