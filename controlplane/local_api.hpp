@@ -60,6 +60,8 @@ struct MappingStatus {
   bool operator==(const MappingStatus&) const = default;
 };
 
+[[nodiscard]] Json mappings_to_json(const std::vector<MappingStatus>& mappings);
+
 struct MappingList {
   std::vector<MappingStatus> mappings;
   std::uint32_t next = 0;  // the cursor of the next piece; 0: there is none

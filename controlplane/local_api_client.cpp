@@ -174,6 +174,10 @@ Result<std::string> LocalApiClient::metrics() {
   });
 }
 
+Json mappings_to_json(const std::vector<MappingStatus>& mappings) {
+  return json_codec::encode(mappings);
+}
+
 Result<std::vector<MappingStatus>> LocalApiClient::mappings(MappingQuery query) {
   std::vector<MappingStatus> all;
   query.cursor = 0;

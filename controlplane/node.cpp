@@ -185,6 +185,10 @@ Result<void> Node::add_configured_peers() {
 Result<void> Node::open_gateway_state() {
   if (!config_.gateway.enabled) return {};
   kept_ = load_kept_state(config_.state.directory);
+  if (kept_) {
+    for (const KeptPeer& peer : kept_->peers)
+      kept_peers_.emplace(peer.public_key, &peer);
+  }
   keeper_ = std::make_unique<StateKeeper>(
       config_.state.directory, xdp_ != nullptr, *service_, [this] {
         std::vector<StateKeeper::KnownPeer> known;
@@ -202,9 +206,8 @@ Result<void> Node::open_gateway_state() {
 }
 
 const KeptPeer* Node::kept_peer(const tunnel::PublicKey& key) const {
-  if (!kept_) return nullptr;
-  const auto found = std::ranges::find(kept_->peers, key, &KeptPeer::public_key);
-  return found == kept_->peers.end() ? nullptr : &*found;
+  const auto found = kept_peers_.find(key);
+  return found == kept_peers_.end() ? nullptr : found->second;
 }
 
 void Node::restore_mappings() {
@@ -214,13 +217,12 @@ void Node::restore_mappings() {
     log_warn("the clock has gone back since the last run: its mappings are not restored");
     return;
   }
-  std::vector<std::optional<KeptOwner>> owners;
-  for (const KeptPeer& peer : kept_->peers) {
-    const auto now = std::ranges::find(config_.peers, peer.public_key, &PeerConfig::public_key);
-    owners.emplace_back();
-    if (now != config_.peers.end()) {
-      owners.back() = KeptOwner{peer_ids_.at(now->name), now->allowed_ips};
-    }
+  std::vector<std::optional<KeptOwner>> owners(kept_->peers.size());
+  for (const PeerConfig& peer : config_.peers) {
+    const KeptPeer* kept = kept_peer(peer.public_key);
+    if (kept == nullptr) continue;
+    const auto place = static_cast<std::size_t>(kept - kept_->peers.data());
+    owners[place] = KeptOwner{peer_ids_.at(peer.name), peer.allowed_ips};
   }
   const auto records = mappings_after(*kept_, *away, owners);
   const std::size_t restored = worker_->restore_mappings(records, Instant::now());
@@ -238,6 +240,7 @@ void Node::reach_kept_peers() {
     if (kept != nullptr && kept->had_session) peers.push_back(peer_ids_.at(peer.name));
   }
   if (away && *away <= kReachWithin) service_->reach(peers);
+  kept_peers_.clear();
   kept_.reset();
 }
 
