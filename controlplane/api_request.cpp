@@ -114,11 +114,15 @@ struct Operation {
   Json (*handle)(const Request&);
 };
 constexpr std::array kOperations = {
-    Operation{"version", handle_version},         Operation{"status", handle_status},
-    Operation{"metrics", handle_metrics},         Operation{"mappings", handle_mappings},
+    Operation{"version", handle_version},
+    Operation{"status", handle_status},
+    Operation{"metrics", handle_metrics},
+    Operation{"mappings", handle_mappings},
     Operation{"reload", handle_reload},
-    Operation{"add_peer", handle_add_peer},       Operation{"change_peer", handle_change_peer},
-    Operation{"remove_peer", handle_remove_peer}, Operation{"stop", handle_stop},
+    Operation{"add_peer", handle_add_peer},
+    Operation{"change_peer", handle_change_peer},
+    Operation{"remove_peer", handle_remove_peer},
+    Operation{"stop", handle_stop},
 };
 
 Json respond(NodeControl& node, const Json& json, const ApiCaller& caller, bool& stop) {

@@ -11,7 +11,7 @@ constexpr std::string_view kInterfaceKeys[] = {
 constexpr std::string_view kWorkerKeys[] = {"poll", "cpu"};
 constexpr std::string_view kEdgeKeys[] = {"full_tunnel"};
 constexpr std::string_view kGatewayKeys[] = {"masquerade", "interface", "io", "xdp_interfaces",
-                                              "nat_log"};
+                                             "nat_log"};
 constexpr std::string_view kPeerKeys[] = {
     "name",     "public_key",  "preshared_key_file",     "preshared_key",
     "endpoint", "allowed_ips", "persistent_keepalive_s", "type",

@@ -189,8 +189,8 @@ Result<void> Node::open_gateway_state() {
     for (const KeptPeer& peer : kept_->peers)
       kept_peers_.emplace(peer.public_key, &peer);
   }
-  keeper_ = std::make_unique<StateKeeper>(
-      config_.state.directory, xdp_ != nullptr, *service_, [this] {
+  keeper_ =
+      std::make_unique<StateKeeper>(config_.state.directory, xdp_ != nullptr, *service_, [this] {
         std::vector<StateKeeper::KnownPeer> known;
         for (const PeerConfig& peer : config_.peers) {
           const auto id = peer_ids_.find(peer.name);

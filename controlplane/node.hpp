@@ -98,10 +98,10 @@ class Node final : public NodeControl {
   PortRange nat_ports_;              // of the XDP gateway
   std::unique_ptr<ControlLink> link_;
   std::unique_ptr<TunnelService> service_;
-  std::optional<KeptState> kept_;         // of the last run, while this one starts
+  std::optional<KeptState> kept_;  // of the last run, while this one starts
   std::map<tunnel::PublicKey, const KeptPeer*> kept_peers_;  // in it, by key
-  std::unique_ptr<StateKeeper> keeper_;   // of gateways
-  std::unique_ptr<NatRecords> nat_records_;  // null where the kernel translates
+  std::unique_ptr<StateKeeper> keeper_;                      // of gateways
+  std::unique_ptr<NatRecords> nat_records_;                  // null where the kernel translates
   std::unique_ptr<Worker> worker_;
   std::thread worker_thread_;
   std::atomic<bool> worker_finished_{false};

@@ -142,9 +142,9 @@ class Runner {
     MappingPage& page = *list.page;
     page.at = now_;
     page.count = 0;
-    page.cursor = worker_.internet == nullptr ? 0
-                                              : worker_.internet->nat.list(
-                                                    page.cursor, page.records, page.count, now_);
+    page.cursor = worker_.internet == nullptr
+                      ? 0
+                      : worker_.internet->nat.list(page.cursor, page.records, page.count, now_);
     send_home(event::MappingsListed{std::move(list.page)});
   }
 

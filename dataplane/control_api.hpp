@@ -132,12 +132,12 @@ struct ListMappings {
 struct Stop {};
 }  // namespace command
 
-using Command = std::variant<command::AddPeer, command::RemovePeer, command::SetKeepalive,
-                             command::SetAllowedIps, command::SetForwardingTable,
-                             command::PreferPath, command::InstallSession, command::EraseSessions,
-                             command::DropStaged, command::SendHandshake, command::SendDatagram,
-                             command::SendControlFrame, command::Snapshot, command::LendBlockEvents,
-                             command::ListMappings, command::Stop>;
+using Command =
+    std::variant<command::AddPeer, command::RemovePeer, command::SetKeepalive,
+                 command::SetAllowedIps, command::SetForwardingTable, command::PreferPath,
+                 command::InstallSession, command::EraseSessions, command::DropStaged,
+                 command::SendHandshake, command::SendDatagram, command::SendControlFrame,
+                 command::Snapshot, command::LendBlockEvents, command::ListMappings, command::Stop>;
 
 namespace event {
 // There is something to send and no session, or the session is due for renewal.

@@ -117,8 +117,12 @@ Result<WhoAnswer> who_had(const WhoQuestion& question, const std::vector<std::st
   WhoAnswer answer;
   const WallTime at = question.at.value_or(WallTime::now());
   for (const PortTenancy& tenancy : history.at(at)) {
-    answer.holders.push_back({protocol_text(tenancy.protocol), tenancy.subscriber,
-                              key_to_text(tenancy.key), {}, tenancy.from, tenancy.until});
+    answer.holders.push_back({protocol_text(tenancy.protocol),
+                              tenancy.subscriber,
+                              key_to_text(tenancy.key),
+                              {},
+                              tenancy.from,
+                              tenancy.until});
   }
   if (!log_files.empty()) add_caveats(answer, history, at);
   for (const MappingStatus& mapping : live)

@@ -248,7 +248,8 @@ std::string counts_text(const std::vector<LabelledCount>& counts) {
 
 }  // namespace
 
-std::string render_table(const std::vector<std::vector<std::string>>& rows, const Palette& palette) {
+std::string render_table(const std::vector<std::vector<std::string>>& rows,
+                         const Palette& palette) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));

@@ -34,8 +34,8 @@ class Palette {
 // "900 B", "1.46 MiB".
 [[nodiscard]] std::string bytes_text(std::uint64_t bytes, const Palette& palette);
 
-// Rows of equal length, the first one the headings; columns as wide as their widest cell. Colours go
-// around padded cells.
+// Rows of equal length, the first one the headings; columns as wide as their widest cell. Colours
+// go around padded cells.
 [[nodiscard]] std::string render_table(const std::vector<std::vector<std::string>>& rows,
                                        const Palette& palette);
 

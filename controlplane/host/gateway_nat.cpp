@@ -19,8 +19,7 @@ constexpr net::Family kFamilies[] = {net::Family::kIpv4, net::Family::kIpv6};
 
 std::vector<net::Prefix> denied_destinations(net::Family family) {
   auto denied = nat::default_denied();
-  std::erase_if(denied,
-                [&](const net::Prefix& prefix) { return prefix.address.family != family; });
+  std::erase_if(denied, [&](const net::Prefix& prefix) { return prefix.address.family != family; });
   return denied;
 }
 

@@ -69,9 +69,8 @@ class Extractor {
 
 // The bytes behind an IPv4 address are zero, so that one endpoint has one form.
 bool is_canonical(const net::IpAddress& address) {
-  return !address.is_v4() ||
-         std::all_of(address.bytes.begin() + 4, address.bytes.end(),
-                     [](std::uint8_t byte) { return byte == 0; });
+  return !address.is_v4() || std::all_of(address.bytes.begin() + 4, address.bytes.end(),
+                                         [](std::uint8_t byte) { return byte == 0; });
 }
 
 bool read_family(std::uint8_t number, net::Family& family) {
@@ -93,8 +92,7 @@ bool read_peer(Extractor& from, KeptPeer& peer) {
 }
 
 bool is_query_protocol(std::uint8_t protocol, net::Family family) {
-  return protocol ==
-         (family == net::Family::kIpv4 ? net::kProtocolIcmp : net::kProtocolIcmpv6);
+  return protocol == (family == net::Family::kIpv4 ? net::kProtocolIcmp : net::kProtocolIcmpv6);
 }
 
 bool read_mapping(Extractor& from, std::size_t peers, KeptMapping& mapping) {
@@ -212,8 +210,8 @@ Result<KeptState> parse_kept_state(ConstBytes file) {
   const std::size_t peers = from.number<std::uint32_t>();
   const std::size_t mappings = load_le<std::uint32_t>(file.data() + file.size() - kTrailerBytes);
   if (peers > kMaxKeptPeers || mappings > kMaxKeptMappings ||
-      file.size() != kHeaderBytes + peers * kPeerBytes + mappings * kKeptMappingBytes +
-                         kTrailerBytes) {
+      file.size() !=
+          kHeaderBytes + peers * kPeerBytes + mappings * kKeptMappingBytes + kTrailerBytes) {
     return not_valid("its length is not that of what it holds");
   }
   state.peers.resize(peers);

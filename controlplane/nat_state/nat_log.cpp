@@ -284,7 +284,9 @@ void NatLog::write(const std::vector<NatLogLine>& lines) {
   }
   if (owed_ == 0) {
     log_error(system_failure("writing the NAT's log " + path_, errno,
-                             "lines are lost until there is room").value().text());
+                             "lines are lost until there is room")
+                  .value()
+                  .text());
   }
   owed_ += lines.size();
   lost_ += lines.size();

@@ -22,8 +22,7 @@ void NatRecords::write_mark(NatLogKind kind, WallTime wall) {
   log_->write({line});
 }
 
-void NatRecords::note_subscriber(PeerId id, const std::string& name,
-                                 const tunnel::PublicKey& key) {
+void NatRecords::note_subscriber(PeerId id, const std::string& name, const tunnel::PublicKey& key) {
   subscribers_[id] = {name, key};
 }
 
@@ -64,7 +63,7 @@ void NatRecords::add_mappings(const MappingPage& page, const MappingQuery& query
     const auto subscriber = subscribers_.find(record.subscriber);
     if (subscriber == subscribers_.end()) continue;
     MappingStatus mapping{subscriber->second.name, protocol_text(record.protocol), record.inner,
-                          record.external, record.idle.count_s(), std::nullopt};
+                          record.external,         record.idle.count_s(),          std::nullopt};
     if (record.expires_in != Duration{}) mapping.expires_s = record.expires_in.count_s();
     if (query.subscriber && mapping.subscriber != *query.subscriber) continue;
     if (query.protocol && mapping.protocol != *query.protocol) continue;

@@ -57,8 +57,8 @@ std::optional<KeptState> load_kept_state(const std::string& directory) {
   return std::move(*state);
 }
 
-std::vector<nat::MappingRecord> mappings_after(const KeptState& state, Duration away,
-                                               const std::vector<std::optional<KeptOwner>>& owners) {
+std::vector<nat::MappingRecord> mappings_after(
+    const KeptState& state, Duration away, const std::vector<std::optional<KeptOwner>>& owners) {
   std::vector<nat::MappingRecord> records;
   for (const KeptMapping& mapping : state.mappings) {
     const auto& owner = owners[mapping.peer];
@@ -95,9 +95,8 @@ std::vector<KeptPeer> StateKeeper::kept_peers() {
   for (const KnownPeer& known : peers_()) {
     const TunnelPeerState* state = service_.peer_state(known.id);
     if (state == nullptr) continue;
-    const bool had_session =
-        state->latest_handshake != WallTime{} &&
-        moment_.wall < state->latest_handshake + tunnel::kRejectAfterTime;
+    const bool had_session = state->latest_handshake != WallTime{} &&
+                             moment_.wall < state->latest_handshake + tunnel::kRejectAfterTime;
     places_.emplace(known.id, static_cast<std::uint32_t>(kept.size()));
     kept.push_back({known.public_key, state->endpoint, had_session});
   }

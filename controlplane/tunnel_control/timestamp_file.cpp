@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t kCeilingAheadSeconds = 60;
 constexpr std::size_t kMaxStateBytes = 1U << 30;  // what is longer is none of ours
-constexpr off_t kLogRewriteBytes = 1 << 20;  // below this the log is not worth rewriting
+constexpr off_t kLogRewriteBytes = 1 << 20;       // below this the log is not worth rewriting
 constexpr std::size_t kRecordBytes = tunnel::kKeyBytes + tunnel::kTimestampBytes;
 
 tunnel::Tai64n ahead_of(const tunnel::Tai64n& timestamp, std::uint64_t seconds) {

@@ -375,8 +375,8 @@ TEST_F(GatewayWorker, ASubscriberThatIsRemovedLosesItsMappings) {
 TEST_F(GatewayWorker, BlocksAreReportedInTheTurnThatGaveThem) {
   for (std::size_t i = 0; i < kBlockEventBatches; ++i)
     tell(command::LendBlockEvents{std::make_unique<BlockEventBatch>()});
-  ASSERT_TRUE(outer_.inject_copy(sealed(0, udp_packet(kInner[0], 5000, kServer, 53, "q")),
-                                 remote(0)));
+  ASSERT_TRUE(
+      outer_.inject_copy(sealed(0, udp_packet(kInner[0], 5000, kServer, 53, "q")), remote(0)));
   worker_.run_once(kStart);
   const auto batches = reported_blocks();
   ASSERT_EQ(batches.size(), 1U);

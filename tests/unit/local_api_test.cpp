@@ -30,6 +30,13 @@ using testing::SizeIs;
 
 constexpr const char* kNewKey = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
 
+const MappingStatus kMapping{"gateway",
+                             "udp",
+                             *net::Endpoint::parse("10.1.0.2:53"),
+                             *net::Endpoint::parse("192.0.2.1:20001"),
+                             1.5,
+                             298.5};
+
 class FakeNode final : public NodeControl {
  public:
   FakeNode() {
@@ -64,6 +71,7 @@ class FakeNode final : public NodeControl {
   void request_stop() override { stopped = true; }
 
   Config config_;
+  MappingQuery asked;
   bool reload_fails = false;
   std::atomic<bool> stopped = false;
 };
@@ -175,6 +183,21 @@ TEST_F(LocalApi, AnswersSeveralRequestsOnOneConnection) {
   EXPECT_EQ(api.version().value(), RINGWAY_VERSION);
   EXPECT_THAT(api.metrics().value(), HasSubstr("ringway_up 1\n"));
   EXPECT_EQ(api.server_pid(), ::getpid());
+}
+
+TEST_F(LocalApi, PutsThePiecesOfTheMappingsTogether) {
+  start();
+  LocalApiClient api = client();
+  MappingQuery query;
+  query.subscriber = "gateway";
+  query.external = kMapping.external;
+  const auto mappings = api.mappings(query);
+  ASSERT_TRUE(mappings) << mappings.error().text();
+  EXPECT_THAT(*mappings, ElementsAre(kMapping, kMapping, kMapping));
+  stop();
+  EXPECT_EQ(node_.asked.subscriber, "gateway");
+  EXPECT_EQ(node_.asked.protocol, std::nullopt);
+  EXPECT_EQ(node_.asked.external, kMapping.external);
 }
 
 TEST_F(LocalApi, PassesReloadOnWithItsReportOrItsError) {

@@ -143,15 +143,38 @@ TEST(Nat, TheDeniedAreEveryDisguiseOfPrivatePlacesAndNothingElse) {
   const std::vector<net::Prefix> all = default_denied();
   const auto denied = [&](std::string_view text) {
     const net::IpAddress wanted = address(text);
-    return std::ranges::any_of(
-        all, [&](const net::Prefix& prefix) { return prefix.contains(wanted); });
+    return std::ranges::any_of(all,
+                               [&](const net::Prefix& prefix) { return prefix.contains(wanted); });
   };
-  for (const std::string_view text :
-       {"10.1.2.3", "172.31.255.255", "192.168.0.1", "100.64.0.1", "169.254.169.254", "0.0.0.0",
-        "127.0.0.1", "192.0.0.8", "198.19.0.1", "224.0.0.1", "255.255.255.255", "::", "::1",
-        "::10.0.0.1", "100::1", "fd00::1", "fe80::1", "fec0::1", "ff02::1", "::ffff:8.8.8.8",
-        "::ffff:10.0.0.1", "::ffff:0:10.0.0.1", "2001::1", "2001:0:5ef5:79fb::1", "2002:a00::1",
-        "2002:c0a8:101::1", "64:ff9b::a00:1", "64:ff9b::c0a8:101", "64:ff9b:1::1"}) {
+  for (const std::string_view text : {"10.1.2.3",
+                                      "172.31.255.255",
+                                      "192.168.0.1",
+                                      "100.64.0.1",
+                                      "169.254.169.254",
+                                      "0.0.0.0",
+                                      "127.0.0.1",
+                                      "192.0.0.8",
+                                      "198.19.0.1",
+                                      "224.0.0.1",
+                                      "255.255.255.255",
+                                      "::",
+                                      "::1",
+                                      "::10.0.0.1",
+                                      "100::1",
+                                      "fd00::1",
+                                      "fe80::1",
+                                      "fec0::1",
+                                      "ff02::1",
+                                      "::ffff:8.8.8.8",
+                                      "::ffff:10.0.0.1",
+                                      "::ffff:0:10.0.0.1",
+                                      "2001::1",
+                                      "2001:0:5ef5:79fb::1",
+                                      "2002:a00::1",
+                                      "2002:c0a8:101::1",
+                                      "64:ff9b::a00:1",
+                                      "64:ff9b::c0a8:101",
+                                      "64:ff9b:1::1"}) {
     EXPECT_TRUE(denied(text)) << text;
   }
   for (const std::string_view text :
