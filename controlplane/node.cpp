@@ -346,6 +346,7 @@ void Node::forget_peer(const std::string& name) {
 
 Result<void> Node::apply_routes() {
   service_->apply_allowed_ips();
+  if (xdp_ != nullptr) xdp_->pass_on_surroundings();
   return host_->change_to(host_plan());
 }
 

@@ -13,6 +13,8 @@
 
 #include "controlplane/asio_await.hpp"
 #include "controlplane/logging.hpp"
+#include "dataplane/nat/address_policy.hpp"
+#include "dataplane/surroundings.hpp"
 
 namespace ringway::control {
 namespace {
@@ -72,15 +74,14 @@ Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::U
     ports.push_back(port.get());
   forwarding::LinkOptions options;
   options.tunnel_port = gateway->tunnel_port_;
-  for (const Interface& interface : gateway->interfaces_) {
-    for (const net::IpAddress& address : gateway->addresses_of(interface))
-      add_once(options.tunnel_addresses, address);
-  }
+  options.tunnel_addresses = gateway->tunnel_addresses();
   if (options.tunnel_addresses.empty()) {
     return failure("none of the interfaces of gateway.xdp_interfaces has an address",
                    "give them their addresses first");
   }
-  if (gateway->external_addresses().empty()) {
+  gateway->external_ = {{{}, net::Family::kIpv4}, {{}, net::Family::kIpv6}};
+  gateway->choose_external_addresses();
+  if (std::ranges::all_of(gateway->external_, nat::is_unspecified)) {
     return failure(gateway->internet_interface() + " has no address to be seen by on the Internet",
                    "give it one, or name another gateway.interface");
   }
@@ -130,23 +131,84 @@ const std::string& XdpGateway::internet_interface() const {
   return config_.gateway.interface;
 }
 
-// One of each family, of the interface towards the Internet.
-std::vector<net::IpAddress> XdpGateway::external_addresses() const {
-  std::vector<net::IpAddress> external;
+std::vector<net::IpAddress> XdpGateway::tunnel_addresses() const {
+  std::vector<net::IpAddress> all;
   for (const Interface& interface : interfaces_) {
-    if (interface.name != internet_interface()) continue;
-    for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
-      const auto addresses = addresses_of(interface);
-      const auto found = std::ranges::find(addresses, family, &net::IpAddress::family);
-      if (found != addresses.end()) external.push_back(*found);
-    }
+    for (const net::IpAddress& address : addresses_of(interface))
+      add_once(all, address);
   }
-  return external;
+  return all;
+}
+
+// One of each family, of the interface towards the Internet. One that went stays, as its mappings
+// may be reached again when it comes back: a link that flaps loses its IPv6 addresses.
+void XdpGateway::choose_external_addresses() {
+  const auto internet = std::ranges::find(interfaces_, internet_interface(), &Interface::name);
+  if (internet == interfaces_.end()) return;
+  const auto present = addresses_of(*internet);
+  for (net::IpAddress& external : external_) {
+    if (std::ranges::find(present, external) != present.end()) continue;
+    const auto other = std::ranges::find(present, external.family, &net::IpAddress::family);
+    if (other == present.end()) continue;
+    if (!nat::is_unspecified(external)) {
+      log_warn("the Internet sees us as " + other->to_string() + " from now on, no longer as " +
+               external.to_string() + ": connections of that family have to begin anew");
+    }
+    external = *other;
+  }
+}
+
+std::vector<net::Prefix> XdpGateway::inner_networks() const {
+  HostPlan plan;
+  for (const InterfaceAddress& address : config_.interface.addresses)
+    plan.addresses.push_back({address.address, address.length});
+  for (const PeerConfig& peer : config_.peers) {
+    plan.peer_prefixes.insert(plan.peer_prefixes.end(), peer.allowed_ips.begin(),
+                              peer.allowed_ips.end());
+  }
+  auto networks = inner_prefixes(plan, net::Family::kIpv4);
+  const auto networks6 = inner_prefixes(plan, net::Family::kIpv6);
+  networks.insert(networks.end(), networks6.begin(), networks6.end());
+  return networks;
+}
+
+void XdpGateway::pass_on_surroundings() {
+  if (service_ == nullptr) return;
+  auto surroundings = std::make_unique<Surroundings>();
+  surroundings->external_addresses = external_;
+  surroundings->tunnel_addresses = tunnel_addresses();
+  // Without any the tunnel cannot be reached; what is sent needs a source all the same.
+  if (surroundings->tunnel_addresses.empty()) {
+    surroundings->tunnel_addresses = external_;
+    std::erase_if(surroundings->tunnel_addresses, nat::is_unspecified);
+  }
+  std::vector<net::IpAddress> own = surroundings->tunnel_addresses;
+  own.insert(own.end(), external_.begin(), external_.end());
+  for (const InterfaceAddress& address : config_.interface.addresses)
+    own.push_back(address.address);
+  const auto inner = inner_networks();
+  surroundings->host = PrefixSet(host_prefixes(own));
+  surroundings->inner = PrefixSet(inner);
+  surroundings->nat_inner = nat::PrefixList(inner);
+  service_->set_surroundings(std::move(surroundings));
+}
+
+void XdpGateway::follow_addresses() {
+  std::vector<std::vector<net::IpAddress>> present;
+  for (const Interface& interface : interfaces_)
+    present.push_back(addresses_of(interface));
+  if (service_ == nullptr || present == followed_) return;
+  followed_ = std::move(present);
+  choose_external_addresses();
+  if (auto configured = configure_steering(); !configured) {
+    log_error("following the addresses of our interfaces: " + configured.error().text());
+  }
+  pass_on_surroundings();
 }
 
 nat::Config XdpGateway::nat_config() const {
   nat::Config config;
-  config.external_addresses = external_addresses();
+  config.external_addresses = external_;
   config.first_port = nat_ports_.first;
   config.last_port = nat_ports_.last;
   config.max_subscribers = kMaxPeers;
@@ -158,24 +220,18 @@ nat::Config XdpGateway::nat_config() const {
   }
   for (const InterfaceAddress& address : config_.interface.addresses) {
     config.gateway_addresses.push_back(address.address);
-    config.inner_prefixes.push_back(address.network());
   }
-  for (const PeerConfig& peer : config_.peers) {
-    for (const net::Prefix& prefix : peer.allowed_ips) {
-      if (prefix.length != 0) config.inner_prefixes.push_back(prefix);
-    }
-  }
+  config.inner_prefixes = inner_networks();
   config.denied = nat::default_denied();
   return config;
 }
 
 Result<void> XdpGateway::configure_steering() {
-  const std::vector<net::IpAddress> external = external_addresses();
   for (Interface& interface : interfaces_) {
     std::vector<SteeredAddress> steered;
     for (const net::IpAddress& address : addresses_of(interface)) {
       SteeredAddress ours{address, {tunnel_port_}, 0, 0};
-      if (std::ranges::find(external, address) != external.end()) {
+      if (std::ranges::find(external_, address) != external_.end()) {
         ours.nat_first = nat_ports_.first;
         ours.nat_last = nat_ports_.last;
       }
@@ -221,6 +277,8 @@ Result<void> XdpGateway::steer(TunnelService& service) {
     log_info("AF_XDP takes over " + ports_[i]->describe());
   }
   if (auto configured = configure_steering(); !configured) return configured;
+  for (const Interface& interface : interfaces_)
+    followed_.push_back(addresses_of(interface));
   mirror_readable_.assign(::dup(mirror_->fd()));
   asio::co_spawn(io_, serve_mirror(), end_on_exception);
   asio::co_spawn(io_, serve_deadlines(), end_on_exception);
@@ -277,6 +335,7 @@ asio::awaitable<void> XdpGateway::serve_mirror() {
     if (error || stopping_) co_return;
     mirror_->handle_readable(Instant::now());
     pass_on_table();
+    follow_addresses();
     deadline_timer_.cancel();  // deadlines may have moved closer
   }
 }
@@ -290,6 +349,7 @@ asio::awaitable<void> XdpGateway::serve_deadlines() {
     if (stopping_) co_return;
     mirror_->tick(Instant::now());
     pass_on_table();
+    follow_addresses();
   }
 }
 

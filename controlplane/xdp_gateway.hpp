@@ -46,6 +46,9 @@ class XdpGateway final : public NeighbourKeeper {
   [[nodiscard]] forwarding::EthernetLink& link() { return *link_; }
   [[nodiscard]] nat::Config nat_config() const;
 
+  // The configuration's peers have changed: subscribers live elsewhere now.
+  void pass_on_surroundings();
+
   // From now on what is ours goes to the worker, and `service` is told of routes.
   [[nodiscard]] Result<void> steer(TunnelService& service);
   // What was ours goes to the kernel again.
@@ -71,7 +74,12 @@ class XdpGateway final : public NeighbourKeeper {
   [[nodiscard]] Result<void> configure_steering();
   [[nodiscard]] std::vector<net::IpAddress> addresses_of(const Interface& interface) const;
   [[nodiscard]] const std::string& internet_interface() const;
-  [[nodiscard]] std::vector<net::IpAddress> external_addresses() const;
+  [[nodiscard]] std::vector<net::IpAddress> tunnel_addresses() const;
+  // Keeps those that are still there, takes others where there are any.
+  void choose_external_addresses();
+  // What was heard of addresses reaches the steering program and the worker.
+  void follow_addresses();
+  [[nodiscard]] std::vector<net::Prefix> inner_networks() const;
   boost::asio::awaitable<void> serve_mirror();
   boost::asio::awaitable<void> serve_deadlines();
   void pass_on_table();
@@ -79,6 +87,9 @@ class XdpGateway final : public NeighbourKeeper {
   const Config& config_;
   PortRange nat_ports_;
   std::uint16_t tunnel_port_ = 0;
+  // The NAT's: one of IPv4, one of IPv6; unspecified as long as there never was one.
+  std::vector<net::IpAddress> external_;
+  std::vector<std::vector<net::IpAddress>> followed_;  // addresses of each interface, as passed on
   std::vector<Interface> interfaces_;
   std::unique_ptr<io::Umem> umem_;
   std::vector<std::unique_ptr<io::XskPort>> ports_;

@@ -133,6 +133,12 @@ class Runner {
     send_home(event::ForwardingTableRetired{std::move(set.table)});
   }
 
+  void operator()(command::SetSurroundings& set) {
+    CHECK(worker_.internet != nullptr);
+    worker_.internet->swap_surroundings(*set.surroundings, now_);
+    send_home(event::SurroundingsRetired{std::move(set.surroundings)});
+  }
+
   void operator()(command::LendBlockEvents& lend) {
     CHECK(worker_.internet != nullptr);
     worker_.internet->lend(std::move(lend.batch));

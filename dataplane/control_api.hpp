@@ -19,6 +19,7 @@
 #include "dataplane/forwarding/forwarding_table.hpp"
 #include "dataplane/nat/nat.hpp"
 #include "dataplane/peer.hpp"
+#include "dataplane/surroundings.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
 #include "dataplane/tunnel/handshaker.hpp"
 #include "dataplane/tunnel/messages.hpp"
@@ -89,6 +90,10 @@ struct SetAllowedIps {
 struct SetForwardingTable {
   std::shared_ptr<const forwarding::ForwardingTable> table;
 };
+// A gateway's addresses and where its subscribers live, as they are from now on.
+struct SetSurroundings {
+  std::unique_ptr<Surroundings> surroundings;
+};
 struct PreferPath {
   PeerId peer;
   tunnel::Path path;
@@ -132,12 +137,12 @@ struct ListMappings {
 struct Stop {};
 }  // namespace command
 
-using Command =
-    std::variant<command::AddPeer, command::RemovePeer, command::SetKeepalive,
-                 command::SetAllowedIps, command::SetForwardingTable, command::PreferPath,
-                 command::InstallSession, command::EraseSessions, command::DropStaged,
-                 command::SendHandshake, command::SendDatagram, command::SendControlFrame,
-                 command::Snapshot, command::LendBlockEvents, command::ListMappings, command::Stop>;
+using Command = std::variant<command::AddPeer, command::RemovePeer, command::SetKeepalive,
+                             command::SetAllowedIps, command::SetForwardingTable,
+                             command::SetSurroundings, command::PreferPath, command::InstallSession,
+                             command::EraseSessions, command::DropStaged, command::SendHandshake,
+                             command::SendDatagram, command::SendControlFrame, command::Snapshot,
+                             command::LendBlockEvents, command::ListMappings, command::Stop>;
 
 namespace event {
 // There is something to send and no session, or the session is due for renewal.
@@ -180,6 +185,9 @@ struct AllowedIpsRetired {
 struct ForwardingTableRetired {
   std::shared_ptr<const forwarding::ForwardingTable> table;
 };
+struct SurroundingsRetired {
+  std::unique_ptr<Surroundings> surroundings;
+};
 struct SnapshotTaken {
   std::unique_ptr<WorkerSnapshot> snapshot;
 };
@@ -194,8 +202,8 @@ struct MappingsListed {
 using Event = std::variant<event::SessionWanted, event::SourceSeen, event::ControlFrameReceived,
                            event::SessionConfirmed, event::SessionRetired, event::PeerRemoved,
                            event::AllowedIpsRetired, event::ForwardingTableRetired,
-                           event::NeighbourWanted, event::NeighbourUsed, event::SnapshotTaken,
-                           event::BlocksChanged, event::MappingsListed>;
+                           event::SurroundingsRetired, event::NeighbourWanted, event::NeighbourUsed,
+                           event::SnapshotTaken, event::BlocksChanged, event::MappingsListed>;
 
 // A handshake message that passed mac1 (and mac2 under load).
 struct HandshakeReceived {

@@ -120,6 +120,10 @@ void TunnelService::set_forwarding_table(std::shared_ptr<const forwarding::Forwa
   send(command::SetForwardingTable{std::move(table)});
 }
 
+void TunnelService::set_surroundings(std::unique_ptr<Surroundings> surroundings) {
+  send(command::SetSurroundings{std::move(surroundings)});
+}
+
 const TunnelPeerState* TunnelService::peer_state(PeerId id) const {
   const auto found = peers_.find(id);
   return found == peers_.end() ? nullptr : &found->second.state;
@@ -308,6 +312,7 @@ void TunnelService::handle(Event& event, Instant now, WallTime wall) {
                  [&](event::PeerRemoved& e) { free_ids_.push_back(e.peer->id); },
                  [&](event::AllowedIpsRetired&) {},
                  [&](event::ForwardingTableRetired&) {},
+                 [&](event::SurroundingsRetired&) {},
                  [&](event::NeighbourWanted& e) {
                    if (neighbours_ != nullptr) neighbours_->want(e.neighbour, now);
                  },

@@ -85,6 +85,7 @@ class TunnelService {
 
   // Routes and neighbours of a gateway's worker, and who hears what it says of them.
   void set_forwarding_table(std::shared_ptr<const forwarding::ForwardingTable> table);
+  void set_surroundings(std::unique_ptr<Surroundings> surroundings);
   void set_neighbour_keeper(NeighbourKeeper* keeper) { neighbours_ = keeper; }
 
   // The worker's NAT, if it has one. `heard` is told of the port blocks that were given out and

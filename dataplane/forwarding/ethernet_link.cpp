@@ -480,6 +480,11 @@ const std::vector<net::IpAddress>& EthernetLink::tunnel_addresses() const {
   return state_->options.tunnel_addresses;
 }
 
+void EthernetLink::swap_tunnel_addresses(std::vector<net::IpAddress>& addresses) {
+  CHECK(!addresses.empty());
+  std::swap(state_->options.tunnel_addresses, addresses);
+}
+
 const DropCounters& EthernetLink::drops() const {
   return state_->drops;
 }

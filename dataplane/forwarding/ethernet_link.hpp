@@ -68,6 +68,8 @@ class EthernetLink {
 
   [[nodiscard]] const DropCounters& drops() const;
   [[nodiscard]] const std::vector<net::IpAddress>& tunnel_addresses() const;
+  // Exchanges them for others; at least one.
+  void swap_tunnel_addresses(std::vector<net::IpAddress>& addresses);
 
  private:
   struct State;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/net/address.hpp"
@@ -15,6 +16,11 @@
 namespace ringway::nat {
 
 struct Config;
+
+// All zero: no address of anybody's.
+[[nodiscard]] inline bool is_unspecified(const net::IpAddress& address) {
+  return address.bytes == net::IpAddress{}.bytes;
+}
 
 // The external addresses: by index, and from packet to index without a search.
 class ExternalAddresses {
@@ -47,8 +53,11 @@ class ExternalAddresses {
   }
   // The first of a family; kNone without one.
   [[nodiscard]] std::uint16_t first_of(net::Family family) const;
+  // Of the same family.
+  void replace(std::uint16_t index, const net::IpAddress& address);
 
  private:
+  void index_all();
   [[nodiscard]] static std::size_t hash(const WideAddress& address) {
     const std::uint64_t word = (address[0] ^ address[2]) | std::uint64_t{address[1] ^ address[3]}
                                                                << 32;
@@ -85,6 +94,7 @@ class PrefixList {
 class AddressPolicy {
  public:
   explicit AddressPolicy(const Config& config);
+  void swap_inner(PrefixList& other) { std::swap(inner_, other); }
 
   // Of a packet to the Internet. Our external addresses are a matter of hairpinning, not of this.
   [[nodiscard]] bool destination_denied(net::Family family, const std::uint8_t* address) const {

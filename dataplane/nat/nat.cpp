@@ -55,6 +55,14 @@ Instant Nat::next_deadline() const {
   return std::min(mappings, state_->slow.next_deadline());
 }
 
+void Nat::set_external_address(std::size_t place, const net::IpAddress& address, Instant now) {
+  state_->shard.set_external_address(static_cast<std::uint16_t>(place), address, ticks_at(now));
+}
+
+void Nat::swap_inner_prefixes(PrefixList& inner) {
+  state_->shard.policy.swap_inner(inner);
+}
+
 void Nat::remove_subscriber(PeerId subscriber, Instant now) {
   Shard& shard = state_->shard;
   if (subscriber.value >= shard.use.size()) return;

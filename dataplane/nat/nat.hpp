@@ -50,7 +50,8 @@ struct StaticForward {
 
 struct Config {
   // Pooling is paired (RFC 4787 REQ-2): a subscriber keeps to one address of a family, at first
-  // that with the most free ports. Without one, packets of that family are dropped.
+  // that with the most free ports. Without one, packets of that family are dropped; an unspecified
+  // one keeps a place for one that is not there yet.
   std::vector<net::IpAddress> external_addresses;
   // This shard's TCP and UDP ports, and its ICMP identifiers; both inclusive.
   std::uint16_t first_port = 10000;
@@ -149,6 +150,8 @@ struct Counters {
   std::uint64_t block_events_lost = 0;  // nobody polled for them
 };
 
+class PrefixList;
+
 class Nat {
  public:
   static constexpr std::size_t kMaxBatch = 256;
@@ -168,6 +171,12 @@ class Nat {
   // Expires a bounded number of mappings and fragments. Due at next_deadline().
   void tick(Instant now);
   [[nodiscard]] Instant next_deadline() const;
+
+  // The external address in this place of the configuration is another one now. Its mappings end,
+  // as nobody outside can reach them any more; forwards move over.
+  void set_external_address(std::size_t place, const net::IpAddress& address, Instant now);
+  // What Config::inner_prefixes said.
+  void swap_inner_prefixes(PrefixList& inner);
 
   // All mappings of a subscriber that is gone, its forwards included.
   void remove_subscriber(PeerId subscriber, Instant now);

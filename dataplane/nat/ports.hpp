@@ -93,6 +93,11 @@ class PortTable {
   void pin(std::uint16_t address, Transport transport, std::uint16_t port, Slot slot);
   void unpin(std::uint16_t address, Transport transport, std::uint16_t port);
 
+  // From now on this one stands there. None of its ports has a mapping but forwards.
+  void set_address(std::uint16_t place, const net::IpAddress& address) {
+    addresses_[place] = address;
+  }
+
   // Calls visit(Slot) for each mapping in the subscriber's blocks. visit may release that mapping.
   template <typename Visit>
   void for_each_mapping(std::uint32_t subscriber, Visit&& visit);

@@ -117,6 +117,27 @@ void Shard::close(Slot slot, Ticks now) {
   table.erase(slot);
 }
 
+void Shard::set_external_address(std::uint16_t place, const net::IpAddress& address, Ticks now) {
+  CHECK(place < externals.count() && externals[place].family == address.family);
+  if (externals[place] == address) return;
+  for (Slot slot = 1; slot <= table.last_slot(); ++slot) {
+    const Mapping& mapping = table[slot];
+    if (mapping.kind == 0 || mapping.external_address != place || mapping.is(Mapping::kStatic)) {
+      continue;
+    }
+    wheel.remove(slot);
+    close(slot, now);
+  }
+  externals.replace(place, address);
+  ports.set_address(place, address);
+  for (Slot slot = 1; slot <= table.last_slot(); ++slot) {  // the forwards
+    const Mapping& mapping = table[slot];
+    if (mapping.kind != 0 && mapping.external_address == place) {
+      set_external(slot, place, mapping.external_port);
+    }
+  }
+}
+
 void Shard::close_forwards(std::uint32_t subscriber, Ticks now) {
   for (const StaticForward& forward : config.forwards) {
     if (forward.subscriber.value != subscriber) continue;

@@ -65,6 +65,7 @@ struct Shard {
   // Ends what is due, at most `limit` looks.
   void expire(Ticks now, unsigned limit);
 
+  void set_external_address(std::uint16_t place, const net::IpAddress& address, Ticks now);
   // The forwards to a subscriber.
   void close_forwards(std::uint32_t subscriber, Ticks now);
   [[nodiscard]] MappingRecord record_of(Slot slot, Ticks now) const;

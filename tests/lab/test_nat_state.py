@@ -1,6 +1,7 @@
 """What a gateway with its own NAT tells its operator, and what outlives a crash: open connections of both kinds of
 client, mappings, endpoints."""
 
+import dataclasses
 import datetime
 import json
 import re
@@ -56,11 +57,14 @@ def in_json(gateway, *words):
 SERVER = """
 import socket, sys, threading
 def serve(c):
-    if c.recv(1) == b"d":                # down: as much as goes
-        while True:
-            c.sendall(bytes(4096))
-    while data := c.recv(65536):         # echo
-        c.sendall(data)
+    try:
+        if c.recv(1) == b"d":                # down: as much as goes
+            while True:
+                c.sendall(bytes(4096))
+        while data := c.recv(65536):         # echo
+            c.sendall(data)
+    except OSError:
+        pass                                 # the client is gone
 s = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True)
 print("listening", flush=True)
 while True:
@@ -205,6 +209,43 @@ def test_log_names_blocks_and_no_destination(topology, edge, tunnel):
     wait_until(log_path(gateway).exists, "the log is opened anew")
     assert gateway.stop() == 0
     assert log_path(gateway).read_text().splitlines()[-1].endswith(" stopped")
+
+
+def test_external_addresses_may_change(topology, edge, tunnel):
+    """As DHCP and a provider's new prefix do it: NAT, steering and link follow within a second."""
+    for old, new, server in ((f"{topology.wan4}/25", "198.51.100.9/25", topology.internet4),
+                             (f"{topology.wan6}/64", "2001:db8:3::9/64", topology.internet6)):
+        assert measure.fetch_page(edge.namespace, server) == old.split("/")[0]
+        nodad = " nodad" if ":" in new else ""
+        topology.gateway.ip(f"addr del {old} dev wan", f"addr add {new} dev wan{nodad}")
+        wait_until(lambda: measure.can_ping(edge.namespace, server, timeout=0.2), f"packets pass from {new}", 1)
+        assert measure.fetch_page(edge.namespace, server) == new.split("/")[0]
+
+
+def test_new_peers_networks_are_the_tunnels_at_once(topology, edge, tunnel):
+    """An inner address outside the gateway's own network, which a moment ago was somewhere on the Internet."""
+    gateway, node = tunnel
+    second = topology.add_edge("second")
+    inner = "192.0.2.250"
+    keys = nodes.KeyPair.generate(topology.lab)
+    spec = nodes.NodeSpec(second.namespace, keys, (f"{inner}/32",), node.spec.listen_port,
+                          [dataclasses.replace(node.spec.peers[0])], full_tunnel=True)
+    gateway.spec.peers.append(nodes.Peer("second", keys.public, (f"{inner}/32",), kind=AES_GCM))
+    assert not measure.can_ping(edge.namespace, inner, timeout=1)
+    gateway.write_configuration(with_log(gateway))
+    assert gateway.call("reload")["added"] == ["second"]
+    with nodes.Ringway(spec, "second"):
+        measure.wait_for_path(second.namespace, topology.internet4)
+        wait_until(lambda: measure.can_ping(edge.namespace, inner, timeout=1), "peers reach each other", 3)
+    subscribers = {one["subscriber"] for one in in_json(gateway, "nat")}
+    assert subscribers == {"edge", "second"}
+
+
+def test_settings_that_need_a_restart_are_named(topology, edge, tunnel):
+    gateway, _ = tunnel
+    gateway.write_configuration(with_log(gateway).replace("nat.log", "other.log").replace("mtu = 1420", "mtu = 1400"))
+    report = gateway.call("reload")
+    assert [line.split(":")[0] for line in report["needs_restart"]] == ["interface.mtu", "gateway.nat_log"]
 
 
 def test_damaged_state_is_said_and_does_no_harm(topology, edge):

@@ -372,6 +372,24 @@ TEST_F(GatewayWorker, ASubscriberThatIsRemovedLosesItsMappings) {
   expect_all_home();
 }
 
+TEST_F(GatewayWorker, SurroundingsAreExchangedWhileItRuns) {
+  auto surroundings = std::make_unique<Surroundings>();
+  surroundings->external_addresses = {address("192.0.2.9")};
+  surroundings->host = PrefixSet(host_prefixes({address("192.0.2.9"), address(kGateway)}));
+  surroundings->inner =
+      PrefixSet({*net::Prefix::parse("198.51.100.0/24"), *net::Prefix::parse("203.0.113.128/25")});
+  tell(command::SetSurroundings{std::move(surroundings)});
+  turn();
+  send_from(0, udp_packet(kInner[0], 5000, kServer, 53, "query"));
+  const auto query = read_udp(taken(internet_).at(0));
+  ASSERT_TRUE(query);
+  EXPECT_EQ(query->from, "192.0.2.9");
+  // What belongs to a subscriber's network, and is nobody's, goes nowhere.
+  send_from(0, udp_packet(kInner[0], 5000, "203.0.113.200", 53, "query"));
+  EXPECT_TRUE(taken(internet_).empty());
+  expect_all_home();
+}
+
 TEST_F(GatewayWorker, BlocksAreReportedInTheTurnThatGaveThem) {
   for (std::size_t i = 0; i < kBlockEventBatches; ++i)
     tell(command::LendBlockEvents{std::make_unique<BlockEventBatch>()});

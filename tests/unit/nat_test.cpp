@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "dataplane/nat/address_policy.hpp"
 #include "tests/unit/counted_allocations.hpp"
 #include "tests/unit/nat_world.hpp"
 
@@ -231,6 +232,68 @@ TEST(Nat, DropsInnerAndOwnSourcesFromOutside) {
     spec.destination_port = sent.source().port;
     EXPECT_EQ(world.in(spec).drop, Drop::kSourceDenied) << source;
   }
+}
+
+TEST(Nat, ANewExternalAddressEndsTheMappingsOfTheOldOneAndNoOthers) {
+  NatWorld world;
+  const Passed v4 = world.out(kAlice, udp_from(kAliceV4));
+  const Passed v6 = world.out(kAlice, udp_from(kAliceV6));
+  (void)world.block_events();
+  world.nat().set_external_address(0, address("203.0.113.1"), world.now());
+  EXPECT_EQ(world.mappings().size(), 2U);  // it is the same one
+  world.nat().set_external_address(0, address("203.0.113.9"), world.now());
+  const auto events = world.block_events();
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_FALSE(events[0].allocated);
+  EXPECT_EQ(events[0].external_address, address("203.0.113.1"));
+  EXPECT_EQ(world.answer(v4).verdict, Verdict::kNotOurs);
+  EXPECT_EQ(world.answer(v6).verdict, Verdict::kForward);
+  const Passed again = world.out(kAlice, udp_from(kAliceV4));
+  EXPECT_EQ(again.source().address, address("203.0.113.9"));
+  EXPECT_EQ(world.answer(again).verdict, Verdict::kForward);
+  world.pass(Duration::seconds(600));
+  EXPECT_EQ(world.nat().counters().mappings, 0U);
+}
+
+TEST(Nat, ForwardsMoveToANewExternalAddress) {
+  Config config = NatWorld::small_config();
+  config.forwards = {{net::kProtocolUdp, 10'200, kAlice, {address(kAliceV4), 53}}};
+  NatWorld world(config);
+  world.nat().set_external_address(0, address("203.0.113.9"), world.now());
+  PacketSpec query = udp_from("198.51.100.77");
+  query.destination = address("203.0.113.9");
+  query.destination_port = 10'200;
+  const Passed in = world.in(query);
+  ASSERT_EQ(in.verdict, Verdict::kForward);
+  EXPECT_EQ(in.destination().address, address(kAliceV4));
+  EXPECT_EQ(in.destination().port, 53);
+}
+
+TEST(Nat, AnAddressThatIsNotThereYetHasOnlyItsPlace) {
+  Config config = NatWorld::small_config();
+  config.external_addresses[1] = {{}, net::Family::kIpv6};
+  NatWorld world(config);
+  EXPECT_EQ(world.out(kAlice, udp_from(kAliceV6)).drop, Drop::kNoExternalAddress);
+  PacketSpec nowhere = udp_from(kAliceV6);
+  nowhere.destination = address("::");
+  EXPECT_EQ(world.out(kAlice, nowhere).drop, Drop::kDestinationDenied);
+  world.nat().set_external_address(1, address("2001:db8:ffff::7"), world.now());
+  EXPECT_EQ(world.out(kAlice, udp_from(kAliceV6)).source().address, address("2001:db8:ffff::7"));
+}
+
+TEST(Nat, InnerNetworksAreExchangedWhileItRuns) {
+  NatWorld world;
+  PacketSpec spec = udp_from(kAliceV4);
+  spec.destination = address("198.51.100.200");
+  EXPECT_EQ(world.out(kAlice, spec).verdict, Verdict::kForward);
+  PrefixList inner(
+      {{*net::Prefix::parse("10.66.0.0/16"), *net::Prefix::parse("198.51.100.192/26")}});
+  world.nat().swap_inner_prefixes(inner);
+  spec.source_port = 4999;
+  EXPECT_EQ(world.out(kAlice, spec).drop, Drop::kDestinationDenied);
+  world.nat().swap_inner_prefixes(inner);
+  spec.source_port = 4998;
+  EXPECT_EQ(world.out(kAlice, spec).verdict, Verdict::kForward);
 }
 
 TEST(Nat, WithoutAnAddressOfTheFamilyNothingGoesOut) {
