@@ -83,11 +83,13 @@ void write_headers(std::uint64_t number, std::uint32_t payload_bytes, std::uint3
 
 constexpr std::uint8_t kSentTtl = 64;
 
-// Where write_headers left the pseudo-header's sum.
-void complete_tcp_checksum(std::uint8_t* ip, std::uint32_t total_bytes) {
-  std::uint8_t* const tcp = ip + Ip4View::kMinHeaderBytes;
-  store_le(tcp + TcpView::kChecksumAt,
-           net::checksum_finish(net::checksum_sum({tcp, total_bytes - kIpBytes})));
+// Of what stands there, the checksum field with the pseudo-header's sum included, where
+// write_headers left it.
+std::uint64_t tcp_sum(const std::uint8_t* ip, std::uint32_t total_bytes) {
+  return net::checksum_sum({ip + kIpBytes, total_bytes - kIpBytes});
+}
+void set_tcp_checksum(std::uint8_t* ip, std::uint16_t checksum) {
+  store_le(ip + kIpBytes + TcpView::kChecksumAt, checksum);
 }
 
 std::uint32_t buffer_bytes_for(const TrafficShape& shape) {
@@ -206,7 +208,7 @@ void PipelineTraffic::write_packet(std::uint64_t number, std::uint8_t* to) const
     return;
   }
   write_super_packet(number, 1, to);
-  complete_tcp_checksum(to, shape_.packet_bytes);
+  set_tcp_checksum(to, net::checksum_finish(tcp_sum(to, shape_.packet_bytes)));
 }
 
 void PipelineTraffic::write_flow_packet(std::uint64_t number, Side side, std::uint8_t ttl,
@@ -224,7 +226,9 @@ void PipelineTraffic::write_flow_packet(std::uint64_t number, Side side, std::ui
   }
   write_headers(number, payload_bytes, shape_.packet_bytes, ends, to);
   write_payload(number, to + kHeaderBytes, payload_bytes);
-  complete_tcp_checksum(to, shape_.packet_bytes);
+  // Of the two forms of zero the one that the NAT's incremental update gives (as UDP needs it): one
+  // packet in 65,536 has it.
+  set_tcp_checksum(to, net::checksum_finish_udp(tcp_sum(to, shape_.packet_bytes)));
 }
 
 void PipelineTraffic::write_expected(std::uint64_t number, std::uint8_t* to) const {
