@@ -50,6 +50,10 @@ class BufferPool {
   }
   // One more slot refers to the buffer of `slot`.
   static void retain(const Slot& slot) { ++slot.home->references_[slot.buffer]; }
+  // Whether no other slot refers to the buffer of `slot`.
+  [[nodiscard]] static bool is_sole(const Slot& slot) {
+    return slot.home->references_[slot.buffer] == 1;
+  }
   // The slot is done with. Its buffer goes home when no other slot refers to it.
   static void release(const Slot& slot) {
     BufferPool& pool = *slot.home;

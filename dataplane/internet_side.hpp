@@ -3,14 +3,12 @@
 // or a gateway whose kernel forwards) hands everything to its inner port.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <cstring>
-#include <utility>
+#include <span>
 #include <vector>
 
 #include "base/net/address.hpp"
-#include "base/net/inner_packet.hpp"
+#include "base/net/prefix_table.hpp"
 #include "base/rng.hpp"
 #include "base/time.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
@@ -19,46 +17,11 @@
 
 namespace ringway {
 
-// Addresses and prefixes of few entries, compared on the packet path without a lookup structure.
-class PrefixSet {
- public:
-  PrefixSet() = default;
-  explicit PrefixSet(const std::vector<net::Prefix>& prefixes) {
-    for (const net::Prefix& prefix : prefixes) {
-      Entry entry{};
-      entry.family = prefix.address.family;
-      std::memcpy(entry.address, prefix.address.bytes.data(), sizeof entry.address);
-      for (unsigned bit = 0; bit < prefix.length; ++bit)
-        reinterpret_cast<std::uint8_t*>(entry.mask)[bit / 8] |=
-            static_cast<std::uint8_t>(0x80 >> bit % 8);
-      entries_.push_back(entry);
-    }
-  }
-
-  // `address`: 4 or 16 bytes.
-  [[nodiscard]] bool contains(net::Family family, const std::uint8_t* address) const {
-    for (const Entry& entry : entries_) {
-      if (entry.family == family && entry.matches(address)) return true;
-    }
-    return false;
-  }
-
- private:
-  struct Entry {
-    std::uint64_t address[2];
-    std::uint64_t mask[2];
-    net::Family family;
-
-    [[nodiscard]] bool matches(const std::uint8_t* bytes) const {
-      if (family == net::Family::kIpv4) {
-        const auto half = static_cast<std::uint32_t>(address[0]);
-        return ((load_le<std::uint32_t>(bytes) ^ half) & static_cast<std::uint32_t>(mask[0])) == 0;
-      }
-      return ((load_le<std::uint64_t>(bytes) ^ address[0]) & mask[0]) == 0 &&
-             ((load_le<std::uint64_t>(bytes + 8) ^ address[1]) & mask[1]) == 0;
-    }
-  };
-  std::vector<Entry> entries_;
+// Where an inner packet goes, by its destination.
+enum class Way : std::uint8_t {
+  kInternet,    // everything else
+  kHost,        // this machine's own addresses, inside and outside
+  kSubscriber,  // where subscribers live
 };
 
 struct InternetSide {
@@ -67,8 +30,7 @@ struct InternetSide {
       : port(internet_port),
         nat(config, rng),
         ethernet(ethernet_link),
-        host(host_prefixes(config, ethernet_link)),
-        inner(config.inner_prefixes),
+        ways(ways_of(config, ethernet_link)),
         first_nat_port(config.first_port),
         last_nat_port(config.last_port) {}
 
@@ -76,25 +38,28 @@ struct InternetSide {
   nat::Nat nat;
   forwarding::EthernetLink* ethernet;  // below both ports; null where others look after frames
   Instant reported = Instant::distant_past();
-  PrefixSet host;   // this machine's own addresses, inside and outside
-  PrefixSet inner;  // where subscribers live
+  net::PrefixTable<Way> ways;
   std::uint16_t first_nat_port;
   std::uint16_t last_nat_port;
 
  private:
-  static std::vector<net::Prefix> host_prefixes(const nat::Config& config,
-                                                const forwarding::EthernetLink* ethernet) {
-    std::vector<net::IpAddress> addresses = config.gateway_addresses;
-    const auto add = [&](const std::vector<net::IpAddress>& more) {
-      addresses.insert(addresses.end(), more.begin(), more.end());
+  static net::PrefixTable<Way> ways_of(const nat::Config& config,
+                                       const forwarding::EthernetLink* ethernet) {
+    struct Entry {
+      net::Prefix prefix;
+      Way way;
     };
+    std::vector<Entry> entries;
+    for (const net::Prefix& prefix : config.inner_prefixes)
+      entries.push_back({prefix, Way::kSubscriber});
+    const auto add = [&](const std::vector<net::IpAddress>& addresses) {
+      for (const net::IpAddress& address : addresses)
+        entries.push_back({{address, static_cast<std::uint8_t>(address.bit_length())}, Way::kHost});
+    };
+    add(config.gateway_addresses);
     add(config.external_addresses);
     if (ethernet != nullptr) add(ethernet->tunnel_addresses());
-    std::vector<net::Prefix> prefixes;
-    prefixes.reserve(addresses.size());
-    for (const net::IpAddress& address : addresses)
-      prefixes.push_back({address, static_cast<std::uint8_t>(address.bit_length())});
-    return prefixes;
+    return {std::span<const Entry>(entries), &Entry::way};
   }
 };
 

@@ -32,6 +32,7 @@ std::size_t Worker::run_once(Instant now) {
   }
   state_.counters.turns.increment();
   if (moved == 0) state_.counters.idle_turns.increment();
+  end_stage(state_.stage_clock, Stage::kRest);
   return moved;
 }
 
@@ -72,6 +73,10 @@ void Worker::open_internet_side(io::Port& internet, const nat::Config& config,
   CHECK(state_.internet == nullptr);
   state_.internet = std::make_unique<InternetSide>(internet, config, state_.rng, ethernet);
   watch(epoll_fd_, internet.wake_fd());
+}
+
+void Worker::set_stage_clock(StageClock* clock) {
+  state_.stage_clock = clock;
 }
 
 Instant Worker::next_deadline() const {

@@ -45,6 +45,8 @@ class Worker {
   [[nodiscard]] std::uint32_t staged_packets() const { return state_.staging.held(); }
   // Live mappings of its NAT, at most a second old while packets pass. Any thread.
   [[nodiscard]] std::uint64_t nat_mappings() const { return state_.nat_mappings.value(); }
+  // Times the stages of each turn from now on; null: no longer. For the worker's thread.
+  void set_stage_clock(StageClock* clock);
   // Null unless it was opened. For the worker's thread.
   [[nodiscard]] InternetSide* internet_side() { return state_.internet.get(); }
 

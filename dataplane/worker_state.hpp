@@ -4,17 +4,18 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
 #include "base/counters.hpp"
+#include "base/lazy_array.hpp"
 #include "base/rng.hpp"
 #include "dataplane/control_api.hpp"
 #include "dataplane/drop_reasons.hpp"
 #include "dataplane/internet_side.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/peer.hpp"
+#include "dataplane/stage_clock.hpp"
 #include "dataplane/staging.hpp"
 #include "dataplane/timer_wheel.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
@@ -79,30 +80,14 @@ struct WorkerState {
   // When timers fire is no secret, and `rng` may be a system call.
   SeededRng jitter_rng;
 
-  // By PeerId and by slot of the receiver index. Large and mostly empty: pages that nobody touches
-  // cost nothing.
-  struct LazyFree {
-    void operator()(void* memory) const { std::free(memory); }
+  // By PeerId and by slot of the receiver index. A message's session and its peer stand together,
+  // so that both are on their way before either has been looked at.
+  struct SessionEntry {
+    tunnel::Session* session;
+    Peer* peer;
   };
-  template <typename T>
-  class LazyTable {
-   public:
-    explicit LazyTable(std::size_t size)
-        : entries_(static_cast<T*>(std::calloc(size, sizeof(T)))), size_(size) {
-      CHECK(entries_ != nullptr);
-    }
-    [[nodiscard]] T& operator[](std::size_t index) {
-      DCHECK(index < size_);
-      return entries_.get()[index];
-    }
-    [[nodiscard]] std::size_t size() const { return size_; }
-
-   private:
-    std::unique_ptr<T, LazyFree> entries_;
-    std::size_t size_;
-  };
-  LazyTable<Peer*> peers;
-  LazyTable<tunnel::Session*> sessions;
+  LazyArray<Peer*> peers;
+  LazyArray<SessionEntry> sessions;
   std::uint32_t session_mask;
 
   std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
@@ -121,12 +106,16 @@ struct WorkerState {
   bool stop_requested = false;
   WorkerCounters counters;
   Gauge nat_mappings;
+  StageClock* stage_clock = nullptr;  // while it is measured
 
   [[nodiscard]] Peer* find_peer(PeerId id) {
     return id.value < peers.size() ? peers[id.value] : nullptr;
   }
+  [[nodiscard]] SessionEntry& session_entry(ReceiverIndex index) {
+    return sessions[index.value & session_mask];
+  }
   [[nodiscard]] tunnel::Session* find_session(ReceiverIndex index) {
-    tunnel::Session* session = sessions[index.value & session_mask];
+    tunnel::Session* session = session_entry(index).session;
     return session != nullptr && session->local_index() == index ? session : nullptr;
   }
   void drop(DropReason reason, std::uint64_t packets = 1) { counters.drops.add(reason, packets); }

@@ -26,6 +26,7 @@
 #include "dataplane/forwarding/next_hop_use.hpp"
 #include "dataplane/forwarding/pending.hpp"
 #include "dataplane/io/port.hpp"
+#include "dataplane/stage_clock.hpp"
 
 namespace ringway::forwarding {
 
@@ -65,6 +66,9 @@ class EthernetLink {
   [[nodiscard]] std::size_t take_wanted(std::span<Neighbour> out);
   // Marks of next hops used since the last drain.
   [[nodiscard]] NextHopUse& use();
+
+  // Null, as at first: nothing is timed.
+  void set_stage_clock(StageClock* clock);
 
   [[nodiscard]] const DropCounters& drops() const;
   [[nodiscard]] const std::vector<net::IpAddress>& tunnel_addresses() const;

@@ -29,7 +29,7 @@ class ExternalAddresses {
     const auto& places = places_[family_index(kFamily)];
     for (std::size_t at = hash(wanted) & mask_;; at = (at + 1) & mask_) {
       const std::uint16_t index = places[at];
-      if (index == kNone || words_[index] == wanted) return index;
+      if (index == kNone || same(words_[index], wanted)) return index;
     }
   }
   [[nodiscard]] std::uint16_t find(net::Family family, const std::uint8_t* address) const {
@@ -53,6 +53,11 @@ class ExternalAddresses {
     const std::uint64_t word = (address[0] ^ address[2]) | std::uint64_t{address[1] ^ address[3]}
                                                                << 32;
     return static_cast<std::size_t>(KeyedHash::fold(word, 0x9e37'79b9'7f4a'7c15));
+  }
+
+  // Compilers make a call of the comparison of two arrays: 15 cycles for each packet that comes in.
+  [[nodiscard]] static bool same(const WideAddress& a, const WideAddress& b) {
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3])) == 0;
   }
 
   std::vector<net::IpAddress> addresses_;
