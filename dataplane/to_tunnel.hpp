@@ -25,9 +25,8 @@ void send_inner(WorkerState& worker, std::span<Slot> slots, Instant now);
 
 // Stages 3 to 6: whole IP packets, each to its peer, whatever the destination (the NAT knows whose
 // a packet is); where PeerId::none() stands, the allowed IPs say whose it is. At most
-// kVectorSegments. Takes ownership, and uses `peers` up.
-void send_to_peers(WorkerState& worker, std::span<Slot> slots, std::span<PeerId> peers,
-                   Instant now);
+// kVectorSegments. Takes ownership, and uses `ids` up.
+void send_to_peers(WorkerState& worker, std::span<Slot> slots, std::span<PeerId> ids, Instant now);
 
 // What waited for a session of this peer goes out, or a keepalive where nothing did: the responder
 // may not send before it has heard from us on the new session.
