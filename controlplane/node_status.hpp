@@ -58,7 +58,7 @@ struct GatewayStatus {
   std::string interface;  // towards the Internet
   std::string io;         // in use: "kernel" or "af_xdp"
   std::string io_reason;
-  std::string xdp_mode;        // with af_xdp: "native" or "generic"
+  std::string xdp_mode;        // with af_xdp: "native", "generic"; "off": a program was taken off
   std::string nat;             // "kernel", "ringway"; empty without masquerading
   std::uint64_t mappings = 0;  // live, of our own NAT
   bool operator==(const GatewayStatus&) const = default;

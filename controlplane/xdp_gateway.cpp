@@ -21,7 +21,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr Duration kMirrorPatience = Duration::seconds(5);  // until the first table
-constexpr Duration kLongestWait = Duration::seconds(5);
+// Nobody tells when a program is taken off a device.
+constexpr Duration kProgramWatchInterval = Duration::seconds(1);
 constexpr std::uint32_t kFrames = 8192;  // of all ports together: 16 MiB
 
 bool is_global(const net::IpAddress& address) {
@@ -63,7 +64,7 @@ Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::U
           name + " has " + std::to_string(queues) + " receive queues, and the gateway serves one",
           "set one: ethtool -L " + name + " combined 1");
     }
-    gateway->interfaces_.push_back({name, index, nullptr});
+    gateway->interfaces_.push_back({name, index, nullptr, XdpMode::kNative, {}});
   }
   if (auto opened = gateway->open_mirror(); !opened) return tl::unexpected(opened.error());
   if (auto opened = gateway->open_ports(); !opened) return tl::unexpected(opened.error());
@@ -173,18 +174,24 @@ nat::Config XdpGateway::nat_config() const {
   return config;
 }
 
+// All addresses on every interface: what is for one of them may come by any, as for the kernel.
 Result<void> XdpGateway::configure_steering() {
+  std::vector<net::IpAddress> own;
+  for (const Interface& interface : interfaces_) {
+    for (const net::IpAddress& address : addresses_of(interface))
+      add_once(own, address);
+  }
   const std::vector<net::IpAddress> external = external_addresses();
-  for (Interface& interface : interfaces_) {
-    std::vector<SteeredAddress> steered;
-    for (const net::IpAddress& address : addresses_of(interface)) {
-      SteeredAddress ours{address, {tunnel_port_}, 0, 0};
-      if (std::ranges::find(external, address) != external.end()) {
-        ours.nat_first = nat_ports_.first;
-        ours.nat_last = nat_ports_.last;
-      }
-      steered.push_back(std::move(ours));
+  std::vector<SteeredAddress> steered;
+  for (const net::IpAddress& address : own) {
+    SteeredAddress ours{address, {tunnel_port_}, 0, 0};
+    if (std::ranges::find(external, address) != external.end()) {
+      ours.nat_first = nat_ports_.first;
+      ours.nat_last = nat_ports_.last;
     }
+    steered.push_back(std::move(ours));
+  }
+  for (const Interface& interface : interfaces_) {
     if (auto done = interface.steering->configure(steered); !done) return done;
   }
   return {};
@@ -204,6 +211,7 @@ Result<void> XdpGateway::open_ports() {
     interface.steering = std::move(*steering);
     if (auto attached = interface.steering->attach(interface.name); !attached) return attached;
     const XdpAttachment& attachment = *interface.steering->attachment();
+    interface.mode = attachment.mode();
     io::XskOptions options;
     options.device = interface.name;
     options.native = attachment.mode() == XdpMode::kNative;
@@ -244,14 +252,18 @@ void XdpGateway::stop() {
 }
 
 std::string XdpGateway::mode() const {
+  bool generic = false;
   for (const Interface& interface : interfaces_) {
-    const auto& attachment = interface.steering->attachment();
-    if (attachment && attachment->mode() == XdpMode::kGeneric) return "generic";
+    if (!interface.lost.empty()) return "off";
+    generic = generic || interface.mode == XdpMode::kGeneric;
   }
-  return "native";
+  return generic ? "generic" : "native";
 }
 
 std::string XdpGateway::reason() const {
+  for (const Interface& interface : interfaces_) {
+    if (!interface.lost.empty()) return interface.lost;
+  }
   for (const Interface& interface : interfaces_) {
     const auto& attachment = interface.steering->attachment();
     if (attachment && !attachment->reason().empty()) {
@@ -288,13 +300,47 @@ asio::awaitable<void> XdpGateway::serve_mirror() {
 asio::awaitable<void> XdpGateway::serve_deadlines() {
   while (!stopping_) {
     const Duration wait =
-        std::clamp(mirror_->next_deadline() - Instant::now(), Duration{}, kLongestWait);
+        std::clamp(mirror_->next_deadline() - Instant::now(), Duration{}, kProgramWatchInterval);
     deadline_timer_.expires_after(std::chrono::nanoseconds(wait.count_ns()));
     (void)co_await deadline_timer_.async_wait(kAwait);
     if (stopping_) co_return;
-    mirror_->tick(Instant::now());
+    const Instant now = Instant::now();
+    mirror_->tick(now);
     pass_on_table();
+    watch_programs(now);
   }
+}
+
+// Without its program an interface hands our packets to the kernel: the tunnel goes on by the
+// socket that holds its port, and what the Internet answers is dropped by the guard. So nothing
+// leaks meanwhile, and what is to be done is to put the program back as soon as it can be.
+void XdpGateway::watch_programs(Instant now) {
+  if (now - programs_watched_ < kProgramWatchInterval) return;
+  programs_watched_ = now;
+  for (Interface& interface : interfaces_) {
+    const auto& attachment = interface.steering->attachment();
+    if (!attachment || !attachment->in_place()) put_back(interface);
+  }
+}
+
+void XdpGateway::put_back(Interface& interface) const {
+  if (interface.lost.empty()) {
+    log_warn("somebody has taken the XDP program off " + interface.name + "; putting it back");
+  }
+  interface.steering->detach();
+  Result<void> attached;
+  if (::if_nametoindex(interface.name.c_str()) != interface.index) {
+    attached = failure(interface.name + " is gone, or another interface has its name now",
+                       "restart the gateway once it is there");
+  } else {
+    // The socket was opened for this mode.
+    const bool native = interface.mode == XdpMode::kNative;
+    attached = interface.steering->attach(interface.name, {native, !native});
+  }
+  const std::string lost = attached ? std::string() : attached.error().text();
+  if (lost.empty()) log_info("the XDP program is on " + interface.name + " again");
+  if (!lost.empty() && lost != interface.lost) log_warn("no packets by AF_XDP: " + lost);
+  interface.lost = lost;
 }
 
 }  // namespace ringway::control

@@ -51,7 +51,8 @@ class XdpGateway final : public NeighbourKeeper {
   // What was ours goes to the kernel again.
   void stop();
 
-  [[nodiscard]] std::string mode() const;    // "native" or "generic": the lesser of all interfaces
+  // "native" or "generic", the lesser of all interfaces; "off" where one is without its program.
+  [[nodiscard]] std::string mode() const;
   [[nodiscard]] std::string reason() const;  // why not better; empty when it is the best
   [[nodiscard]] const std::vector<std::unique_ptr<io::XskPort>>& ports() const { return ports_; }
 
@@ -63,6 +64,8 @@ class XdpGateway final : public NeighbourKeeper {
     std::string name;
     std::uint32_t index = 0;
     std::unique_ptr<Steering> steering;
+    XdpMode mode = XdpMode::kNative;  // for which its socket was opened
+    std::string lost;  // why its program is gone and not back yet; empty: it is in place
   };
 
   XdpGateway(const Config& config, PortRange nat_ports, boost::asio::io_context& io);
@@ -75,6 +78,8 @@ class XdpGateway final : public NeighbourKeeper {
   boost::asio::awaitable<void> serve_mirror();
   boost::asio::awaitable<void> serve_deadlines();
   void pass_on_table();
+  void watch_programs(Instant now);
+  void put_back(Interface& interface) const;
 
   const Config& config_;
   PortRange nat_ports_;
@@ -85,6 +90,7 @@ class XdpGateway final : public NeighbourKeeper {
   std::unique_ptr<RouteMirror> mirror_;
   std::unique_ptr<forwarding::EthernetLink> link_;
   TunnelService* service_ = nullptr;
+  Instant programs_watched_ = Instant::distant_past();
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor mirror_readable_;
   boost::asio::steady_timer deadline_timer_;
