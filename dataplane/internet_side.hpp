@@ -76,6 +76,8 @@ struct InternetSide {
   nat::Nat nat;
   forwarding::EthernetLink* ethernet;  // below both ports; null where others look after frames
   Instant reported = Instant::distant_past();
+  std::uint64_t fragments_expired = 0;  // as reported, of the NAT's counters
+  std::uint64_t fragments_lost = 0;
   PrefixSet host;   // this machine's own addresses, inside and outside
   PrefixSet inner;  // where subscribers live
   std::uint16_t first_nat_port;

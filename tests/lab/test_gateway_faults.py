@@ -6,10 +6,14 @@ import time
 
 import pytest
 
-from ringway_lab import measure
+from ringway_lab import measure, nodes, path
 from ringway_lab.lab import wait_until
+from ringway_lab.topology import TUNNEL_PORT
 
 CHANGE_SECONDS = 3
+KEPT_FRAMES = nodes.ROOT / "tests" / "vectors" / "hostile_frames.txt"
+HOSTILE_RATE = 100_000  # frames a second
+HOSTILE_SECONDS = 4  # all of them, and some again
 
 
 def reaches(edge, address):
@@ -151,3 +155,55 @@ def test_program_of_somebody_else_is_named_and_outlived(topology, edge, xdp_tunn
         wait_until_reached(edge, topology.internet4, topology.internet6)
         rates = tcp.finish()
     assert sum(rates[:4]) > 0 and sum(rates[-10:]) > 0, rates
+
+
+def external_port(topology, port):
+    """Where a TCP connection to the Internet's `port` comes from, as the Internet sees it."""
+    ends = topology.internet.run("ss", "-Htn", "state", "established", f"( sport = :{port} )").out.split("\n")[0]
+    return int(ends.split()[3].rsplit(":", 1)[1])
+
+
+def hostile_frames(topology, side, live_port):
+    """The file of all frames that lab-hostile-frames makes, as the neighbour on that side sends them: to a port of
+    the NAT's that is in use, or to the tunnel's."""
+    out = topology.lab.directory / f"hostile-{side}.frames"
+    ends, port = {
+        "Internet": ((topology.internet4, topology.internet6, topology.wan4, topology.wan6), live_port),
+        "tunnel": ((topology.router4, topology.router6, topology.gateway4, topology.gateway6), TUNNEL_PORT)}[side]
+    topology.lab.run(nodes.program("lab-hostile-frames"), out, KEPT_FRAMES, 1, *ends, measure.IPERF_PORT, port, port,
+                     port, TUNNEL_PORT)
+    return out
+
+
+@pytest.mark.load
+@pytest.mark.parametrize("side", ["Internet", "tunnel"])
+def test_hostile_frames_do_no_harm(topology, edge, xdp_tunnel, side):
+    """By the hundred thousand, from the wire: the gateway drops and counts them, nobody gets what is not his, and
+    it serves as before."""
+    gateway, _ = xdp_tunnel
+    sender = {"Internet": (topology.internet, "uplink"), "tunnel": (topology.router, "to-gateway")}[side]
+    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 1):
+        wait_until(lambda: topology.internet.run("ss", "-Htn", "state", "established").out, "the connection is there")
+        frames = hostile_frames(topology, side, external_port(topology, measure.IPERF_PORT))
+    before, memory = gateway.status(), nodes.pss_mb(gateway.pid)
+    strangers = {"outside": f'iifname "uplink" ip saddr != {topology.wan4}',
+                 "outside6": f'iifname "uplink" ip6 saddr != {{ {topology.wan6}, fe80::/10 }}'}
+    foreign = {"inside": f'iifname "ringway0" ip daddr != {edge.inner4}',
+               "inside6": f'iifname "ringway0" ip6 daddr != {edge.inner6}'}
+    with path.PathCounter(topology, topology.internet, **strangers) as outside, \
+            path.PathCounter(topology, edge.namespace, **foreign) as inside:
+        with path.Flood(topology, nodes.program("lab-flood"), frames, HOSTILE_RATE, HOSTILE_SECONDS, sender) as flood:
+            sent = json.loads(flood.finish())["sent"]
+        wait_until_reached(edge, topology.internet4, topology.internet6)
+        assert [outside[name] for name in strangers] == [0, 0]
+        assert [inside[name] for name in foreign] == [0, 0]
+    assert sent > 0.5 * HOSTILE_RATE * HOSTILE_SECONDS
+    after = gateway.status()
+    dropped = sum(after["drops"].values()) - sum(before["drops"].values())
+    received, received_before = (sum(port["rx_packets"] for port in status["ports"]) for status in (after, before))
+    print(f"{side}: {sent} sent, {received - received_before} taken, {dropped} dropped")
+    assert 0.1 * sent < dropped <= received - received_before
+    assert after["pid"] == before["pid"] and nodes.pss_mb(gateway.pid) < memory + 16
+    assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+    assert measure.fetch_page(edge.namespace, topology.internet6) == topology.wan6
+    assert measure.tcp_gbps(edge.namespace, topology.internet, topology.internet4, 1) > 0
