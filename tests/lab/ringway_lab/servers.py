@@ -4,14 +4,18 @@ nothing by themselves: dnsmasq-base, python3-pyftpdlib, dropbear-bin.
 Each function starts one and returns once it listens; the laboratory ends it.
 """
 
+import select
+import signal
 import subprocess
 import sys
+import time
 
 from . import services
 from .lab import LabError, wait_until
 
 FTP_PORT = 21
 SSH_PORT = 22
+SSH_SECONDS = 10
 NAME_PORT = 5353  # on the Internet, beside the name server of services.py
 
 
@@ -74,8 +78,20 @@ class SshServer:
         out = self.namespace.run("dropbearkey", "-t", "ed25519", "-f", path).out
         return next(line for line in out.splitlines() if line.startswith("ssh-ed25519")) + "\n"
 
-    def run(self, client, address, command, **options):
-        """Runs a command over SSH from another machine."""
+    def fetch(self, client, address, byte_count):
+        """That many bytes over SSH from another machine. Taken as they come, and not at the session's end, at which
+        Debian's dropbear sometimes hangs on a busy machine."""
         home = {"HOME": str(self.directory), "PATH": "/usr/bin:/bin:/usr/sbin"}
-        return client.run("dbclient", "-y", "-y", "-i", self.key, f"root@{address}", command, env=home, check=False,
-                          **options)
+        process = client.start("dbclient", "-y", "-y", "-i", self.key, f"root@{address}",
+                               f"head -c {byte_count} /dev/zero", env=home, stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL)
+        received = bytearray()
+        deadline = time.monotonic() + SSH_SECONDS
+        while len(received) < byte_count and time.monotonic() < deadline:
+            if select.select([process.popen.stdout], [], [], 0.1)[0]:
+                chunk = process.popen.stdout.read1()
+                received += chunk
+                if not chunk:
+                    break
+        process.stop(signal.SIGKILL)
+        return bytes(received)
