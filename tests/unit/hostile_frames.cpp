@@ -88,7 +88,7 @@ constexpr Field kEthernetFields[] = {
 std::uint64_t read_bits(ConstBytes bytes, std::size_t bit, std::size_t bits) {
   std::uint64_t value = 0;
   for (std::size_t i = bit; i < bit + bits; ++i)
-    value = value << 1 | (bytes[i / 8] >> (7 - i % 8) & 1U);
+    value = value << 1 | ((std::uint64_t{bytes[i / 8]} >> (7 - i % 8)) & 1);
   return value;
 }
 void write_bits(Packet& packet, std::size_t bit, std::size_t bits, std::uint64_t value) {
