@@ -2,9 +2,10 @@
 // reads.
 //
 //   lab-hostile-frames OUT KEPT SEED FROM4 FROM6 TO4 TO6 FROM-PORT UDP-PORT TCP-PORT IDENTIFIER
-//   TUNNEL-PORT
+//                      TUNNEL-PORT ADDRESS...
 //
-// KEPT is tests/vectors/hostile_frames.txt. The ports are those to which frames go.
+// KEPT is tests/vectors/hostile_frames.txt. The ports are those to which frames go, the addresses
+// others that are worth a try.
 #include "tests/unit/hostile_frames.hpp"
 
 #include <charconv>
@@ -22,7 +23,7 @@ namespace {
 
 using namespace ringway;
 
-constexpr int kArguments = 13;
+constexpr int kLeastArguments = 13;
 
 [[noreturn]] void fail(std::string_view what, std::string_view about) {
   std::fprintf(stderr, "lab-hostile-frames: %.*s %.*s\n", static_cast<int>(what.size()),
@@ -47,17 +48,20 @@ net::IpAddress address(std::string_view text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != kArguments) fail("see the head of its source for its", "arguments");
+  if (argc < kLeastArguments) fail("see the head of its source for its", "arguments");
   const hostile::Listeners to{number<std::uint16_t>(argv[9]), number<std::uint16_t>(argv[10]),
                               number<std::uint16_t>(argv[11])};
-  const hostile::Ends ends{address(argv[4]),
-                           address(argv[5]),
-                           address(argv[6]),
-                           address(argv[7]),
-                           number<std::uint16_t>(argv[8]),
-                           to,
-                           to,
-                           number<std::uint16_t>(argv[12])};
+  hostile::Ends ends{address(argv[4]),
+                     address(argv[5]),
+                     address(argv[6]),
+                     address(argv[7]),
+                     number<std::uint16_t>(argv[8]),
+                     to,
+                     to,
+                     number<std::uint16_t>(argv[12]),
+                     {}};
+  for (int i = kLeastArguments; i < argc; ++i)
+    ends.others.push_back(address(argv[i]));
   std::ofstream out(argv[1], std::ios::binary);
   const auto write = [&](const hostile::Origin&, ConstBytes frame) {
     if (frame.size() < net::EthernetView::kHeaderBytes) return;  // a packet socket refuses them

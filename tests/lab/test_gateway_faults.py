@@ -171,7 +171,8 @@ def hostile_frames(topology, side, live_port):
         "Internet": ((topology.internet4, topology.internet6, topology.wan4, topology.wan6), live_port),
         "tunnel": ((topology.router4, topology.router6, topology.gateway4, topology.gateway6), TUNNEL_PORT)}[side]
     topology.lab.run(nodes.program("lab-hostile-frames"), out, KEPT_FRAMES, 1, *ends, measure.IPERF_PORT, port, port,
-                     port, TUNNEL_PORT)
+                     port, TUNNEL_PORT, *[address for edge in topology.edges.values() for address in (
+                         edge.inner4, edge.inner6)], topology.gateway_inner4, topology.gateway_inner6)
     return out
 
 

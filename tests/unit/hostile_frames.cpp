@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <fstream>
+#include <iterator>
 #include <span>
 #include <vector>
 
@@ -351,30 +352,26 @@ class Maker {
 
   // Addresses that nobody may have, that are special, or that are somebody else's.
   [[nodiscard]] std::vector<net::IpAddress> odd_addresses(bool v6) const {
-    if (v6) {
-      return {address("::"),
-              address("::1"),
-              address("::ffff:192.0.2.1"),
-              address("fe80::1"),
-              address("ff02::1"),
-              address("ff0e::1"),
-              address("fd00::1"),
-              address("2002::1"),
-              address("64:ff9b::1"),
-              ends_.from6,
-              ends_.to6,
-              address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")};
-    }
-    return {address("0.0.0.0"),
-            address("127.0.0.1"),
-            address("10.0.0.1"),
-            address("169.254.1.1"),
-            address("224.0.0.1"),
-            address("240.0.0.1"),
-            address("255.255.255.255"),
-            address("100.64.0.1"),
-            ends_.from4,
-            ends_.to4};
+    std::vector<net::IpAddress> odd = {v6 ? ends_.from6 : ends_.from4, v6 ? ends_.to6 : ends_.to4};
+    std::ranges::copy_if(ends_.others, std::back_inserter(odd),
+                         [&](const net::IpAddress& other) { return other.is_v4() != v6; });
+    constexpr std::string_view kSpecial4[] = {"0.0.0.0",         "127.0.0.1", "10.0.0.1",
+                                              "169.254.1.1",     "224.0.0.1", "240.0.0.1",
+                                              "255.255.255.255", "100.64.0.1"};
+    constexpr std::string_view kSpecial6[] = {"::",
+                                              "::1",
+                                              "::ffff:192.0.2.1",
+                                              "fe80::1",
+                                              "ff02::1",
+                                              "ff0e::1",
+                                              "fd00::1",
+                                              "2002::1",
+                                              "64:ff9b::1",
+                                              "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"};
+    for (const std::string_view text :
+         v6 ? std::span<const std::string_view>(kSpecial6) : kSpecial4)
+      odd.push_back(address(text));
+    return odd;
   }
 
   void change_addresses(const Base& base) {

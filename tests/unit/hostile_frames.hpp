@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "base/net/address.hpp"
@@ -31,6 +32,7 @@ struct Ends {
   Listeners listening4;
   Listeners listening6;
   std::uint16_t tunnel_port = 0;
+  std::vector<net::IpAddress> others;  // whose addresses are worth a try
 };
 
 // How one came to be, for a failure's text.

@@ -71,13 +71,27 @@ class HostileFrames : public testing::Test {
       return hostile::Listeners{open_flow(v6, net::kProtocolUdp), open_flow(v6, net::kProtocolTcp),
                                 open_flow(v6, v6 ? net::kProtocolIcmpv6 : net::kProtocolIcmp)};
     };
-    return {at_.server4, at_.server6,      at_.external4,   at_.external6,
-            kServerPort, listening(false), listening(true), WholeGateway::kTunnelPort};
+    return {at_.server4,
+            at_.server6,
+            at_.external4,
+            at_.external6,
+            kServerPort,
+            listening(false),
+            listening(true),
+            WholeGateway::kTunnelPort,
+            {at_.subscriber4, at_.subscriber6, at_.inner4, at_.inner6, at_.tunnel4, at_.tunnel6}};
   }
   [[nodiscard]] hostile::Ends from_inside() const {
     const hostile::Listeners server{kServerPort, kServerPort, 7};
-    return {at_.subscriber4, at_.subscriber6, at_.server4, at_.server6,
-            kSubscriberPort, server,          server,      WholeGateway::kTunnelPort};
+    return {at_.subscriber4,
+            at_.subscriber6,
+            at_.server4,
+            at_.server6,
+            kSubscriberPort,
+            server,
+            server,
+            WholeGateway::kTunnelPort,
+            {at_.external4, at_.external6, at_.inner4, at_.inner6, at_.tunnel4, at_.tunnel6}};
   }
 
   // What the gateway said by itself, to where it got packets from: nothing came in for it.
