@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "bench/crypto_bench.hpp"
+#include "bench/forward_bench.hpp"
 #include "bench/handshake_bench.hpp"
 #include "bench/lookup_bench.hpp"
 #include "bench/nat_bench.hpp"
@@ -106,6 +107,25 @@ constexpr const char* kNatManual =
     "  ringway-bench nat                             both families, 1 to 4 million flows\n"
     "  ringway-bench nat --flows 1000000 --family ipv4 --core 1\n"
     "  ringway-bench nat --json > nat.json";
+
+constexpr const char* kForwardManual =
+    "\n"
+    "What this machine forwards by AF_XDP, translated but not encrypted: the most that a gateway "
+    "could\n"
+    "move here. The ports, the Ethernet link, the NAT and the sleeps are those of ringwayd with\n"
+    "io = \"af_xdp\". Packets of the subscribers that arrive inside leave outside with its first\n"
+    "address of each family; the way back likewise. ARP, neighbour discovery and everything to "
+    "this\n"
+    "machine's own addresses stay with the kernel, whose routes and neighbours count; its own\n"
+    "forwarding may be off. Runs until Ctrl-C or SIGTERM, then takes everything back and prints "
+    "what\n"
+    "it counted. Needs root, and one receive queue an interface. For measuring, not a firewall: a\n"
+    "packet with a subscriber's source is taken for his wherever it comes in.\n\n"
+    "Examples:\n"
+    "  ringway-bench forward --inside lan0 --outside wan0 --subscriber 192.0.2.0/28 "
+    "2001:db8:a::/48\n"
+    "  ringway-bench forward --inside lan0 --outside wan0 --subscriber 0.0.0.0/0 --seconds 60 "
+    "--json";
 
 // A range that stands in the help text only where the option's own words put it.
 template <typename T>
@@ -215,6 +235,46 @@ Run add_pipeline(CLI::App& app) {
   return [options] { return run_pipeline_bench(*options); };
 }
 
+std::vector<net::Prefix> prefixes_named(const std::vector<std::string>& names) {
+  std::vector<net::Prefix> prefixes;
+  for (const std::string& name : names) {
+    auto prefix = net::Prefix::parse(name);
+    if (!prefix) throw CLI::ValidationError("--subscriber", prefix.error().text());
+    prefixes.push_back(*prefix);
+  }
+  return prefixes;
+}
+
+Run add_forward(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("forward", "Forwards by AF_XDP between two interfaces, without a tunnel");
+  command->footer(kForwardManual);
+  const auto options = std::make_shared<ForwardBenchOptions>();
+  ForwarderOptions& forwarder = options->forwarder;
+  command->add_option("--inside", forwarder.inside, "Interface of the subscribers")
+      ->required()
+      ->type_name("IFACE");
+  command->add_option("--outside", forwarder.outside, "Interface towards the Internet")
+      ->required()
+      ->type_name("IFACE");
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "--subscriber",
+          [&forwarder](const auto& names) { forwarder.subscribers = prefixes_named(names); },
+          "Sources to translate, 1 to 1024; each prefix is one subscriber")
+      ->required()
+      ->expected(1, static_cast<int>(ForwardBenchOptions::kMaxSubscribers))
+      ->type_name("PREFIX");
+  command->add_option("--seconds", options->seconds, "How long; 0: until Ctrl-C")
+      ->check(between(0.0, 1e9))
+      ->type_name("S")
+      ->capture_default_str();
+  command->add_flag("--busy", forwarder.busy, "Never sleep, as a worker with poll = \"busy\"");
+  command->add_option("--core", options->core, "Stay on this core")->type_name("CORE");
+  command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
+  return [options] { return run_forward_bench(*options); };
+}
+
 Run add_handshake(CLI::App& app) {
   CLI::App* command = app.add_subcommand("handshake", "Handshakes a second and core, both roles");
   command->footer(kHandshakeManual);
@@ -276,8 +336,8 @@ struct Subcommand {
   Run (*add)(CLI::App&);
 };
 constexpr Subcommand kSubcommands[] = {
-    {"crypto", add_crypto}, {"handshake", add_handshake}, {"lookup", add_lookup},
-    {"nat", add_nat},       {"pipeline", add_pipeline},
+    {"crypto", add_crypto}, {"forward", add_forward}, {"handshake", add_handshake},
+    {"lookup", add_lookup}, {"nat", add_nat},         {"pipeline", add_pipeline},
 };
 
 int run(int argc, char** argv) {

@@ -47,6 +47,7 @@ struct rw_steer_fragment {
   X(NAT_IDENTIFIER, "nat_identifier", "answer to an ICMP query with the NAT's identifier") \
   X(ICMP_ERROR,     "icmp_error",     "ICMP error about a packet of ours")               \
   X(FRAGMENT,       "fragment",       "fragment without ports to an external address")   \
+  X(TRANSIT,        "transit",        "to somebody else, where all packets are forwarded")   \
   X(NO_SOCKET,      "no_socket",      "ours, but its queue has no AF_XDP socket")        \
   X(NOT_IP,         "not_ip",         "neither IPv4 nor IPv6")                           \
   X(MALFORMED,      "malformed",      "headers cut off, or contradicting each other")    \
@@ -61,4 +62,4 @@ enum rw_steer_reason {
 #undef X
       RW_STEER_REASON_COUNT
 };
-#define RW_STEER_LAST_OURS RW_STEER_FRAGMENT
+#define RW_STEER_LAST_OURS RW_STEER_TRANSIT

@@ -10,6 +10,10 @@
 // to an external address goes to user space, which holds those whose first has not come yet.
 #include "bpf/parse.bpf.h"
 
+// Written before the program is loaded: what is to be forwarded, to addresses that are not in
+// `addresses`, is ours as well. Zero, the verifier removes what depends on it.
+const volatile __u32 rw_transit = 0;
+
 struct {
   __uint(type, BPF_MAP_TYPE_XSKMAP);
   __uint(max_entries, RW_STEER_MAX_QUEUES);
@@ -181,6 +185,24 @@ static __always_inline int rw_judge_later(const struct rw_steer_service* service
   return RW_STEER_FRAGMENT;
 }
 
+// What no router forwards: multicast, broadcast, loopback and link-local destinations, neighbour
+// discovery among them (RFC 1812 section 5.3, RFC 4291 section 2.5.6).
+static __always_inline int rw_stays_here(const struct rw_steer_address* destination) {
+  const __u8 first = destination->bytes[0];
+  const __u8 second = destination->bytes[1];
+  if (destination->family == 6) return first == 0xff || (first == 0xfe && (second & 0xc0) == 0x80);
+  return first == 0 || first == 127 || first >= 224 || (first == 169 && second == 254);
+}
+
+// A packet to an address that is not ours.
+static __always_inline int rw_judge_transit(struct xdp_md* context, const struct rw_ip* ip) {
+  if (!rw_transit || rw_stays_here(&ip->destination)) return RW_STEER_FOREIGN;
+  const __u8* const station = (void*)(long)context->data;
+  if (station + ETH_ALEN > (const __u8*)(long)context->data_end) return RW_STEER_MALFORMED;
+  const int group = station[0] & 1;
+  return group ? RW_STEER_FOREIGN : RW_STEER_TRANSIT;
+}
+
 static __always_inline int rw_judge(struct xdp_md* context) {
   struct rw_ip ip;
   const __be16 type = rw_parse_ethernet(context, &ip);
@@ -193,7 +215,7 @@ static __always_inline int rw_judge(struct xdp_md* context) {
     return RW_STEER_NOT_IP;
   }
   const struct rw_steer_service* const service = bpf_map_lookup_elem(&addresses, &ip.destination);
-  if (!service) return RW_STEER_FOREIGN;
+  if (!service) return rw_judge_transit(context, &ip);
   if (ip.fragment == RW_LATER_FRAGMENT) return rw_judge_later(service, &ip);
   if (ip.fragment == RW_FIRST_FRAGMENT) return rw_judge_first(context, service, &ip);
   return rw_judge_transport(context, service, &ip);

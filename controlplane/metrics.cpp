@@ -101,6 +101,12 @@ void write_ports(Text& text, const std::vector<PortStatus>& ports) {
   counters(text, "port_tx_bursts_total", "Send calls.", ports, labels, &PortStatus::tx_bursts);
   counters(text, "port_tx_dropped_total", "Datagrams that the device refused.", ports, labels,
            &PortStatus::tx_dropped);
+  text.family("steered_packets_total", "counter",
+              "Packets of an AF_XDP port's device, by why they came to it or went to the kernel.");
+  for (const PortStatus& port : ports) {
+    for (const LabelledCount& reason : port.steering)
+      text.sample({{"port", port.name}, {"reason", reason.label}}, reason.count);
+  }
 }
 
 void write_workers(Text& text, const std::vector<WorkerStatus>& workers) {

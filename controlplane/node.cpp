@@ -474,11 +474,14 @@ void Node::fill_gateway(NodeStatus& status) const {
   gateway.io = xdp_ == nullptr ? "kernel" : "af_xdp";
   if (gateway.masquerade) gateway.nat = xdp_ == nullptr ? "kernel" : "ringway";
   if (xdp_ == nullptr) return;
-  gateway.xdp_mode = xdp_->mode();
-  gateway.io_reason = xdp_->reason();
+  const XdpInterfaces& interfaces = xdp_->interfaces();
+  gateway.xdp_mode = interfaces.mode();
+  gateway.io_reason = interfaces.reason();
   gateway.mappings = worker_->nat_mappings();
-  for (std::size_t i = 0; i < xdp_->ports().size(); ++i) {
-    status.ports.push_back(port_status(config_.gateway.xdp_interfaces[i], *xdp_->ports()[i]));
+  for (std::size_t i = 0; i < interfaces.size(); ++i) {
+    status.ports.push_back(port_status(interfaces.name(i), *interfaces.ports()[i]));
+    for (const SteeringCounter& counter : interfaces.steering_counters(i))
+      status.ports.back().steering.push_back({std::string(counter.label), counter.packets});
   }
   add_drops(status.drops, xdp_->link().drops());
 }

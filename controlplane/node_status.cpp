@@ -37,6 +37,7 @@ void visit_fields(Visit& visit, PortStatus& status) {
   visit("tx_bytes", status.tx_bytes);
   visit("tx_bursts", status.tx_bursts);
   visit("tx_dropped", status.tx_dropped);
+  visit("steering", status.steering);
 }
 
 template <typename Visit>

@@ -75,6 +75,8 @@ struct PortStatus {
   std::uint64_t tx_bytes = 0;
   std::uint64_t tx_bursts = 0;
   std::uint64_t tx_dropped = 0;
+  // Of AF_XDP: every reason of bpf/shared.h for which a packet came here or went to the kernel.
+  std::vector<LabelledCount> steering{};
   bool operator==(const PortStatus&) const = default;
 };
 

@@ -1,17 +1,17 @@
-// A gateway that moves packets past the kernel, put together: an AF_XDP port and a steering program
-// for each of its interfaces, the mirror of the kernel's routes and neighbours, the Ethernet link
+// A gateway that moves packets past the kernel, put together: its interfaces, the Ethernet link
 // above them for the worker, and what its NAT needs to know. Control thread, but for the link,
 // which is the worker's once it runs.
 //
-//   interfaces ── XskPort ──┐
-//   (steering program)      ├── EthernetLink ──► worker: outer port, Internet port
-//   kernel's UDP socket ────┘        ▲
-//   RouteMirror ── forwarding tables ┘ (by the tunnel service's command)
+//   XdpInterfaces ─┬─ ports ─────┐
+//                  │             ├── EthernetLink ──► worker: outer port, Internet port
+//   kernel's UDP socket ─────────┘        ▲
+//                  └─ mirror: forwarding tables (by the tunnel service's command)
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
@@ -20,15 +20,12 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/result.hpp"
-#include "controlplane/bpf/steering.hpp"
 #include "controlplane/config.hpp"
 #include "controlplane/host/host_plan.hpp"
-#include "controlplane/host/route_mirror.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
+#include "controlplane/xdp_interfaces.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
 #include "dataplane/io/udp_port.hpp"
-#include "dataplane/io/umem.hpp"
-#include "dataplane/io/xsk_port.hpp"
 #include "dataplane/nat/nat.hpp"
 
 namespace ringway::control {
@@ -51,43 +48,24 @@ class XdpGateway final : public NeighbourKeeper {
   // What was ours goes to the kernel again.
   void stop();
 
-  // "native" or "generic", the lesser of all interfaces; "off" where one is without its program.
-  [[nodiscard]] std::string mode() const;
-  [[nodiscard]] std::string reason() const;  // why not better; empty when it is the best
-  [[nodiscard]] const std::vector<std::unique_ptr<io::XskPort>>& ports() const { return ports_; }
+  [[nodiscard]] const XdpInterfaces& interfaces() const { return *interfaces_; }
 
   void want(const forwarding::Neighbour& neighbour, Instant now) override;
   void use(const forwarding::Neighbour& neighbour, Instant now) override;
 
  private:
-  struct Interface {
-    std::string name;
-    std::uint32_t index = 0;
-    std::unique_ptr<Steering> steering;
-    XdpMode mode = XdpMode::kNative;  // for which its socket was opened
-    std::string lost;  // why its program is gone and not back yet; empty: it is in place
-  };
-
   XdpGateway(const Config& config, PortRange nat_ports, boost::asio::io_context& io);
-  [[nodiscard]] Result<void> open_ports();
-  [[nodiscard]] Result<void> open_mirror();
   [[nodiscard]] Result<void> configure_steering();
-  [[nodiscard]] std::vector<net::IpAddress> addresses_of(const Interface& interface) const;
   [[nodiscard]] const std::string& internet_interface() const;
   [[nodiscard]] std::vector<net::IpAddress> external_addresses() const;
   boost::asio::awaitable<void> serve_mirror();
   boost::asio::awaitable<void> serve_deadlines();
   void pass_on_table();
-  void watch_programs(Instant now);
-  void put_back(Interface& interface) const;
 
   const Config& config_;
   PortRange nat_ports_;
   std::uint16_t tunnel_port_ = 0;
-  std::vector<Interface> interfaces_;
-  std::unique_ptr<io::Umem> umem_;
-  std::vector<std::unique_ptr<io::XskPort>> ports_;
-  std::unique_ptr<RouteMirror> mirror_;
+  std::unique_ptr<XdpInterfaces> interfaces_;
   std::unique_ptr<forwarding::EthernetLink> link_;
   TunnelService* service_ = nullptr;
   Instant programs_watched_ = Instant::distant_past();

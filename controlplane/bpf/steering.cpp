@@ -96,12 +96,13 @@ struct Steering::Object {
 Steering::Steering(std::unique_ptr<Object> object) : object_(std::move(object)) {}
 Steering::~Steering() = default;
 
-Result<std::unique_ptr<Steering>> Steering::load() {
+Result<std::unique_ptr<Steering>> Steering::load(SteeringMode mode) {
   libbpf_set_print(keep_warning);
   last_warning.clear();
   auto object = std::make_unique<Object>();
   object->skeleton = steer_bpf::open();
   if (object->skeleton == nullptr) return bpf_failure("reading the steering program", errno);
+  object->skeleton->rodata->rw_transit = mode == SteeringMode::kTransit;
   if (const int error = steer_bpf::load(object->skeleton); error != 0) {
     return bpf_failure("loading the steering program into the kernel", -error);
   }

@@ -32,6 +32,15 @@ struct SteeredAddress {
   std::uint16_t nat_last = 0;
 };
 
+// Whose packets can be ours at all.
+enum class SteeringMode : std::uint8_t {
+  kOwnAddresses,  // those to our addresses
+  // Those to everybody else as well, as a router gets them: IP packets in frames to one station,
+  // but none to link-local, loopback or group addresses. What is for the kernel stays with it as
+  // long as its addresses are configured here.
+  kTransit,
+};
+
 struct SteeringCounter {
   std::string_view label;  // "nat_port", for metrics
   std::string_view text;   // for a person
@@ -44,7 +53,8 @@ class Steering {
   static const std::size_t kMaxTunnelPorts;
   static const std::uint32_t kMaxQueues;
 
-  [[nodiscard]] static Result<std::unique_ptr<Steering>> load();
+  [[nodiscard]] static Result<std::unique_ptr<Steering>> load(
+      SteeringMode mode = SteeringMode::kOwnAddresses);
   ~Steering();
   Steering(const Steering&) = delete;
   Steering& operator=(const Steering&) = delete;

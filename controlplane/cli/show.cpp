@@ -375,6 +375,7 @@ std::string render_status(const NodeStatus& status, const Palette& palette) {
     lines.line("worker", worker_text(worker));
   for (const PortStatus& port : status.ports) {
     lines.line(port.name + " port", port_text(port, palette));
+    if (!port.steering.empty()) lines.line(port.name + " steering", counts_text(port.steering));
   }
   lines.line("dropped packets", counts_text(status.drops));
   lines.line("handshakes", counts_text(status.handshakes));

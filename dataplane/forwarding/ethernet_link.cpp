@@ -14,7 +14,7 @@
 #include "base/net/udp.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
-#include "dataplane/io/tun_vnet.hpp"
+#include "dataplane/io/partial_checksum.hpp"
 #include "dataplane/scratch.hpp"
 
 namespace ringway::forwarding {
@@ -23,12 +23,13 @@ namespace {
 constexpr std::size_t kQueueSlots = 128;  // between two calls of the worker
 constexpr std::size_t kLookupBatch = 256;
 constexpr std::size_t kMaxWanted = 64;
-// Few datagrams come by the socket: it is asked when nothing else came, and now and then.
+// Few datagrams come by the socket: it is asked when nothing came from the wire, and now and then.
 constexpr std::uint32_t kKernelPollInterval = 8;
 
 // Packets between reception and the worker's call for them.
 class SlotQueue {
  public:
+  [[nodiscard]] bool empty() const { return count_ == 0; }
   [[nodiscard]] std::size_t room() const { return kQueueSlots - count_; }
   void push(const Slot& slot) {
     DCHECK(count_ < kQueueSlots);
@@ -84,7 +85,8 @@ struct EthernetLink::State {
         kernel(kernel_port),
         options(settings),
         table(std::make_shared<const ForwardingTable>()) {
-    CHECK(!ports.empty() && ports.size() <= kMaxPorts && !options.tunnel_addresses.empty());
+    CHECK(!ports.empty() && ports.size() <= kMaxPorts);
+    identification = options.first_identification;
     wanted.reserve(kMaxWanted);
     released.reserve(PendingPackets::kCapacity);
   }
@@ -116,16 +118,27 @@ struct EthernetLink::State {
   Kind sort(Slot& slot) {
     const auto frame = net::EthernetView::parse({slot.data, slot.length});
     if (!frame || slot.truncated) return refuse(slot, DropReason::kFrameMalformed);
-    // Where a neighbour on this machine left it to a device that does not exist: what changes the
-    // packet on its way must not find half a checksum.
-    if (slot.checksum == ChecksumState::kPartial && !io::complete_checksum(slot)) {
+    const std::uint16_t type = frame->ether_type();
+    const std::size_t header_bytes = frame->header_bytes();
+    if (slot.checksum == ChecksumState::kPartial) {
+      if (slot.checksum_start < header_bytes) return refuse(slot, DropReason::kFrameMalformed);
+      slot.checksum_start = static_cast<std::uint16_t>(slot.checksum_start - header_bytes);
+    }
+    strip(slot, header_bytes);
+    Kind kind = Kind::kDropped;
+    if (type == net::kEtherTypeIpv4) {
+      kind = sort_v4(slot);
+    } else if (type == net::kEtherTypeIpv6) {
+      kind = sort_v6(slot);
+    } else {
       return refuse(slot, DropReason::kFrameMalformed);
     }
-    const std::uint16_t type = frame->ether_type();
-    strip(slot, frame->header_bytes());
-    if (type == net::kEtherTypeIpv4) return sort_v4(slot);
-    if (type == net::kEtherTypeIpv6) return sort_v6(slot);
-    return refuse(slot, DropReason::kFrameMalformed);
+    // Where a neighbour on this machine left it to a device that does not exist: what changes the
+    // packet on its way must not find half a checksum. Nobody looks at a datagram's.
+    if (kind == Kind::kPacket && !io::complete_checksum(slot)) {
+      return refuse(slot, DropReason::kFrameMalformed);
+    }
+    return kind;
   }
 
   Kind sort_v4(Slot& slot) {
@@ -208,6 +221,8 @@ struct EthernetLink::State {
       begin_ = end_;
       return refused_;
     }
+    // Those that were held or dropped before they reached a port are in neither number.
+    [[nodiscard]] std::size_t sent() const { return begin_ - refused_; }
 
    private:
     std::span<Slot> burst_;
@@ -304,7 +319,7 @@ struct EthernetLink::State {
   SlotQueue packets;
   std::vector<Neighbour> wanted;
   std::vector<Slot> released;  // by a new table
-  std::uint16_t identification = 0;
+  std::uint16_t identification;
   Instant now = Instant::distant_past();
 };
 
@@ -324,7 +339,8 @@ class EthernetLink::Datagrams final : public io::Port {
 
   [[nodiscard]] std::size_t rx_burst(std::span<Slot> out) override {
     std::size_t count = state_.receive(out);
-    if (count < out.size() && (count == 0 || ++calls_ % kKernelPollInterval == 0)) {
+    const bool idle = count == 0 && state_.packets.empty();
+    if (count < out.size() && (idle || ++calls_ % kKernelPollInterval == 0)) {
       count += state_.kernel.rx_burst(out.subspan(count));
     }
     if (count != 0) counters_.rx_bursts.increment();
@@ -336,7 +352,7 @@ class EthernetLink::Datagrams final : public io::Port {
     for (Slot& slot : slots)
       state_.send_datagram(slot, departure);
     const std::size_t refused = departure.flush();
-    counters_.tx_packets.add(slots.size() - refused);
+    counters_.tx_packets.add(departure.sent());
     counters_.tx_dropped.add(refused);
     return refused;
   }
@@ -408,7 +424,7 @@ class EthernetLink::Packets final : public io::Port {
     for (std::size_t i = 0; i < slots.size(); ++i)
       state_.send_packet(slots[i], hops[i], departure);
     const std::size_t refused = departure.flush();
-    counters_.tx_packets.add(slots.size() - refused);
+    counters_.tx_packets.add(departure.sent());
     return refused;
   }
 

@@ -30,10 +30,13 @@
 namespace ringway::forwarding {
 
 struct LinkOptions {
-  // Where the tunnel is reached, at least one; the first of a family is the source of what has
-  // none.
+  // Where the tunnel is reached; the first of a family is the source of what has none. Where there
+  // is none, every packet is for the Internet side.
   std::vector<net::IpAddress> tunnel_addresses;
   std::uint16_t tunnel_port = 0;
+  // Of the first outer IPv4 header. Drawn at random, so that nobody can tell from the following
+  // ones how much was sent since the start.
+  std::uint16_t first_identification = 0;
 };
 
 class EthernetLink {

@@ -81,4 +81,17 @@ void mark_partial_checksum(Slot& frame) {
   frame.checksum_offset = offset;
 }
 
+bool complete_checksum(Slot& slot) {
+  if (slot.checksum != ChecksumState::kPartial) return true;
+  const std::uint32_t field = std::uint32_t{slot.checksum_start} + slot.checksum_offset;
+  if (field + 2 > slot.length || slot.checksum_start > slot.length) return false;
+  // The field holds the pseudo-header's sum and so adds it. Zero is sent as 0xffff, which every
+  // checksum takes for the same and UDP needs.
+  const std::uint64_t sum = net::checksum_sum(
+      {slot.data + slot.checksum_start, std::size_t{slot.length} - slot.checksum_start});
+  store_le(slot.data + field, net::checksum_finish_udp(sum));
+  slot.checksum = ChecksumState::kVerified;
+  return true;
+}
+
 }  // namespace ringway::io

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "dataplane/io/partial_checksum.hpp"
 #include "dataplane/io/tun_device.hpp"
 #include "dataplane/io/tun_vnet.hpp"
 #include "dataplane/io/udp_port.hpp"

@@ -1,7 +1,6 @@
 #include "dataplane/io/tun_vnet.hpp"
 
 #include "base/bytes.hpp"
-#include "base/net/checksum.hpp"
 #include "base/net/ip4.hpp"
 #include "base/net/ip6.hpp"
 #include "base/net/tcp.hpp"
@@ -113,19 +112,6 @@ bool encode_vnet(const Slot& slot, VnetHeader& header) {
   if ((slot.data[slot.checksum_start + TcpView::kFlagsAt] & net::kTcpCwr) != 0) {
     header.gso_type |= VnetHeader::kGsoEcn;
   }
-  return true;
-}
-
-bool complete_checksum(Slot& slot) {
-  if (slot.checksum != ChecksumState::kPartial) return true;
-  const std::uint32_t field = std::uint32_t{slot.checksum_start} + slot.checksum_offset;
-  if (field + 2 > slot.length || slot.checksum_start > slot.length) return false;
-  // The field holds the pseudo-header's sum and so adds it. Zero is sent as 0xffff, which every
-  // checksum takes for the same and UDP needs.
-  const std::uint64_t sum = net::checksum_sum(
-      {slot.data + slot.checksum_start, std::size_t{slot.length} - slot.checksum_start});
-  store_le(slot.data + field, net::checksum_finish_udp(sum));
-  slot.checksum = ChecksumState::kVerified;
   return true;
 }
 

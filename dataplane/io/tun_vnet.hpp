@@ -37,8 +37,4 @@ static_assert(sizeof(VnetHeader) == 10);
 // for a train that is not.
 [[nodiscard]] bool encode_vnet(const Slot& slot, VnetHeader& header);
 
-// For a TUN without the header: completes a kPartial checksum in the packet itself. False when the
-// slot's offsets lie outside the packet.
-[[nodiscard]] bool complete_checksum(Slot& slot);
-
 }  // namespace ringway::io

@@ -243,8 +243,71 @@ void set_ip_length(Frame& frame, std::size_t bytes) {
 
 class SteerTest : public SteeringLab {};
 
+// The same where packets to others are taken too.
+class SteerTransitTest : public SteeringLab {
+ protected:
+  [[nodiscard]] control::SteeringMode mode() const override {
+    return control::SteeringMode::kTransit;
+  }
+};
+
 TEST_F(SteerTest, JudgesEveryKindOfPacket) {
   for (const Case& one : all_cases()) {
+    const Judgement got = run(one.frame);
+    EXPECT_EQ(got.verdict, one.verdict) << one.description;
+    EXPECT_EQ(got.counter, one.counter) << one.description;
+  }
+}
+
+TEST_F(SteerTransitTest, TakesWhatIsToBeForwarded) {
+  const Case cases[] = {
+      {"IPv4 TCP", ethernet(ip4({.destination = "192.0.2.3", .protocol = kTcp}, ports(1, 80))),
+       kRedirect, "transit"},
+      {"IPv6 UDP", ethernet(ip6({.destination = "2001:db8::3"}, ports(1, 53))), kRedirect,
+       "transit"},
+      {"echo request", ethernet(ip4({.destination = "192.0.2.3", .protocol = kIcmp4}, icmp(8, 1))),
+       kRedirect, "transit"},
+      {"SCTP", ethernet(ip4({.destination = "192.0.2.3", .protocol = 132}, ports(1, 2))), kRedirect,
+       "transit"},
+      {"later fragment", ethernet(ip4({.destination = "192.0.2.3", .fragment_word = 100}, {})),
+       kRedirect, "transit"},
+      {"tagged", ethernet(ip4({.destination = "192.0.2.3"}, ports(1, 2)), {0x8100}), kRedirect,
+       "transit"},
+      {"behind link-local space", ethernet(ip6({.destination = "fec0::1"}, ports(1, 2))), kRedirect,
+       "transit"},
+      {"beside link-local space", ethernet(ip4({.destination = "169.253.0.1"}, ports(1, 2))),
+       kRedirect, "transit"},
+      {"IPv4 multicast", ethernet(ip4({.destination = "224.0.0.251"}, ports(1, 2))), kPass,
+       "foreign"},
+      {"IPv4 broadcast", ethernet(ip4({.destination = "255.255.255.255"}, ports(68, 67))), kPass,
+       "foreign"},
+      {"IPv4 link-local", ethernet(ip4({.destination = "169.254.1.1"}, ports(1, 2))), kPass,
+       "foreign"},
+      {"IPv4 loopback", ethernet(ip4({.destination = "127.0.0.1"}, ports(1, 2))), kPass, "foreign"},
+      {"this network", ethernet(ip4({.destination = "0.0.0.0"}, ports(1, 2))), kPass, "foreign"},
+      {"neighbour solicitation of a group",
+       ethernet(ip6({.destination = "ff02::1:ff00:3", .next = kIcmp6}, icmp(135, 0))), kPass,
+       "foreign"},
+      {"neighbour solicitation, link-local",
+       ethernet(ip6({.destination = "fe80::3", .next = kIcmp6}, icmp(135, 0))), kPass, "foreign"},
+      {"the last of link-local space", ethernet(ip6({.destination = "febf::1"}, ports(1, 2))),
+       kPass, "foreign"},
+  };
+  for (const Case& one : cases) {
+    Judgement got = run(one.frame);
+    EXPECT_EQ(got.verdict, one.verdict) << one.description;
+    EXPECT_EQ(got.counter, one.counter) << one.description;
+    Frame to_group = one.frame;
+    to_group[0] |= 1;
+    got = run(to_group);
+    EXPECT_EQ(got.verdict, kPass) << one.description << ", to a group of stations";
+    EXPECT_EQ(got.counter, "foreign") << one.description << ", to a group of stations";
+  }
+}
+
+TEST_F(SteerTransitTest, JudgesPacketsToOurOwnAddressesAsEver) {
+  for (const Case& one : all_cases()) {
+    if (one.counter == "foreign") continue;
     const Judgement got = run(one.frame);
     EXPECT_EQ(got.verdict, one.verdict) << one.description;
     EXPECT_EQ(got.counter, one.counter) << one.description;

@@ -50,7 +50,7 @@ void SteeringLab::SetUp() {
   if (::geteuid() != 0)
     GTEST_SKIP() << "needs root: loads a BPF program, makes a network namespace";
   ASSERT_TRUE(space_.ok()) << "no network namespace could be made";
-  auto loaded = control::Steering::load();
+  auto loaded = control::Steering::load(mode());
   ASSERT_TRUE(loaded) << loaded.error().text();
   steering_ = std::move(*loaded);
   const auto configured = steering_->configure(addresses());

@@ -33,6 +33,9 @@ class SteeringLab : public ::testing::Test {
   SteeringLab();
   ~SteeringLab() override;
   void SetUp() override;
+  [[nodiscard]] virtual control::SteeringMode mode() const {
+    return control::SteeringMode::kOwnAddresses;
+  }
 
   [[nodiscard]] static std::vector<control::SteeredAddress> addresses();
   [[nodiscard]] Judgement run(const Frame& frame);

@@ -7,7 +7,6 @@
 
 #include "base/check.hpp"
 #include "dataplane/io/partial_checksum.hpp"
-#include "dataplane/io/tun_vnet.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace ringway;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.hpp"
+#include "dataplane/io/partial_checksum.hpp"
 #include "dataplane/io/tun_vnet.hpp"
 #include "dataplane/segmenter.hpp"
 

@@ -19,9 +19,18 @@ def pings(edge, address, *options, count=3):
     return edge.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", 1, *options, address, check=False)
 
 
+def test_status_shows_where_packets_were_steered(topology, edge, xdp_tunnel):
+    gateway, _ = xdp_tunnel
+    assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+    steering = {port["name"]: port["steering"] for port in gateway.status()["ports"]}
+    assert steering["lan"]["tunnel"] > 0 and steering["wan"]["nat_port"] > 0
+    assert steering["lan"]["transit"] == steering["wan"]["transit"] == 0
+    assert steering["inner"] == {}
+    assert re.search(r"wan steering: .*nat_port [1-9]", gateway.command("status").out)
+
+
 def test_kernel_forwards_nothing_meanwhile(topology, xdp_tunnel):
-    for family in ("ipv4", "ipv6"):
-        assert topology.gateway.run("sysctl", "-n", f"net.{family}.conf.all.forwarding").out.strip() == "0"
+    assert not topology.kernel_forwards()
 
 
 @pytest.mark.parametrize("size", [1, 1372, 1393, 4000])

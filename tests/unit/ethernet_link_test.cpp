@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/net/checksum.hpp"
 #include "base/net/ethernet.hpp"
 #include "base/net/ip4.hpp"
 #include "base/net/ip6.hpp"
@@ -70,7 +71,8 @@ class EthernetLinkTest : public testing::Test {
   }
 
   // 198.51.100.0/24 and 2001:db8:1::/48 by `lan`, everything else by `wan`.
-  void set_routes(NextHopState lan_state = NextHopState::kResolved, std::uint16_t mtu = 1500) {
+  static ForwardingContent routes(NextHopState lan_state = NextHopState::kResolved,
+                                  std::uint16_t mtu = 1500) {
     ForwardingContent content;
     NextHop lan{lan_state, 0, mtu, kOurMac, kRouterMac, {}};
     NextHop wan{NextHopState::kResolved, 1, mtu, kOurMac, kOtherMac, {}};
@@ -80,7 +82,10 @@ class EthernetLinkTest : public testing::Test {
     content.add_route(*net::Prefix::parse("2001:db8:1::/48"), to_lan);
     content.add_route(*net::Prefix::parse("0.0.0.0/0"), to_wan);
     content.add_route(*net::Prefix::parse("::/0"), to_wan);
-    (void)link_.swap_table(std::make_unique<const ForwardingTable>(std::move(content)), kStart);
+    return content;
+  }
+  void set_routes(NextHopState lan_state = NextHopState::kResolved, std::uint16_t mtu = 1500) {
+    (void)link_.swap_table(std::make_unique<const ForwardingTable>(routes(lan_state, mtu)), kStart);
   }
 
   static Slot slot_with(io::Port& port, const std::string& bytes) {
@@ -194,6 +199,64 @@ TEST_F(EthernetLinkTest, FramesWithoutAWholePacketAreCounted) {
   expect_all_home();
 }
 
+// As AF_XDP hands it over where the sender left the checksum to its device: the field holds the
+// pseudo-header's sum.
+class PartialChecksumTest : public EthernetLinkTest {
+ protected:
+  static constexpr std::size_t kUdpAt =
+      net::EthernetView::kHeaderBytes + net::Ip4View::kMinHeaderBytes;
+
+  void inject_partial(Frame frame, std::uint16_t checksum_start = kUdpAt) {
+    const auto ip = net::Ip4View::parse(ConstBytes(frame).subspan(net::EthernetView::kHeaderBytes));
+    ASSERT_TRUE(ip);
+    store_le(frame.data() + kUdpAt + net::UdpView::kChecksumAt,
+             net::checksum_fold(ip->pseudo_header_sum()));
+    Slot slot = slot_with(wan_, std::string(frame.begin(), frame.end()));
+    slot.checksum = ChecksumState::kPartial;
+    slot.checksum_start = checksum_start;
+    slot.checksum_offset = net::UdpView::kChecksumAt;
+    ASSERT_TRUE(wan_.inject(slot));
+  }
+};
+
+TEST_F(PartialChecksumTest, IsCompletedInPackets) {
+  const Frame whole = udp_frame("198.51.100.9:4000", "192.0.2.1:20001", "an answer");
+  Frame padded = whole;
+  padded.resize(whole.size() + 5, 0xee);
+  for (const Frame& frame : {whole, padded}) {
+    inject_partial(frame);
+    EXPECT_TRUE(received(link_.datagrams()).empty());
+    const std::vector<Slot> slots = received(link_.packets());
+    ASSERT_EQ(slots.size(), 1U);
+    EXPECT_NE(slots[0].checksum, ChecksumState::kPartial);
+    EXPECT_EQ(text(slots[0]),
+              std::string(whole.begin() + net::EthernetView::kHeaderBytes, whole.end()));
+    BufferPool::release(slots[0]);
+  }
+  expect_all_home();
+}
+
+TEST_F(PartialChecksumTest, OfATunnelDatagramIsNobodysBusiness) {
+  inject_partial(udp_frame("198.51.100.9:4000", "192.0.2.1:51820", "sealed"));
+  const std::vector<Slot> slots = received(link_.datagrams());
+  ASSERT_EQ(slots.size(), 1U);
+  EXPECT_EQ(text(slots[0]), "sealed");
+  EXPECT_EQ(slots[0].checksum, ChecksumState::kUnknown);
+  BufferPool::release(slots[0]);
+  expect_all_home();
+}
+
+TEST_F(PartialChecksumTest, OutsideItsPacketIsRefused) {
+  const Frame frame = udp_frame("198.51.100.9:4000", "192.0.2.1:20001", "x");
+  const std::uint16_t places[] = {0, 13, static_cast<std::uint16_t>(frame.size() - 1)};
+  for (const std::uint16_t place : places)
+    inject_partial(frame, place);
+  EXPECT_TRUE(received(link_.datagrams()).empty());
+  EXPECT_TRUE(received(link_.packets()).empty());
+  EXPECT_EQ(link_.drops().value(DropReason::kFrameMalformed), std::size(places));
+  expect_all_home();
+}
+
 TEST_F(EthernetLinkTest, DatagramLeavesWithAllHeadersByItsRoute) {
   set_routes();
   send_datagram("198.51.100.9:4000", "sealed");
@@ -215,6 +278,22 @@ TEST_F(EthernetLinkTest, DatagramLeavesWithAllHeadersByItsRoute) {
   EXPECT_EQ(udp->destination_port(), 4000);
   EXPECT_EQ(std::string(udp->payload().begin(), udp->payload().end()), "sealed");
   expect_all_home();
+}
+
+TEST_F(EthernetLinkTest, IdentificationsFollowTheFirstOne) {
+  EthernetLink link(std::array<io::Port*, 2>{&lan_, &wan_}, kernel_,
+                    {{address("192.0.2.1")}, kTunnelPort, 0xffff});
+  (void)link.swap_table(std::make_unique<const ForwardingTable>(routes()), kStart);
+  for (const int expected : {0xffff, 0}) {
+    Slot slot = slot_with(link.datagrams(), "sealed");
+    slot.remote = endpoint("198.51.100.9:4000");
+    EXPECT_EQ(link.datagrams().tx_burst({&slot, 1}), 0U);
+    const auto frames = taken(lan_);
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_EQ(load_be<std::uint16_t>(frames[0].data() + net::EthernetView::kHeaderBytes +
+                                     net::Ip4View::kIdentificationAt),
+              expected);
+  }
 }
 
 TEST_F(EthernetLinkTest, DatagramLeavesOverIpv6Alike) {
@@ -276,6 +355,7 @@ TEST_F(EthernetLinkTest, PacketsWaitForTheirNeighbourAndAreAskedForOnce) {
   ASSERT_EQ(link_.take_wanted(wanted), 1U);
   EXPECT_EQ(wanted[0], (Neighbour{7, address("198.51.100.1")}));
   EXPECT_EQ(link_.take_wanted(wanted), 0U);
+  EXPECT_EQ(link_.datagrams().counters().tx_packets.value(), 0U) << "held is not sent";
   set_routes();
   EXPECT_EQ(taken(lan_).size(), 2U);
   expect_all_home();
@@ -298,6 +378,11 @@ TEST_F(EthernetLinkTest, PacketsWithoutAWayAreCounted) {
   set_routes(NextHopState::kResolved, 20);
   send_packet(packet);
   EXPECT_EQ(link_.drops().value(DropReason::kTooBig), 1U);
+  EXPECT_EQ(link_.packets().counters().tx_packets.value(), 0U) << "dropped is not sent";
+  set_routes();
+  send_packet(packet);
+  EXPECT_EQ(link_.packets().counters().tx_packets.value(), 1U);
+  EXPECT_EQ(taken(wan_).size(), 1U);
   expect_all_home();
 }
 

@@ -126,6 +126,8 @@ TEST(Status, TellsTheWholeNode) {
             "(AVX512)\n"
             "  inner port: tun ringway0: vnet_hdr, TSO4, TSO6; 2 B received, 5 B sent, 7 dropped\n"
             "  outer port: udp 51820: GSO, GRO; 12 B received, 15 B sent, 17 dropped\n"
+            "  wan0 port: af_xdp wan0 queue 0: native; 22 B received, 25 B sent, 27 dropped\n"
+            "  wan0 steering: tunnel 20, not_ip 3\n"
             "  dropped packets: replayed 7\n"
             "  handshakes: accepted 12, unknown_peer 3\n");
 }

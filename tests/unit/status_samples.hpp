@@ -25,7 +25,17 @@ inline NodeStatus full_sample_status() {
   status.full_tunnel = {FullTunnelState::kActive, "gateway", "IPv4 and IPv6"};
   status.gateway = {true, true, "wan0", "af_xdp", "", "native", "ringway", 1234};
   status.ports = {{"inner", "tun ringway0: vnet_hdr, TSO4, TSO6", 1, 2, 3, 4, 5, 6, 7},
-                  {"outer", "udp 51820: GSO, GRO", 11, 12, 13, 14, 15, 16, 17}};
+                  {"outer", "udp 51820: GSO, GRO", 11, 12, 13, 14, 15, 16, 17},
+                  {"wan0",
+                   "af_xdp wan0 queue 0: native",
+                   21,
+                   22,
+                   23,
+                   24,
+                   25,
+                   26,
+                   27,
+                   {{"tunnel", 20}, {"nat_port", 0}, {"not_ip", 3}}}};
   status.workers = {{"adaptive", 1U, "aes256gcm: ipsec-mb (AVX512)", 100, 60, 40, 0.75, 812.5}};
   DropCounters drops;
   drops.add(DropReason::kReplayed, 7);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.hpp"
+#include "dataplane/io/partial_checksum.hpp"
 #include "tests/unit/inner_packets.hpp"
 
 namespace ringway::io {

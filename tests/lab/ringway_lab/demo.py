@@ -17,6 +17,7 @@ from pathlib import Path
 from . import lab as laboratory
 from . import leaks, measure, nodes, services, variants
 from .lab import Interrupted, Lab, LabError
+from .nodes import AF_XDP
 from .topology import Topology
 
 METRICS = (  # key, title, unit, digits, whether less is better
@@ -28,7 +29,7 @@ METRICS = (  # key, title, unit, digits, whether less is better
 BASE = "wireguard_go"
 
 # (variant, metric, compared with, bound, whether the ratio must be at least or at most the bound)
-TARGETS = (
+KERNEL_TARGETS = (
     *[("ringway", metric, BASE, 8.0, "least") for metric in ("tcp_up_gbps", "tcp_down_gbps")],
     *[("ringway", metric, "plain", 0.4, "least") for metric in ("tcp_up_gbps", "tcp_down_gbps")],
     *[("ringway_chacha", metric, BASE, 6.0, "least") for metric in ("tcp_up_gbps", "tcp_down_gbps")],
@@ -36,6 +37,13 @@ TARGETS = (
     ("ringway", "udp64_kpps", BASE, 2.0, "least"),
     ("ringway", "rtt_us", BASE, 0.6, "most"),
 )
+# What encryption may cost a gateway that forwards by itself. Beside the kernel's own forwarding it has no
+# super-packets on veth, so multiples of others say little there.
+AF_XDP_TARGETS = (
+    *[("ringway", metric, "plain_xdp", 0.5, "least") for metric in ("tcp_up_gbps", "tcp_down_gbps")],
+    ("ringway", "udp64_kpps", "plain_xdp", 0.6, "least"),
+)
+AF_XDP_GATEWAY = {"io": "af_xdp", "xdp_mode": "native", "nat": "ringway"}
 
 
 class Paint:
@@ -104,12 +112,18 @@ class Demo:
         self.samples[variant.key].append(sample)
         try:
             with variant.running(topology, io=self.options.io) as edge:
+                if self.past_the_kernel(variant) and topology.kernel_forwards():
+                    raise LabError("the kernel of the gateway forwards too, so this would measure nothing")
                 self.measure_path(topology, edge, sample)
                 if isinstance(variant.gateway, nodes.Ringway):
                     self.gateway = variant.gateway.status()["gateway"]
             say()
         except LabError as error:
             self.fail(variant.title, error)
+
+    def past_the_kernel(self, variant):
+        return variant is variants.PLAIN_XDP or (
+            self.options.io == AF_XDP and isinstance(variant.gateway, nodes.Ringway))
 
     def measure_path(self, topology, edge, sample):
         client, server, seconds = edge.namespace, topology.internet, self.options.seconds
@@ -159,7 +173,7 @@ class Demo:
     def keep(self, topology):
         """Leaves one tunnel up for a look around."""
         variant = self.chosen[-1]
-        with variant.running(topology) as edge:
+        with variant.running(topology, io=self.options.io) as edge:
             say(paint.bold(f"\n{variant.title} is up. Try, in another terminal:"))
             say(f"  sudo ip netns exec {edge.namespace.name} ping {topology.internet4}")
             say(f"  sudo ip netns exec {edge.namespace.name} curl http://{topology.internet4}/")
@@ -211,12 +225,16 @@ def table(medians, chosen):
         lines.append(line)
     if BASE in medians:
         lines += ["", paint.dim("  × stands for multiples of wireguard-go at both ends.")]
+    if "plain_xdp" in medians:
+        shares = [f"{title} {value:.2f}" for key, title, *_ in METRICS[:3]
+                  if (value := ratio(medians, "ringway", key, "plain_xdp")) is not None]
+        lines += ["", paint.dim(f"  Ringway / no tunnel, by AF_XDP: {', '.join(shares)}.")] if shares else []
     return lines
 
 
 def _ratio_cell(medians, key, metric, less_is_better):
     value = ratio(medians, key, metric, BASE)
-    if value is None or key in (BASE, "plain"):
+    if value is None or key in (BASE, "plain", "plain_xdp"):
         return " " * 8
     text = f"{f'{value:.1f}×' if value >= 0.95 else f'{value:.2f}×':>7} "
     return (paint.good if (value < 1) == less_is_better else paint.bad)(text)
@@ -228,9 +246,12 @@ def ratio(medians, key, metric, other):
     return value / against if value is not None and against else None
 
 
-def targets(medians):
-    """(text, ratio, whether it was reached) for every target whose variants ran."""
-    for key, metric, other, bound, kind in TARGETS:
+def targets(medians, io, gateway):
+    """(text, whether it was reached) for every target whose variants ran."""
+    if io == AF_XDP and gateway is not None:
+        for key, wanted in AF_XDP_GATEWAY.items():
+            yield f"gateway.{key} is {gateway[key]}, must be {wanted}", gateway[key] == wanted
+    for key, metric, other, bound, kind in AF_XDP_TARGETS if io == AF_XDP else KERNEL_TARGETS:
         value = ratio(medians, key, metric, other)
         if value is not None:
             reached = value >= bound if kind == "least" else value <= bound
@@ -255,8 +276,9 @@ def parse_options(arguments):
     parser.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (default 3)")
     parser.add_argument("--seconds", type=int, metavar="S", help="length of a measurement (default 5)")
     parser.add_argument("--quick", action="store_true", help="one round of one second, unless told otherwise")
-    parser.add_argument("--only", metavar="LIST", type=lambda text: text.split(","), default=keys,
-                        help=f"variants, separated by commas, of: {', '.join(keys)}")
+    parser.add_argument("--only", metavar="LIST", type=lambda text: text.split(","),
+                        help=f"variants, separated by commas, of: {', '.join(keys)} (default: all, plain_xdp "
+                        "with --io af_xdp)")
     parser.add_argument("--io", choices=["auto", "kernel", "af_xdp"],
                         help="what moves the packets of a Ringway gateway (default: the node decides)")
     parser.add_argument("--no-leak-check", action="store_true", help="measure only")
@@ -265,6 +287,8 @@ def parse_options(arguments):
     parser.add_argument("--keep", action="store_true",
                         help="leave the last variant up at the end, until Ctrl-C")
     options = parser.parse_args(arguments)
+    if options.only is None:
+        options.only = [key for key in keys if key != variants.PLAIN_XDP.key or options.io == AF_XDP]
     unknown = set(options.only) - set(keys)
     if unknown:
         parser.error(f"unknown variant: {', '.join(sorted(unknown))} (there are: {', '.join(keys)})")
@@ -290,7 +314,7 @@ def show_results(demo):
     missed = []
     if demo.options.check_targets:
         say()
-        for text, reached in targets(medians):
+        for text, reached in targets(medians, demo.options.io, demo.gateway):
             say(f"  {mark(reached)} {text}")
             missed += [] if reached else [f"target missed: {text}"]
     return missed
@@ -302,8 +326,8 @@ def main(arguments=None):
     demo = Demo(options)
     try:
         laboratory.require_root()
-        if any(variant.needs_ringway for variant in demo.chosen):
-            nodes.program("ringwayd")
+        for name in sorted(set().union(*(variant.programs for variant in demo.chosen))):
+            nodes.program(name)
         minutes = options.rounds * len(demo.chosen) * (options.seconds * 3 + 5) / 60 + 1
         say(f"{len(demo.chosen)} variants, {options.rounds} rounds, {options.seconds} s a measurement: "
             f"about {minutes:.0f} min")

@@ -157,6 +157,11 @@ class Topology:
         }
         """)
 
+    def kernel_forwards(self):
+        """Whether the gateway's kernel would forward a packet of either family."""
+        settings = self.gateway.run("sysctl", "-n", "net.ipv4.conf.all.forwarding", "net.ipv6.conf.all.forwarding")
+        return "1" in settings.out.split()
+
     def stop_masquerading(self):
         self.gateway.run("nft", "delete", "table", "inet", "rw_lab")
         self.gateway.sysctl(net__ipv4__ip_forward=0, net__ipv6__conf__all__forwarding=0)

@@ -7,6 +7,7 @@ leaving it takes it back.
 import contextlib
 
 from . import measure
+from .forwarder import Forwarder
 from .nodes import (AES_GCM, ALL_ADDRESSES, CHACHA, STOCK, KeyPair, NodeSpec, Peer, Ringway,
                     WireguardGo)
 from .topology import EDGE_PORT, TUNNEL_PORT
@@ -25,12 +26,18 @@ class Variant:
         self.gateway = None  # while it is running
 
     @property
-    def needs_ringway(self):
-        return Ringway in (self._edge_node, self._gateway_node)
+    def programs(self):
+        """Ours that it needs."""
+        return {"ringwayd"} if Ringway in (self._edge_node, self._gateway_node) else set()
 
     @property
     def encrypted(self):
         return self._edge_node is not None
+
+    def forward(self, topology, edge, stack):
+        """Whatever forwards at the gateway, unless the tunnel's node does it."""
+        topology.forward_and_masquerade()
+        stack.callback(topology.stop_masquerading)
 
     @contextlib.contextmanager
     def running(self, topology, outer_family=4, io=None):
@@ -39,8 +46,7 @@ class Variant:
         edge = topology.edges[self.edge_name]
         with contextlib.ExitStack() as stack:
             if self._gateway_node is not Ringway:
-                topology.forward_and_masquerade()
-                stack.callback(topology.stop_masquerading)
+                self.forward(topology, edge, stack)
             if self.encrypted:
                 gateway_spec, edge_spec = tunnel_specs(topology, edge, self._kind, outer_family)
                 gateway_spec.io = io
@@ -48,6 +54,22 @@ class Variant:
                 stack.enter_context(self._edge_node(edge_spec, edge.name))
             measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
             yield edge
+
+
+class PlainXdp(Variant):
+    """No tunnel, and no kernel in the packets' way either: what a gateway on AF_XDP could reach at best."""
+
+    @property
+    def programs(self):
+        return {"ringway-bench"}
+
+    def forward(self, topology, edge, stack):
+        stack.enter_context(forwarder(topology, edge))
+
+
+def forwarder(topology, edge):
+    """`ringway-bench forward` on the gateway, for one edge."""
+    return Forwarder(topology.gateway, "lan", "wan", (f"{edge.outer4}/32", f"{edge.outer6}/128"))
 
 
 def tunnel_specs(topology, edge, kind=STOCK, outer_family=4, psk=None, full_tunnel=True,
@@ -85,9 +107,10 @@ def several_specs(topology, edges, kind=STOCK):
 
 
 PLAIN = Variant("plain", "no tunnel")
+PLAIN_XDP = PlainXdp("plain_xdp", "no tunnel, by AF_XDP")
 RINGWAY = Variant("ringway", "Ringway, AES-256-GCM", "edge", Ringway, Ringway, AES_GCM)
 RINGWAY_CHACHA = Variant("ringway_chacha", "Ringway, ChaCha20", "edge", Ringway, Ringway, CHACHA)
 STOCK_CLIENT = Variant("stock_client", "stock client on Ringway", "stock", WireguardGo, Ringway, STOCK)
 WIREGUARD_GO = Variant("wireguard_go", "wireguard-go, both ends", "edge", WireguardGo, WireguardGo, STOCK)
 
-ALL = (PLAIN, RINGWAY, RINGWAY_CHACHA, STOCK_CLIENT, WIREGUARD_GO)
+ALL = (PLAIN, PLAIN_XDP, RINGWAY, RINGWAY_CHACHA, STOCK_CLIENT, WIREGUARD_GO)

@@ -1,0 +1,216 @@
+#include "controlplane/xdp_interfaces.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include <net/if.h>
+#include <poll.h>
+
+namespace ringway::control {
+namespace {
+
+constexpr Duration kMirrorPatience = Duration::seconds(5);  // until the first table
+constexpr std::uint32_t kFrames = 8192;                     // of all ports together: 16 MiB
+
+bool is_global(const net::IpAddress& address) {
+  const bool link_local =
+      !address.is_v4() && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+  return !link_local;
+}
+
+// As sysfs lists them; 1 where it does not.
+std::size_t receive_queues(const std::string& interface) {
+  std::error_code error;
+  std::size_t count = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/sys/class/net/" + interface + "/queues", error)) {
+    if (entry.path().filename().string().starts_with("rx-")) ++count;
+  }
+  return std::max<std::size_t>(count, 1);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<XdpInterfaces>> XdpInterfaces::open(
+    std::span<const XdpInterfaceOptions> options, std::function<void(std::string_view)> on_notice) {
+  auto opened = std::unique_ptr<XdpInterfaces>(new XdpInterfaces());
+  opened->notice_ = std::move(on_notice);
+  auto done = opened->find(options);
+  if (done) done = opened->open_mirror();
+  if (done) done = opened->open_ports(options);
+  if (!done) return tl::unexpected(done.error());
+  return opened;
+}
+
+XdpInterfaces::~XdpInterfaces() {
+  stop();
+}
+
+Result<void> XdpInterfaces::find(std::span<const XdpInterfaceOptions> options) {
+  for (const XdpInterfaceOptions& wanted : options) {
+    const std::uint32_t index = ::if_nametoindex(wanted.name.c_str());
+    if (index == 0) return failure("there is no interface " + wanted.name, "see: ip link");
+    // What arrives at a queue without a socket goes to the kernel, which would drop it.
+    if (const std::size_t queues = receive_queues(wanted.name); queues > 1) {
+      return failure(
+          wanted.name + " has " + std::to_string(queues) + " receive queues, and one is served",
+          "set one: ethtool -L " + wanted.name + " combined 1");
+    }
+    interfaces_.push_back({wanted.name, index, nullptr, XdpMode::kNative, {}});
+  }
+  return {};
+}
+
+Result<void> XdpInterfaces::open_mirror() {
+  RouteMirrorOptions options;
+  for (std::size_t i = 0; i < interfaces_.size(); ++i)
+    options.interfaces.push_back({interfaces_[i].index, static_cast<std::uint8_t>(i)});
+  options.on_notice = notice_;
+  const Instant start = Instant::now();
+  auto mirror = RouteMirror::open(std::move(options), start);
+  if (!mirror) return tl::unexpected(mirror.error());
+  mirror_ = std::move(*mirror);
+  // The first table is complete when every part was listed.
+  while (mirror_->counters().tables == 0) {
+    const Instant now = Instant::now();
+    if (now - start > kMirrorPatience) {
+      return failure("the kernel did not list its routes and neighbours in time");
+    }
+    const Duration wait = std::clamp(mirror_->next_deadline() - now, Duration{}, kMirrorPatience);
+    pollfd readable{mirror_->fd(), POLLIN, 0};
+    if (::poll(&readable, 1, static_cast<int>(wait.count_ms()) + 1) > 0) {
+      mirror_->handle_readable(Instant::now());
+    }
+    mirror_->tick(Instant::now());
+  }
+  return {};
+}
+
+// The program first: how it could be attached decides how the socket is opened. Without addresses,
+// and without a socket, it lets everything pass to the kernel.
+Result<void> XdpInterfaces::open_ports(std::span<const XdpInterfaceOptions> options) {
+  auto umem = io::Umem::create({.frames = kFrames});
+  if (!umem) return tl::unexpected(umem.error());
+  umem_ = std::move(*umem);
+  const auto pool = umem_->make_pool(kFrames);
+  if (!pool) return tl::unexpected(pool.error());
+  for (std::size_t i = 0; i < interfaces_.size(); ++i) {
+    Interface& interface = interfaces_[i];
+    auto steering = Steering::load(options[i].steering);
+    if (!steering) return tl::unexpected(steering.error());
+    interface.steering = std::move(*steering);
+    if (auto attached = interface.steering->attach(interface.name); !attached) return attached;
+    const XdpAttachment& attachment = *interface.steering->attachment();
+    interface.mode = attachment.mode();
+    io::XskOptions settings;
+    settings.device = interface.name;
+    settings.native = attachment.mode() == XdpMode::kNative;
+    settings.generic_reason = attachment.reason();
+    auto port = io::XskPort::open(*umem_, **pool, settings);
+    if (!port) return tl::unexpected(port.error());
+    ports_.push_back(std::move(*port));
+  }
+  return {};
+}
+
+std::vector<io::Port*> XdpInterfaces::port_pointers() const {
+  std::vector<io::Port*> pointers;
+  for (const auto& port : ports_)
+    pointers.push_back(port.get());
+  return pointers;
+}
+
+std::vector<net::IpAddress> XdpInterfaces::addresses(std::size_t number) const {
+  std::vector<net::IpAddress> addresses;
+  for (const LocalAddress& local : mirror_->addresses(interfaces_[number].index)) {
+    const bool known = std::ranges::find(addresses, local.address) != addresses.end();
+    if (is_global(local.address) && !known) addresses.push_back(local.address);
+  }
+  return addresses;
+}
+
+std::vector<net::IpAddress> XdpInterfaces::external_addresses(std::size_t number) const {
+  const std::vector<net::IpAddress> all = addresses(number);
+  std::vector<net::IpAddress> external;
+  for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
+    const auto found = std::ranges::find(all, family, &net::IpAddress::family);
+    if (found != all.end()) external.push_back(*found);
+  }
+  return external;
+}
+
+Result<void> XdpInterfaces::configure(std::size_t number, std::span<const SteeredAddress> steered) {
+  return interfaces_[number].steering->configure(steered);
+}
+
+Result<void> XdpInterfaces::steer() {
+  for (std::size_t i = 0; i < interfaces_.size(); ++i) {
+    auto added = interfaces_[i].steering->add_socket(0, ports_[i]->socket_fd());
+    if (!added) return added;
+  }
+  return {};
+}
+
+void XdpInterfaces::stop() {
+  for (Interface& interface : interfaces_) {
+    if (interface.steering != nullptr) interface.steering->detach();
+  }
+}
+
+// Without its program an interface hands our packets to the kernel: the tunnel goes on by the
+// socket that holds its port, and what the Internet answers is dropped by the guard. So nothing
+// leaks meanwhile, and what is to be done is to put the program back as soon as it can be.
+void XdpInterfaces::watch_programs() {
+  for (Interface& interface : interfaces_) {
+    const auto& attachment = interface.steering->attachment();
+    if (!attachment || !attachment->in_place()) put_back(interface);
+  }
+}
+
+void XdpInterfaces::put_back(Interface& interface) const {
+  if (interface.lost.empty()) {
+    notice_("somebody has taken the XDP program off " + interface.name + "; putting it back");
+  }
+  interface.steering->detach();
+  Result<void> attached;
+  if (::if_nametoindex(interface.name.c_str()) != interface.index) {
+    attached = failure(interface.name + " is gone, or another interface has its name now",
+                       "restart the gateway once it is there");
+  } else {
+    const bool native = interface.mode == XdpMode::kNative;
+    attached = interface.steering->attach(interface.name, {native, !native});
+  }
+  const std::string lost = attached ? std::string() : attached.error().text();
+  if (lost.empty()) notice_("the XDP program is on " + interface.name + " again");
+  if (!lost.empty() && lost != interface.lost) notice_("no packets by AF_XDP: " + lost);
+  interface.lost = lost;
+}
+
+std::string XdpInterfaces::mode() const {
+  bool generic = false;
+  for (const Interface& interface : interfaces_) {
+    if (!interface.lost.empty()) return "off";
+    generic = generic || interface.mode == XdpMode::kGeneric;
+  }
+  return generic ? "generic" : "native";
+}
+
+std::string XdpInterfaces::reason() const {
+  for (const Interface& interface : interfaces_) {
+    if (!interface.lost.empty()) return interface.lost;
+  }
+  for (const Interface& interface : interfaces_) {
+    const auto& attachment = interface.steering->attachment();
+    if (attachment && !attachment->reason().empty()) {
+      return interface.name + ": " + attachment->reason();
+    }
+  }
+  return {};
+}
+
+std::vector<SteeringCounter> XdpInterfaces::steering_counters(std::size_t number) const {
+  return interfaces_[number].steering->counters();
+}
+
+}  // namespace ringway::control

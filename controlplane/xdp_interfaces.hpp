@@ -1,0 +1,95 @@
+// Interfaces whose packets go past the kernel: for each of them an AF_XDP port and a steering
+// program, over one UMEM, and for all the mirror of the kernel's routes and neighbours, which says
+// by which of them a packet leaves. What the node's gateway and `ringway-bench forward` are both
+// built on. Control thread, but for the ports, which are the worker's once it runs.
+//
+//   open() ──► all goes to the kernel still ──► steer() ──► what is ours comes to the ports
+//                                                  └──► stop(): it goes to the kernel again
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/net/address.hpp"
+#include "base/result.hpp"
+#include "controlplane/bpf/steering.hpp"
+#include "controlplane/host/route_mirror.hpp"
+#include "dataplane/io/umem.hpp"
+#include "dataplane/io/xsk_port.hpp"
+
+namespace ringway::control {
+
+struct XdpInterfaceOptions {
+  std::string name;
+  SteeringMode steering = SteeringMode::kOwnAddresses;
+};
+
+class XdpInterfaces {
+ public:
+  // Interfaces and ports are numbered as in `options`, NextHop::port too. on_notice: lines for the
+  // log. Waits until the mirror has its first table.
+  [[nodiscard]] static Result<std::unique_ptr<XdpInterfaces>> open(
+      std::span<const XdpInterfaceOptions> options,
+      std::function<void(std::string_view)> on_notice);
+  ~XdpInterfaces();
+  XdpInterfaces(const XdpInterfaces&) = delete;
+  XdpInterfaces& operator=(const XdpInterfaces&) = delete;
+
+  [[nodiscard]] std::size_t size() const { return interfaces_.size(); }
+  [[nodiscard]] const std::string& name(std::size_t number) const {
+    return interfaces_[number].name;
+  }
+  [[nodiscard]] const std::vector<std::unique_ptr<io::XskPort>>& ports() const { return ports_; }
+  // As dataplane code takes them.
+  [[nodiscard]] std::vector<io::Port*> port_pointers() const;
+  [[nodiscard]] RouteMirror& mirror() const { return *mirror_; }
+
+  // All usable addresses, as the kernel has them.
+  [[nodiscard]] std::vector<net::IpAddress> addresses(std::size_t number) const;
+  // The first of each family: what the Internet sees where this interface leads there.
+  [[nodiscard]] std::vector<net::IpAddress> external_addresses(std::size_t number) const;
+
+  // What of the packets of an interface is ours; the rest is the kernel's. As often as it changes.
+  [[nodiscard]] Result<void> configure(std::size_t number, std::span<const SteeredAddress> steered);
+  // From now on what is ours comes to the ports.
+  [[nodiscard]] Result<void> steer();
+  void stop();
+  // Puts programs back that somebody has taken off. Nobody tells when that happens: to be called
+  // every now and then.
+  void watch_programs();
+
+  // "native" or "generic", the lesser of all interfaces; "off" where one is without its program.
+  [[nodiscard]] std::string mode() const;
+  [[nodiscard]] std::string reason() const;  // why not better; empty when it is the best
+  // Where packets went: of one interface, all reasons.
+  [[nodiscard]] std::vector<SteeringCounter> steering_counters(std::size_t number) const;
+
+ private:
+  struct Interface {
+    std::string name;
+    std::uint32_t index = 0;
+    std::unique_ptr<Steering> steering;
+    XdpMode mode = XdpMode::kNative;  // for which its socket was opened
+    std::string lost;  // why its program is gone and not back yet; empty: it is in place
+  };
+
+  XdpInterfaces() = default;
+  [[nodiscard]] Result<void> find(std::span<const XdpInterfaceOptions> options);
+  [[nodiscard]] Result<void> open_mirror();
+  [[nodiscard]] Result<void> open_ports(std::span<const XdpInterfaceOptions> options);
+  void put_back(Interface& interface) const;
+
+  std::function<void(std::string_view)> notice_;
+  std::vector<Interface> interfaces_;
+  std::unique_ptr<io::Umem> umem_;
+  std::vector<std::unique_ptr<io::XskPort>> ports_;
+  std::unique_ptr<RouteMirror> mirror_;
+};
+
+}  // namespace ringway::control
