@@ -92,6 +92,9 @@ class BufferPool {
   [[nodiscard]] std::uint32_t held() const { return capacity_ - available(); }
 
  private:
+  friend class BorrowedPool;
+  // As another thread sees the buffers of `lender`: the same memory, counts of its own, none free.
+  explicit BufferPool(const BufferPool& lender, std::nullptr_t);
   void fill_free_list();
 
   std::uint32_t capacity_;
