@@ -41,6 +41,13 @@ enum class ExhaustionAnswer : std::uint8_t {
   kProhibited,       // ICMP 3/13 (RFC 5508 REQ-8)
 };
 
+// The TCP and UDP ports and ICMP identifiers of another worker's shard; both inclusive.
+struct OtherShard {
+  WorkerId worker;
+  std::uint16_t first_port = 0;
+  std::uint16_t last_port = 0;
+};
+
 struct StaticForward {
   std::uint8_t protocol = 0;  // TCP or UDP
   std::uint16_t external_port = 0;
@@ -55,6 +62,7 @@ struct Config {
   // This shard's TCP and UDP ports, and its ICMP identifiers; both inclusive.
   std::uint16_t first_port = 10000;
   std::uint16_t last_port = 32767;
+  std::vector<OtherShard> other_shards;
   std::uint16_t block_ports = 64;  // handed to a subscriber at a time (RFC 7422)
   std::uint32_t max_mappings = 1U << 20;
   std::uint32_t max_ports_per_subscriber = 4096;  // in blocks, a family and transport
@@ -96,6 +104,9 @@ enum class Verdict : std::uint8_t {
   kHeld,     // consumed; what becomes of it comes out of poll_output()
   kDrop,     // `drop` says why
   kNotOurs,  // inbound only, untouched: no port of ours
+  // Another worker's NAT goes on with it, `shard`'s. Inbound: untouched. Outbound, a hairpin:
+  // translated as for the Internet; for the other it is inbound, with `hairpin`.
+  kOtherShard,
 };
 
 struct Packet {
@@ -104,14 +115,19 @@ struct Packet {
   PeerId subscriber;             // outbound: whose; inbound and hairpin: out, whose it becomes
   Verdict verdict = Verdict::kDrop;
   Drop drop = Drop::kMalformed;
+  WorkerId shard{};      // kOtherShard: whose
+  bool hairpin = false;  // inbound: comes from a subscriber of another shard
 };
 
 // A packet that the NAT made or had kept: ICMP errors, fragments it held or cut.
 struct Output {
   bool to_internet = false;  // else to `subscriber`
   bool to_host = false;      // neither: a fragment that was held and then was kNotOurs
-  PeerId subscriber;
-  ConstBytes packet;  // valid until the next call of any member
+  bool to_shard = false;     // nor these: a fragment that was held and then was kOtherShard
+  WorkerId shard{};          // whose
+  bool hairpin = false;      // as Packet::hairpin there
+  PeerId subscriber{};
+  ConstBytes packet{};  // valid until the next call of any member
 };
 
 // A port block was given to a subscriber or came back. No destinations (RFC 6888 REQ-12).

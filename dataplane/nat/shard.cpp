@@ -83,6 +83,13 @@ void Shard::admit(Slot slot, std::uint16_t address, std::uint16_t port, Ticks no
   ++mappings_created;
 }
 
+std::optional<WorkerId> Shard::other_owner(std::uint16_t port) const {
+  for (const OtherShard& other : config.other_shards) {
+    if (port >= other.first_port && port <= other.last_port) return other.worker;
+  }
+  return std::nullopt;
+}
+
 void Shard::set_external(Slot slot, std::uint16_t address, std::uint16_t port) {
   Mapping& mapping = table[slot];
   mapping.external_address = address;

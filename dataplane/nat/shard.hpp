@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "dataplane/nat/address_policy.hpp"
@@ -74,6 +75,9 @@ struct Shard {
   // Known, but perhaps not to the fast path: now and then it changes places with one that is, so
   // that who is spoken to most is found there.
   void promote_remote(Slot slot, const std::uint8_t* address);
+
+  // Which other shard has this port; empty for this shard's own, and for nobody's.
+  [[nodiscard]] std::optional<WorkerId> other_owner(std::uint16_t port) const;
 
   // What the external side of a mapping adds to its packets' sums.
   void set_external(Slot slot, std::uint16_t address, std::uint16_t port);
