@@ -19,14 +19,4 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-// The same for a figure that goes up and down.
-class Gauge {
- public:
-  void set(std::uint64_t value) { value_.store(value, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
-
 }  // namespace ringway

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 
@@ -15,8 +16,17 @@ struct PeerId {
   constexpr auto operator<=>(const PeerId&) const = default;
 };
 
+// One of the process's workers.
+struct WorkerId {
+  std::uint8_t value = 0;
+  constexpr auto operator<=>(const WorkerId&) const = default;
+};
+// What four bits of a receiver index can tell apart.
+inline constexpr std::size_t kMaxWorkers = 16;
+
 // The index by which the receiver of a message finds its session or handshake. Drawn by the
-// receiver, random; its low bits are the slot in the session table.
+// receiver, random, but for its low bits: the slot in the session table, and above it the worker
+// that owns it.
 struct ReceiverIndex {
   std::uint32_t value = 0;
   constexpr auto operator<=>(const ReceiverIndex&) const = default;

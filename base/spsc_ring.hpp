@@ -3,11 +3,13 @@
 // ring refuses, and the producer decides what that means.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "base/check.hpp"
@@ -37,6 +39,35 @@ class SpscRing {
     slots_[tail & mask_].emplace(std::move(value));
     tail_.store(tail + 1, std::memory_order_release);
     return true;
+  }
+
+  // Producer. As many from the front as there is room for, made visible at once; returns how many.
+  // What was taken is moved from, the rest untouched.
+  [[nodiscard]] std::size_t push_burst(std::span<T> values) {
+    const std::size_t tail = tail_.load(std::memory_order_relaxed);
+    std::size_t room = capacity() - (tail - cached_head_);
+    if (room < values.size()) {
+      cached_head_ = head_.load(std::memory_order_acquire);
+      room = capacity() - (tail - cached_head_);
+    }
+    const std::size_t count = std::min(room, values.size());
+    for (std::size_t i = 0; i < count; ++i)
+      slots_[(tail + i) & mask_].emplace(std::move(values[i]));
+    tail_.store(tail + count, std::memory_order_release);
+    return count;
+  }
+
+  // Consumer. Fills `out` from the front as far as there is something; returns how many.
+  [[nodiscard]] std::size_t pop_burst(std::span<T> out) {
+    const std::size_t head = head_.load(std::memory_order_relaxed);
+    if (cached_tail_ - head < out.size()) cached_tail_ = tail_.load(std::memory_order_acquire);
+    const std::size_t count = std::min(cached_tail_ - head, out.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      out[i] = std::move(*slots_[(head + i) & mask_]);
+      slots_[(head + i) & mask_].reset();
+    }
+    head_.store(head + count, std::memory_order_release);
+    return count;
   }
 
   // Consumer. Empty when there is nothing.

@@ -17,6 +17,7 @@
 #include "bench/measure.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/io/port.hpp"
+#include "dataplane/stage_clock.hpp"
 
 namespace ringway::bench {
 
@@ -82,6 +83,8 @@ class BenchPort final : public io::Port {
     return sent_;
   }
   [[nodiscard]] const BufferPool& pool() const { return pool_; }
+  // Null, as at first: nothing is timed. The copying is no stage's.
+  void set_stage_clock(StageClock* clock) { stage_clock_ = clock; }
   // Spent in copying what arrives, since construction.
   [[nodiscard]] std::uint64_t copy_cycles() const { return copy_cycles_; }
 
@@ -92,7 +95,9 @@ class BenchPort final : public io::Port {
       count = copy_in(out.first(count));
       // Or the last of the copying would be taken for the worker's.
       __builtin_ia32_lfence();
-      copy_cycles_ += tsc() - start;
+      const std::uint64_t cycles = tsc() - start;
+      copy_cycles_ += cycles;
+      if (stage_clock_ != nullptr) stage_clock_->leave_out(cycles);
     } else {
       for (std::size_t i = 0; i < count; ++i)
         out[i] = slot_of(offered_[i]);
@@ -143,6 +148,8 @@ class BenchPort final : public io::Port {
       std::memcpy(buffer.data, original.data, original.length);
       out[i] = original;
       out[i].data = buffer.data;
+      out[i].headroom = buffer.headroom;
+      out[i].tailroom = buffer.tailroom - original.length;
       out[i].buffer = buffer.buffer;
       out[i].home = buffer.home;
       BufferPool::release(original);
@@ -171,6 +178,7 @@ class BenchPort final : public io::Port {
   std::uint64_t until_sample_ = UINT64_MAX;  // packets to pass before the next sample
   std::size_t sample_count_ = 0;
   std::uint64_t sampled_rounds_ = 0;
+  StageClock* stage_clock_ = nullptr;
 };
 
 }  // namespace ringway::bench

@@ -233,6 +233,7 @@ void Forwarder::finish(Batch& batch, std::uint64_t& sent) {
         drops_.add(DropReason::kNatNoMapping);
         break;
       case nat::Verdict::kHeld:
+      case nat::Verdict::kOtherShard:  // there is one shard
         break;
     }
     BufferPool::release(slots[i]);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,10 @@ constexpr const char* kPipelineManual =
     "header;\n"
     "from-internet: frames come in, are translated back and leave sealed, as a gateway's do. Their "
     "flows\n"
-    "are that many live mappings, hit in random order. crypto is the raw loop of the fastest "
+    "are that many live mappings, hit in random order. nat-only: packets of subscribers are "
+    "translated\n"
+    "and leave, without tunnel and Ethernet; null: packets leave as they came, which is what the "
+    "ports\ncost. crypto is the raw loop of the fastest "
     "engine over the same sizes, measured in "
     "the\n"
     "same rounds; overhead is what the worker takes beyond it. Trains are TCP super-packets as a "
@@ -73,6 +77,7 @@ constexpr const char* kPipelineManual =
     "  ringway-bench pipeline --path edge-in --suite aes256gcm --size 64 --trains no\n"
     "  ringway-bench pipeline --peers 10000 --core 1\n"
     "  ringway-bench pipeline --path to-internet --peers 10000 --flows 1000000\n"
+    "  ringway-bench pipeline --path from-internet --size 1420 --stages\n"
     "  ringway-bench pipeline --json > pipeline.json";
 
 constexpr const char* kHandshakeManual =
@@ -151,6 +156,20 @@ void add_suites(CLI::App& command, std::vector<tunnel::Suite>& suites) {
       ->default_str("both");
 }
 
+// What every subcommand has. `what`: what the seconds are for.
+template <typename Options>
+void add_seconds_and_json(CLI::App& command, Options& options,
+                          const std::string& what = "How long to measure in all") {
+  command.add_option("--seconds", options.seconds, what)
+      ->check(between(0.1, 3600.0))
+      ->type_name("S")
+      ->capture_default_str();
+  command.add_flag("--json", options.json, "One JSON object on standard output, not a table");
+}
+void add_core(CLI::App& command, std::optional<unsigned>& core) {
+  command.add_option("--core", core, "Stay on this core")->type_name("CORE");
+}
+
 Run add_crypto(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("crypto", "Encryption of data messages, by suite and size");
@@ -171,12 +190,8 @@ Run add_crypto(CLI::App& app) {
       ->check(between(1, 100'000))
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--seconds", options->seconds, "How long to measure in all")
-      ->check(between(0.1, 3600.0))
-      ->type_name("S")
-      ->capture_default_str();
-  command->add_option("--core", options->core, "Stay on this core")->type_name("CORE");
-  command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
+  add_core(*command, options->core);
+  add_seconds_and_json(*command, *options);
   return [options] { return run_crypto_bench(*options); };
 }
 
@@ -186,12 +201,13 @@ Run add_pipeline(CLI::App& app) {
   command->footer(kPipelineManual);
   const auto options = std::make_shared<PipelineBenchOptions>();
   const std::map<std::string, PipelinePath> paths = {
-      {"edge-out", PipelinePath::kEdgeOut},
-      {"edge-in", PipelinePath::kEdgeIn},
-      {"to-internet", PipelinePath::kToInternet},
-      {"from-internet", PipelinePath::kFromInternet}};
+      {"edge-out", PipelinePath::kEdgeOut},       {"edge-in", PipelinePath::kEdgeIn},
+      {"to-internet", PipelinePath::kToInternet}, {"from-internet", PipelinePath::kFromInternet},
+      {"nat-only", PipelinePath::kNatOnly},       {"null", PipelinePath::kNull}};
   command
-      ->add_option("--path", options->paths, "Paths: edge-out, edge-in, to-internet, from-internet")
+      ->add_option(
+          "--path", options->paths,
+          "Paths: edge-out, edge-in, to-internet, from-internet, nat-only, null (ports alone)")
       ->transform(CLI::CheckedTransformer(paths).description(""))
       ->type_name("PATH")
       ->default_str("edge-out and edge-in");
@@ -222,16 +238,14 @@ Run add_pipeline(CLI::App& app) {
   command->add_flag_function(
       "--cold", [options](auto) { options->arrival = Arrival::kInPlace; },
       "Packets lie in memory as a device leaves them, not just copied by a kernel");
+  command->add_flag("--stages", options->stages,
+                    "Also the cycles of each stage, from rounds of their own");
   command->add_option("--packets", options->packets, "Different packets a round, 4096 to 1048576")
       ->check(between(4096, 1 << 20))
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--seconds", options->seconds, "How long to measure in all")
-      ->check(between(0.1, 3600.0))
-      ->type_name("S")
-      ->capture_default_str();
-  command->add_option("--core", options->core, "Stay on this core")->type_name("CORE");
-  command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
+  add_core(*command, options->core);
+  add_seconds_and_json(*command, *options);
   return [options] { return run_pipeline_bench(*options); };
 }
 
@@ -279,11 +293,7 @@ Run add_handshake(CLI::App& app) {
   CLI::App* command = app.add_subcommand("handshake", "Handshakes a second and core, both roles");
   command->footer(kHandshakeManual);
   const auto options = std::make_shared<HandshakeBenchOptions>();
-  command->add_option("--seconds", options->seconds, "How long to measure in all")
-      ->check(between(0.1, 3600.0))
-      ->type_name("S")
-      ->capture_default_str();
-  command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
+  add_seconds_and_json(*command, *options);
   return [options] { return run_handshake_bench(*options); };
 }
 
@@ -295,12 +305,8 @@ Run add_lookup(CLI::App& app) {
       ->check(between(1, 1'000'000))
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--seconds", options->seconds, "How long to measure in all")
-      ->check(between(0.1, 3600.0))
-      ->type_name("S")
-      ->capture_default_str();
-  command->add_option("--core", options->core, "Stay on this core")->type_name("CORE");
-  command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
+  add_core(*command, options->core);
+  add_seconds_and_json(*command, *options);
   return [options] { return run_lookup_bench(*options); };
 }
 
@@ -322,12 +328,8 @@ Run add_nat(CLI::App& app) {
       ->check(between(1, 256))
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--seconds", options->seconds, "How long to measure packets of known flows")
-      ->check(between(0.1, 3600.0))
-      ->type_name("S")
-      ->capture_default_str();
-  command->add_option("--core", options->core, "Stay on this core")->type_name("CORE");
-  command->add_flag("--json", options->json, "One JSON object on standard output, not a table");
+  add_core(*command, options->core);
+  add_seconds_and_json(*command, *options, "How long to measure packets of known flows");
   return [options] { return run_nat_bench(*options); };
 }
 

@@ -13,15 +13,20 @@
 #include "base/check.hpp"
 #include "bench/measure.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
+#include "dataplane/scratch.hpp"
+#include "dataplane/stage_clock.hpp"
+#include "dataplane/to_internet.hpp"
 #include "dataplane/tunnel/raw_aead.hpp"
 #include "dataplane/worker.hpp"
+#include "dataplane/worker_state.hpp"
 
 namespace ringway::bench {
 namespace {
 
 using tunnel::RawAead;
 
-constexpr const char* kPathNames[] = {"edge-out", "edge-in", "to-internet", "from-internet"};
+constexpr const char* kPathNames[] = {"edge-out",      "edge-in",  "to-internet",
+                                      "from-internet", "nat-only", "null"};
 
 // The first round brings code and tables into the caches and is looked at more closely.
 // Primes, so that samples fall on every place in a train.
@@ -40,6 +45,7 @@ struct Row {
   double cycles = 0;
   double crypto_cycles = 0;
   std::uint64_t samples_compared = 0;
+  std::array<double, kStageCount> stage_cycles{};  // where they were asked for
 
   [[nodiscard]] double overhead() const { return cycles - crypto_cycles; }
   [[nodiscard]] double mpps(double tsc_hz) const { return tsc_hz / cycles * 1e-6; }
@@ -71,36 +77,55 @@ class Pipeline {
   [[nodiscard]] static Result<std::unique_ptr<Pipeline>> open(const TrafficShape& shape,
                                                               const PipelineBenchOptions& options) {
     std::unique_ptr<Pipeline> pipeline(new Pipeline(shape, options));
-    if (is_gateway(shape.path)) {
-      if (auto opened = pipeline->open_flows(); !opened) return tl::unexpected(opened.error());
+    if (nat::Nat* nat = pipeline->nat()) {
+      // The mappings are made as a subscriber's packets would make them, beside the worker.
+      auto opened = pipeline->traffic_.open_flows(*nat, pipeline->now_);
+      if (!opened) return tl::unexpected(opened.error());
     }
     return pipeline;
   }
 
   // One round. Adds the cycles a packet of the worker's turns alone, a sample each kTimedPackets.
   [[nodiscard]] Result<void> run(std::uint64_t sample_interval, std::vector<double>& samples) {
+    begin_round(sample_interval);
     BenchPort& from = input();
     BenchPort& to = output();
-    traffic_.offer_round(from);
-    to.keep_samples(sample_interval, shape_.packets,
-                    shape_.output_header_bytes() + shape_.message_bytes());
     while (!from.exhausted()) {
       const std::uint64_t before = to.packets_sent();
       const std::uint64_t copying = from.copy_cycles();
       const std::uint64_t start = tsc();
       while (to.packets_sent() - before < kTimedPackets && !from.exhausted())
-        worker_->run_once(now_);
+        turn();
       const std::uint64_t cycles = tsc() - start - (from.copy_cycles() - copying);
       const std::uint64_t packets = to.packets_sent() - before;
       if (packets >= kTimedPackets) {  // not the rest of a round
         samples.push_back(static_cast<double>(cycles) / static_cast<double>(packets));
       }
     }
-    // What the link had taken from the wire ahead of the worker.
-    for (int turn = 0; turn < 2 && is_gateway(shape_.path); ++turn)
-      worker_->run_once(now_);
-    samples_compared_ += to.sent().samples.size();
-    return check(to);
+    return end_round();
+  }
+
+  // One round whose stages are timed, each for itself, and nothing else.
+  [[nodiscard]] Result<void> run_stages(std::array<std::vector<double>, kStageCount>& samples) {
+    begin_round(kSampleInterval);
+    StageClock clock;
+    watch_stages(&clock);
+    while (!input().exhausted()) {
+      const StageClock before = clock;
+      const std::uint64_t packets_before = output().packets_sent();
+      clock.start();
+      while (output().packets_sent() - packets_before < kTimedPackets && !input().exhausted())
+        turn();
+      const auto packets = static_cast<double>(output().packets_sent() - packets_before);
+      if (packets < kTimedPackets) break;
+      for (std::size_t i = 0; i < kStageCount; ++i) {
+        const auto stage = static_cast<Stage>(i);
+        samples[i].push_back(static_cast<double>(clock.cycles(stage) - before.cycles(stage)) /
+                             packets);
+      }
+    }
+    watch_stages(nullptr);
+    return end_round();
   }
 
   [[nodiscard]] std::uint64_t samples_compared() const { return samples_compared_; }
@@ -121,6 +146,12 @@ class Pipeline {
       (void)ethernet_.swap_table(PipelineTraffic::forwarding_table(), now_);
       worker_->open_internet_side(ethernet_.packets(), traffic_.flows()->nat_config());
     }
+    if (shape.path == PipelinePath::kNatOnly) {
+      translator_ =
+          std::make_unique<WorkerState>(WorkerOptions{}, inner_, outer_, unused_link_, rng_);
+      translator_->internet =
+          std::make_unique<InternetSide>(frames_, traffic_.flows()->nat_config(), rng_, nullptr);
+    }
     for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
       tell(command::AddPeer{std::make_unique<Peer>(PeerId{peer}, true)});
       tell(command::PreferPath{{peer}, {traffic_.endpoint(peer), {}, 0}});
@@ -132,17 +163,70 @@ class Pipeline {
     worker_->run_once(now_);
   }
 
-  // The mappings are made as a subscriber's packets would make them, beside the worker.
-  [[nodiscard]] Result<void> open_flows() {
-    return traffic_.open_flows(worker_->internet_side()->nat, now_);
+  // Null where nothing is translated.
+  [[nodiscard]] nat::Nat* nat() {
+    if (translator_ != nullptr) return &translator_->internet->nat;
+    return is_gateway(shape_.path) ? &worker_->internet_side()->nat : nullptr;
   }
 
+  // What is measured.
+  void turn() {
+    switch (shape_.path) {
+      case PipelinePath::kNatOnly:
+        return translate_burst();
+      case PipelinePath::kNull:
+        return pass_burst();
+      default:
+        worker_->run_once(now_);
+    }
+  }
+  // The stages of a gateway from the Internet's side of the tunnel on.
+  void translate_burst() {
+    Scratch<Slot, kBurstSlots> burst;
+    const std::size_t received = frames_.rx_burst({burst.data(), burst.size()});
+    end_stage(translator_->stage_clock, Stage::kReceive);
+    to_internet(*translator_, {burst.data(), received},
+                traffic_.subscribers().subspan(passed_, received), now_);
+    passed_ += received;
+  }
+  void pass_burst() {
+    Scratch<Slot, kBurstSlots> burst;
+    const std::size_t received = frames_.rx_burst({burst.data(), burst.size()});
+    end_stage(null_clock_, Stage::kReceive);
+    frames_.tx_burst({burst.data(), received});
+    end_stage(null_clock_, Stage::kTransmit);
+  }
+
+  void begin_round(std::uint64_t sample_interval) {
+    traffic_.offer_round(input());
+    passed_ = 0;
+    output().keep_samples(sample_interval, shape_.packets,
+                          shape_.output_header_bytes() + shape_.message_bytes());
+  }
+  [[nodiscard]] Result<void> end_round() {
+    // What the link had taken from the wire ahead of the worker.
+    for (int extra = 0; extra < 2 && is_gateway(shape_.path); ++extra)
+      turn();
+    samples_compared_ += output().sent().samples.size();
+    return check(output());
+  }
+
+  void watch_stages(StageClock* clock) {
+    worker_->set_stage_clock(clock);
+    ethernet_.set_stage_clock(clock);
+    input().set_stage_clock(clock);
+    if (translator_ != nullptr) translator_->stage_clock = clock;
+    null_clock_ = clock;
+  }
+
+  // Of everything but the tunnel's edges, one port carries both ways.
+  [[nodiscard]] bool is_edge() const { return takes_trains(shape_.path); }
   [[nodiscard]] BenchPort& input() {
-    if (is_gateway(shape_.path)) return frames_;
+    if (!is_edge()) return frames_;
     return seals(shape_.path) ? inner_ : outer_;
   }
   [[nodiscard]] BenchPort& output() {
-    if (is_gateway(shape_.path)) return frames_;
+    if (!is_edge()) return frames_;
     return seals(shape_.path) ? outer_ : inner_;
   }
 
@@ -157,8 +241,10 @@ class Pipeline {
   // No packet of ours may be dropped; where one was, the reasons say more than the count.
   [[nodiscard]] Result<void> check(BenchPort& to) {
     std::string reasons;
+    const WorkerCounters& counters =
+        translator_ != nullptr ? translator_->counters : worker_->counters();
     for (std::size_t i = 0; i < kDropReasonCount; ++i) {
-      const std::uint64_t drops = worker_->counters().drops.value(static_cast<DropReason>(i));
+      const std::uint64_t drops = counters.drops.value(static_cast<DropReason>(i));
       if (drops == 0) continue;
       reasons += " " + std::string(kDropReasonTexts[i].label) + " " + std::to_string(drops);
     }
@@ -173,12 +259,16 @@ class Pipeline {
   PipelineTraffic traffic_;
   BenchPort inner_;
   BenchPort outer_;
-  BenchPort frames_;  // a gateway's only Ethernet port
+  BenchPort frames_;  // a gateway's only Ethernet port; what else has only one
   forwarding::EthernetLink ethernet_;
   ControlLink link_;
   SystemRng rng_;  // as a node's worker has it
   std::uint64_t samples_compared_ = 0;
   std::unique_ptr<Worker> worker_;
+  ControlLink unused_link_;
+  std::unique_ptr<WorkerState> translator_;  // a gateway's worker without a tunnel (nat-only)
+  std::size_t passed_ = 0;                   // packets of the round so far (nat-only)
+  StageClock* null_clock_ = nullptr;
 };
 
 // ---- What the machine can do at best ----
@@ -188,6 +278,7 @@ class RawLoops {
  public:
   RawLoops(const TrafficShape& shape, Rng& rng)
       : text_bytes_(shape.text_bytes()), seals_(seals(shape.path)) {
+    if (!seals(shape.path) && !opens(shape.path)) return;
     SecretBytes<tunnel::kKeyBytes> key;
     rng.fill(key.span());
     for (const auto engine : {RawAead::Engine::kIpsecMb, RawAead::Engine::kOpenssl}) {
@@ -216,8 +307,9 @@ class RawLoops {
     }
   }
 
-  // Of the faster engine.
+  // Of the faster engine; 0 where nothing is encrypted.
   [[nodiscard]] double cycles() {
+    if (loops_.empty()) return 0;
     double best = median(loops_.front().samples);
     for (Loop& loop : loops_)
       best = std::min(best, median(loop.samples));
@@ -247,8 +339,9 @@ Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& optio
   SeededRng rng(2);
   RawLoops raw(shape, rng);
   std::vector<double> samples;
+  std::array<std::vector<double>, kStageCount> stage_samples;
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  const auto most_rounds = static_cast<int>(kMaxPackets / shape.packets);
+  const auto most_rounds = static_cast<int>(kMaxPackets / shape.packets / (options.stages ? 2 : 1));
   for (int round = 0; round < most_rounds; ++round) {
     if (round > kLeastRounds && std::chrono::steady_clock::now() >= end) break;
     const bool first = round == 0;
@@ -257,10 +350,15 @@ Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& optio
     raw.run();
     if (first) {
       samples.clear();
-    } else {
-      ++row.rounds;
+      continue;
     }
+    ++row.rounds;
+    if (!options.stages) continue;
+    auto staged = pipeline.run_stages(stage_samples);
+    if (!staged) return tl::unexpected<Error>(std::move(staged.error()));
   }
+  for (std::size_t i = 0; i < kStageCount; ++i)
+    row.stage_cycles[i] = median(stage_samples[i]);
   row.samples_compared = pipeline.samples_compared();
   row.cycles = median(samples);
   row.crypto_cycles = raw.cycles();
@@ -287,9 +385,25 @@ std::string bar(const Row& row, const Colours& colours) {
   return text + colours.reset;
 }
 
+// A stage that takes less than this is not of this path.
+constexpr double kLeastStageCycles = 0.05;
+
+void print_stages(const Row& row, const Colours& colours) {
+  std::string line;
+  for (std::size_t i = 0; i < kStageCount; ++i) {
+    if (row.stage_cycles[i] < kLeastStageCycles) continue;
+    char text[64];
+    std::snprintf(text, sizeof text, "%s%s %.0f", line.empty() ? "" : ", ", kStageNames[i].data(),
+                  row.stage_cycles[i]);
+    line += text;
+  }
+  std::printf("%s         stages: %s%s\n", colours.dim, line.c_str(), colours.reset);
+}
+
 void print_head(const TrafficShape& shape, const Colours& colours) {
+  const bool encrypts = seals(shape.path) || opens(shape.path);
   std::printf("\n%s%s, %s%s, %s\n", colours.bold, path_name(shape.path),
-              tunnel::suite_name(shape.suite).data(), colours.reset,
+              encrypts ? tunnel::suite_name(shape.suite).data() : "no encryption", colours.reset,
               shape.train_segments == 1 ? "single packets" : "trains");
   std::printf("%s  packet  segments     Mpps   Gbit/s   cycles = crypto + overhead%s\n",
               colours.dim, colours.reset);
@@ -316,6 +430,7 @@ void print_table(const std::vector<Row>& rows, const PipelineBenchOptions& optio
                 row.shape.train_segments, row.mpps(tsc_hz), colours.bold, row.gbps(tsc_hz),
                 colours.reset, row.cycles, row.crypto_cycles, row.overhead(),
                 bar(row, colours).c_str());
+    if (options.stages) print_stages(row, colours);
   }
   std::printf(
       "\n%sA packet is an inner one; Gbit/s are its bits. Medians over rounds of %u different "
@@ -334,10 +449,12 @@ double rounded(double value, int digits) {
   return std::round(value * scale) / scale;
 }
 
-nlohmann::ordered_json to_json(const Row& row, double tsc_hz) {
+nlohmann::ordered_json to_json(const Row& row, double tsc_hz, bool stages) {
   nlohmann::ordered_json json;
   json["path"] = path_name(row.shape.path);
-  json["suite"] = tunnel::suite_name(row.shape.suite);
+  if (seals(row.shape.path) || opens(row.shape.path)) {
+    json["suite"] = tunnel::suite_name(row.shape.suite);
+  }
   json["packet_bytes"] = row.shape.packet_bytes;
   json["train_segments"] = row.shape.train_segments;
   json["mpps"] = rounded(row.mpps(tsc_hz), 3);
@@ -345,6 +462,14 @@ nlohmann::ordered_json to_json(const Row& row, double tsc_hz) {
   json["cycles_per_packet"] = rounded(row.cycles, 1);
   json["crypto_cycles_per_packet"] = rounded(row.crypto_cycles, 1);
   json["overhead_cycles_per_packet"] = rounded(row.overhead(), 1);
+  if (stages) {
+    nlohmann::ordered_json& cycles = json["stages"] = nlohmann::ordered_json::object();
+    for (std::size_t i = 0; i < kStageCount; ++i) {
+      if (row.stage_cycles[i] >= kLeastStageCycles) {
+        cycles[std::string(kStageNames[i])] = rounded(row.stage_cycles[i], 1);
+      }
+    }
+  }
   json["rounds"] = row.rounds;
   json["samples_compared"] = row.samples_compared;
   json["verified"] = true;  // otherwise the run has failed
@@ -364,7 +489,7 @@ void print_json(const std::vector<Row>& rows, const PipelineBenchOptions& option
   json["arrival"] = options.arrival == Arrival::kCopied ? "copied" : "in place";
   json["results"] = nlohmann::ordered_json::array();
   for (const Row& row : rows)
-    json["results"].push_back(to_json(row, tsc_hz));
+    json["results"].push_back(to_json(row, tsc_hz, options.stages));
   std::printf("%s\n", json.dump(2).c_str());
 }
 
@@ -372,8 +497,10 @@ std::vector<TrafficShape> shapes_of(const PipelineBenchOptions& options) {
   std::vector<TrafficShape> shapes;
   for (const PipelinePath path : options.paths) {
     for (const tunnel::Suite suite : options.suites) {
+      // Where nothing is encrypted, once.
+      if (!seals(path) && !opens(path) && suite != options.suites.front()) continue;
       for (const bool trains : options.trains) {
-        if (is_gateway(path) && trains) continue;  // frames come one by one
+        if (!takes_trains(path) && trains) continue;  // frames come one by one
         for (const std::uint32_t bytes : options.packet_bytes) {
           const std::uint32_t segments = trains ? TrafficShape::longest_train(bytes) : 1;
           shapes.push_back(

@@ -20,6 +20,7 @@ struct PipelineBenchOptions {
   std::uint32_t burst = 64;        // slots a call of rx_burst
   std::uint32_t packets = 65'536;  // a round, all of them different
   Arrival arrival = Arrival::kCopied;
+  bool stages = false;
   double seconds = 12;  // for everything
   std::optional<unsigned> core;
   bool json = false;

@@ -28,6 +28,12 @@ constexpr std::uint32_t kFirstPeerAddress =
 constexpr std::uint32_t kFirstRemoteIndex = 0x5200'0000;
 constexpr std::uint32_t kPeersAnAddress = 32768;
 
+// All over the session table, as the random ones of a node are; an odd factor gives each peer a
+// slot of its own.
+constexpr ReceiverIndex local_index(std::uint32_t peer) {
+  return {peer * 0x9e37'79b1};
+}
+
 // splitmix64's finaliser: what a payload's words are made of.
 std::uint64_t mixed(std::uint64_t value) {
   value = (value ^ (value >> 30)) * 0xbf58'476d'1ce4'e5b9;
@@ -83,11 +89,13 @@ void write_headers(std::uint64_t number, std::uint32_t payload_bytes, std::uint3
 
 constexpr std::uint8_t kSentTtl = 64;
 
-// Where write_headers left the pseudo-header's sum.
-void complete_tcp_checksum(std::uint8_t* ip, std::uint32_t total_bytes) {
-  std::uint8_t* const tcp = ip + Ip4View::kMinHeaderBytes;
-  store_le(tcp + TcpView::kChecksumAt,
-           net::checksum_finish(net::checksum_sum({tcp, total_bytes - kIpBytes})));
+// Of what stands there, the checksum field with the pseudo-header's sum included, where
+// write_headers left it.
+std::uint64_t tcp_sum(const std::uint8_t* ip, std::uint32_t total_bytes) {
+  return net::checksum_sum({ip + kIpBytes, total_bytes - kIpBytes});
+}
+void set_tcp_checksum(std::uint8_t* ip, std::uint16_t checksum) {
+  store_le(ip + kIpBytes + TcpView::kChecksumAt, checksum);
 }
 
 std::uint32_t buffer_bytes_for(const TrafficShape& shape) {
@@ -136,13 +144,13 @@ std::uint32_t TrafficShape::longest_train(std::uint32_t packet_bytes) {
 
 PipelineTraffic::PipelineTraffic(const TrafficShape& shape)
     : shape_(shape),
-      flows_(is_gateway(shape.path) ? std::make_unique<GatewayFlows>(shape.flows, shape.peers)
+      flows_(translates(shape.path) ? std::make_unique<GatewayFlows>(shape.flows, shape.peers)
                                     : nullptr),
       pool_((shape.packets + shape.train_segments - 1) / shape.train_segments,
             buffer_bytes_for(shape)),
       rng_(1) {
   CHECK(shape.peers <= kMaxPeers);
-  CHECK(!is_gateway(shape.path) || shape.train_segments == 1);
+  CHECK(takes_trains(shape.path) || shape.train_segments == 1);
   for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
     rng_.fill(keys_.emplace_back().span());
     far_ends_.push_back({std::make_unique<tunnel::BulkKey>(shape.suite, keys_.back())});
@@ -152,6 +160,7 @@ PipelineTraffic::PipelineTraffic(const TrafficShape& shape)
                           static_cast<std::uint16_t>(1024 + peer % kPeersAnAddress)});
   }
   parcels_.reserve(pool_.capacity());
+  subscribers_.reserve(pool_.capacity());
 }
 
 forwarding::LinkOptions PipelineTraffic::link_options() {
@@ -174,7 +183,7 @@ tunnel::SessionKeys PipelineTraffic::session_keys(std::uint32_t peer, Instant cr
   keys.peer = {peer};
   keys.suite = shape_.suite;
   keys.initiator = true;
-  keys.local_index = {peer};
+  keys.local_index = local_index(peer);
   keys.remote_index = {kFirstRemoteIndex + peer};
   keys.send_key = keys_[peer];
   keys.receive_key = keys_[peer];  // one direction is measured, the other stays unused
@@ -206,7 +215,7 @@ void PipelineTraffic::write_packet(std::uint64_t number, std::uint8_t* to) const
     return;
   }
   write_super_packet(number, 1, to);
-  complete_tcp_checksum(to, shape_.packet_bytes);
+  set_tcp_checksum(to, net::checksum_finish(tcp_sum(to, shape_.packet_bytes)));
 }
 
 void PipelineTraffic::write_flow_packet(std::uint64_t number, Side side, std::uint8_t ttl,
@@ -224,7 +233,9 @@ void PipelineTraffic::write_flow_packet(std::uint64_t number, Side side, std::ui
   }
   write_headers(number, payload_bytes, shape_.packet_bytes, ends, to);
   write_payload(number, to + kHeaderBytes, payload_bytes);
-  complete_tcp_checksum(to, shape_.packet_bytes);
+  // Of the two forms of zero the one that the NAT's incremental update gives (as UDP needs it): one
+  // packet in 65,536 has it.
+  set_tcp_checksum(to, net::checksum_finish_udp(tcp_sum(to, shape_.packet_bytes)));
 }
 
 void PipelineTraffic::write_expected(std::uint64_t number, std::uint8_t* to) const {
@@ -299,7 +310,7 @@ std::uint32_t PipelineTraffic::write_messages(std::uint64_t first, std::uint32_t
     std::uint8_t* const message = to + i * shape_.message_bytes();
     std::uint8_t* const text = message + DataLayout::kCiphertext;
     tunnel::emit_message_header(message, tunnel::MessageType::kData, shape_.suite);
-    store_le(message + DataLayout::kReceiver, peer);
+    store_le(message + DataLayout::kReceiver, local_index(peer).value);
     store_le(message + DataLayout::kCounter, far_end.next_counter);
     write_packet(first + i, text);
     std::memset(text + shape_.packet_bytes, 0, shape_.text_bytes() - shape_.packet_bytes);
@@ -311,6 +322,7 @@ std::uint32_t PipelineTraffic::write_messages(std::uint64_t first, std::uint32_t
 void PipelineTraffic::offer_round(BenchPort& port) {
   CHECK(pool_.held() == 0);
   parcels_.clear();
+  subscribers_.clear();
   if (flows_ != nullptr) first_number_ += shape_.packets;
   Slot slot;
   for (std::uint32_t number = 0; number < shape_.packets; number += shape_.train_segments) {
@@ -320,7 +332,7 @@ void PipelineTraffic::offer_round(BenchPort& port) {
     const std::uint32_t header_bytes = shape_.input_header_bytes();
     std::uint8_t* const frame = slot.data;
     slot.data += header_bytes;
-    if (!seals(shape_.path)) {
+    if (opens(shape_.path)) {
       jobs_.clear();
       bytes = write_messages(first_number_ + number, count, slot.data);
       sealer_.seal(jobs_);
@@ -331,10 +343,13 @@ void PipelineTraffic::offer_round(BenchPort& port) {
       write_packet(first_number_ + number, slot.data);
     }
     if (header_bytes > 0) write_frame_headers(first_number_ + number, {slot.data, bytes});
+    subscribers_.push_back({peer_of(first_number_ + number)});
     parcels_.push_back(
         {frame, header_bytes + bytes, slot.buffer, &endpoints_[peer_of(first_number_ + number)]});
   }
-  slot.tailroom = 0;
+  slot.tailroom = shape_.train_segments == 1
+                      ? buffer_bytes_for(shape_) - kDefaultHeadroom - parcels_.front().length
+                      : 0;
   if (shape_.train_segments > 1 && shape_.path == PipelinePath::kEdgeIn) {
     slot.train = TrainKind::kDatagrams;
     slot.segment_bytes = static_cast<std::uint16_t>(shape_.message_bytes());
@@ -435,7 +450,7 @@ Result<void> PipelineTraffic::check_sample(std::vector<std::uint8_t> text,
     return wrong("a packet out of order");
   }
   earliest = number + 1;
-  if (shape_.path == PipelinePath::kToInternet) {
+  if (shape_.path == PipelinePath::kToInternet || shape_.path == PipelinePath::kNatOnly) {
     if (auto learned = learn(flows_->flow_of(number), text.data()); !learned) return learned;
   }
   std::vector<std::uint8_t> expected(text.size());  // the padding is zero

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/result.hpp"
@@ -24,12 +25,24 @@ enum class PipelinePath : std::uint8_t {
   kEdgeIn,        // sealed in, plaintext out
   kToInternet,    // frames: sealed in, translated out
   kFromInternet,  // frames: from outside in, translated back, sealed out
+  kNatOnly,       // IP packets of subscribers in, translated out
+  kNull,          // plaintext in and out, by the ports alone
 };
+// The worker between Ethernet frames.
 [[nodiscard]] constexpr bool is_gateway(PipelinePath path) {
   return path == PipelinePath::kToInternet || path == PipelinePath::kFromInternet;
 }
+[[nodiscard]] constexpr bool translates(PipelinePath path) {
+  return is_gateway(path) || path == PipelinePath::kNatOnly;
+}
 [[nodiscard]] constexpr bool seals(PipelinePath path) {
   return path == PipelinePath::kEdgeOut || path == PipelinePath::kFromInternet;
+}
+[[nodiscard]] constexpr bool opens(PipelinePath path) {
+  return path == PipelinePath::kEdgeIn || path == PipelinePath::kToInternet;
+}
+[[nodiscard]] constexpr bool takes_trains(PipelinePath path) {
+  return path == PipelinePath::kEdgeOut || path == PipelinePath::kEdgeIn;
 }
 
 // The sealed sides's limits are a Linux socket's: UDP_SEGMENT and UDP_GRO take 64 segments.
@@ -73,7 +86,7 @@ class PipelineTraffic {
   [[nodiscard]] tunnel::SessionKeys session_keys(std::uint32_t peer, Instant created) const;
   [[nodiscard]] const net::Endpoint& endpoint(std::uint32_t peer) const { return endpoints_[peer]; }
   [[nodiscard]] std::vector<tunnel::AllowedIp> allowed_ips() const;
-  // Null unless the path is a gateway's.
+  // Null unless the path translates.
   [[nodiscard]] const GatewayFlows* flows() const { return flows_.get(); }
 
   // Before the first round of a gateway's path: opens a TCP connection on every flow and notes what
@@ -83,6 +96,8 @@ class PipelineTraffic {
   // One round of input, sealed with fresh counters on the way in, for `port` to hand over. The
   // last round's must have been released.
   void offer_round(BenchPort& port);
+  // Whose the packets of the round are, in order, where the path translates.
+  [[nodiscard]] std::span<const PeerId> subscribers() const { return subscribers_; }
   // What came of it: every packet, and the samples byte by byte.
   [[nodiscard]] Result<void> check_round(const BenchPort::Sent& sent);
 
@@ -123,6 +138,7 @@ class PipelineTraffic {
   tunnel::CryptoBatch judge_{tunnel::CryptoBatch::Selection::kOpenSslOnly};  // not what is judged
   std::vector<tunnel::AeadJob> jobs_;
   std::vector<Parcel> parcels_;
+  std::vector<PeerId> subscribers_;  // beside them
 };
 
 }  // namespace ringway::bench

@@ -62,6 +62,13 @@ Json handle_metrics(const Request& request) {
   return success(metrics_text(request.node.status()));
 }
 
+Json handle_mappings(const Request& request) {
+  const auto query = json_codec::decode_or_error<MappingQuery>(request.json, "request");
+  if (!query) return refusal(query.error());
+  const auto list = request.node.mappings(*query);
+  return list ? success(json_codec::encode(*list)) : refusal(list.error());
+}
+
 Json handle_reload(const Request& request) {
   log_change(request, "reloading the configuration");
   const auto report = request.node.reload();
@@ -107,10 +114,15 @@ struct Operation {
   Json (*handle)(const Request&);
 };
 constexpr std::array kOperations = {
-    Operation{"version", handle_version},         Operation{"status", handle_status},
-    Operation{"metrics", handle_metrics},         Operation{"reload", handle_reload},
-    Operation{"add_peer", handle_add_peer},       Operation{"change_peer", handle_change_peer},
-    Operation{"remove_peer", handle_remove_peer}, Operation{"stop", handle_stop},
+    Operation{"version", handle_version},
+    Operation{"status", handle_status},
+    Operation{"metrics", handle_metrics},
+    Operation{"mappings", handle_mappings},
+    Operation{"reload", handle_reload},
+    Operation{"add_peer", handle_add_peer},
+    Operation{"change_peer", handle_change_peer},
+    Operation{"remove_peer", handle_remove_peer},
+    Operation{"stop", handle_stop},
 };
 
 Json respond(NodeControl& node, const Json& json, const ApiCaller& caller, bool& stop) {

@@ -110,6 +110,7 @@ struct GatewayConfig {
   std::string interface;  // towards the Internet; empty: by the routing table
   GatewayIo io = GatewayIo::kAuto;
   std::vector<std::string> xdp_interfaces;  // that AF_XDP takes over; empty: `interface`
+  std::string nat_log;                      // path; empty: none
 };
 
 struct ApiConfig {

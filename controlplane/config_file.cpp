@@ -335,6 +335,12 @@ void Reader::read_gateway(const Section& section) {
     expect_interface(interface, *name);
   }
   read_gateway_io(section);
+  const Field nat_log = section.field("nat_log");
+  gateway.nat_log = absolute_path(nat_log).value_or("");
+  if (!gateway.nat_log.empty() && gateway.io != GatewayIo::kAfXdp) {
+    problem(nat_log.position(),
+            "gateway.nat_log: needs gateway.io = \"af_xdp\": the kernel's NAT keeps no log");
+  }
 }
 
 void Reader::read_gateway_io(const Section& section) {

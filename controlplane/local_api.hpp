@@ -5,13 +5,15 @@
 //   {"v":1,"op":"remove_peer","name":"phone"}  -> {"v":1,"ok":false,"error":{"message":"...",
 //                                                  "remedy":"..."}}
 //
-// Operations: version, status, metrics (text), reload, add_peer, change_peer, remove_peer, stop.
+// Operations: version, status, metrics (text), mappings (a piece at a time), reload, add_peer,
+// change_peer, remove_peer, stop.
 // Who may open the socket (mode 0660, root and one group) may do all of them. The server lives on
 // the control thread; everything is bounded: clients, request size, time.
 #pragma once
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,11 +41,40 @@ struct ReloadReport {
   bool operator==(const ReloadReport&) const = default;
 };
 
+// Which mappings of the gateway's NAT are asked for; what is unset is any.
+struct MappingQuery {
+  std::uint32_t cursor = 0;  // where to go on; 0 at first
+  std::optional<std::string> subscriber;
+  std::optional<std::string> protocol;         // "tcp", "udp", "icmp", "icmpv6"
+  std::optional<net::Endpoint> external = {};  // exactly this one
+};
+
+// Names as in JSON.
+struct MappingStatus {
+  std::string subscriber;
+  std::string protocol;
+  net::Endpoint inner;  // of icmp and icmpv6 the port is the query's identifier
+  net::Endpoint external;
+  double idle_s = 0;
+  std::optional<double> expires_s;  // unset: never, a forward
+  bool operator==(const MappingStatus&) const = default;
+};
+
+[[nodiscard]] Json mappings_to_json(const std::vector<MappingStatus>& mappings);
+
+struct MappingList {
+  std::vector<MappingStatus> mappings;
+  std::uint32_t next = 0;  // the cursor of the next piece; 0: there is none
+  bool operator==(const MappingList&) const = default;
+};
+
 // What the API needs of a node. Called on the server's io_context only, one call at a time.
 class NodeControl {
  public:
   virtual ~NodeControl() = default;
   [[nodiscard]] virtual NodeStatus status() = 0;
+  // A piece of them, which may be empty although there is a next one.
+  [[nodiscard]] virtual Result<MappingList> mappings(const MappingQuery& query) = 0;
   // The configuration in force, with all peers as they are now.
   [[nodiscard]] virtual const Config& config() const = 0;
   [[nodiscard]] virtual Result<ReloadReport> reload() = 0;
@@ -113,6 +144,8 @@ class LocalApiClient {
   [[nodiscard]] Result<NodeStatus> status();
   [[nodiscard]] Result<std::string> version();  // of the running ringwayd
   [[nodiscard]] Result<std::string> metrics();  // Prometheus text
+  // All pieces together, whatever the query's cursor.
+  [[nodiscard]] Result<std::vector<MappingStatus>> mappings(MappingQuery query);
   [[nodiscard]] Result<ReloadReport> reload();
   [[nodiscard]] Result<void> add_peer(const PeerEdit& edit);     // must be new
   [[nodiscard]] Result<void> change_peer(const PeerEdit& edit);  // must be there

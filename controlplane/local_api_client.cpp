@@ -2,6 +2,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include <grp.h>
@@ -171,6 +172,27 @@ Result<std::string> LocalApiClient::metrics() {
   return call(request_for("metrics")).map([](const Json& json) {
     return json.is_string() ? json.get<std::string>() : std::string();
   });
+}
+
+Json mappings_to_json(const std::vector<MappingStatus>& mappings) {
+  return json_codec::encode(mappings);
+}
+
+Result<std::vector<MappingStatus>> LocalApiClient::mappings(MappingQuery query) {
+  std::vector<MappingStatus> all;
+  query.cursor = 0;
+  do {
+    Json request = json_codec::encode(query);
+    request["op"] = "mappings";
+    auto piece = call(std::move(request)).and_then([](const Json& json) {
+      return json_codec::decode_or_error<MappingList>(json, "mappings");
+    });
+    if (!piece) return tl::unexpected(piece.error());
+    all.insert(all.end(), std::make_move_iterator(piece->mappings.begin()),
+               std::make_move_iterator(piece->mappings.end()));
+    query.cursor = piece->next;
+  } while (query.cursor != 0);
+  return all;
 }
 
 Result<ReloadReport> LocalApiClient::reload() {

@@ -20,6 +20,30 @@ void visit_fields(Visit& visit, PeerEdit& edit) {
 }
 
 template <typename Visit>
+void visit_fields(Visit& visit, MappingQuery& query) {
+  visit("cursor", query.cursor);
+  visit("subscriber", query.subscriber);
+  visit("protocol", query.protocol);
+  visit("external", query.external);
+}
+
+template <typename Visit>
+void visit_fields(Visit& visit, MappingStatus& mapping) {
+  visit("subscriber", mapping.subscriber);
+  visit("protocol", mapping.protocol);
+  visit("inner", mapping.inner);
+  visit("external", mapping.external);
+  visit("idle_s", mapping.idle_s);
+  visit("expires_s", mapping.expires_s);
+}
+
+template <typename Visit>
+void visit_fields(Visit& visit, MappingList& list) {
+  visit("mappings", list.mappings);
+  visit("next", list.next);
+}
+
+template <typename Visit>
 void visit_fields(Visit& visit, ReloadReport& report) {
   visit("added", report.added);
   visit("changed", report.changed);

@@ -109,6 +109,18 @@ void write_ports(Text& text, const std::vector<PortStatus>& ports) {
   }
 }
 
+void write_gateway(Text& text, const GatewayStatus& gateway) {
+  if (gateway.nat != "ringway") return;
+  text.family("nat_mappings", "gauge", "Live mappings of the NAT.");
+  text.sample({}, gateway.mappings);
+  text.family("nat_blocks_in_use", "gauge", "Port blocks that subscribers hold.");
+  text.sample({}, gateway.blocks_in_use);
+  text.family("nat_blocks", "gauge", "Port blocks that there are.");
+  text.sample({}, gateway.blocks_total);
+  text.family("nat_block_events_lost_total", "counter", "Port blocks missing in the NAT's log.");
+  text.sample({}, gateway.block_events_lost);
+}
+
 void write_workers(Text& text, const std::vector<WorkerStatus>& workers) {
   // A worker's label is its place in the list.
   const auto labels = [&](const WorkerStatus& worker) {
@@ -174,6 +186,7 @@ void write_peers(Text& text, const std::vector<PeerStatus>& peers) {
 std::string metrics_text(const NodeStatus& status) {
   Text text;
   write_node(text, status);
+  write_gateway(text, status.gateway);
   write_ports(text, status.ports);
   write_workers(text, status.workers);
   write_counts(text, status);

@@ -30,6 +30,11 @@ constexpr unsigned kSessionSlotBits = 20;
 constexpr std::uint32_t kInnerBuffers = 2 * WorkerOptions{}.max_staged_packets;
 // A burst on its way in, one on its way out, cookie replies, and what the port prepares.
 constexpr std::uint32_t kOuterBuffers = 4 * kBurstSlots;
+// Pages of mappings that one request of the API takes from the worker, unless it has found enough.
+constexpr std::size_t kPagesPerRequest = 64;
+constexpr std::size_t kMappingsPerRequest = 2048;
+// Who was away for longer has to be called by its peers: their own NATs have forgotten us.
+constexpr Duration kReachWithin = Duration::seconds(600);
 constexpr Duration kSnapshotPatience = Duration::seconds(1);
 // After suspension the timer runs on where it stood: deadlines that passed must not wait for it.
 constexpr Duration kLongestWait = Duration::seconds(5);
@@ -81,10 +86,15 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, asio::io_context
   auto timestamps = TimestampFile::open(config.state.directory);
   if (!timestamps) return tl::unexpected(timestamps.error());
   node->timestamps_ = std::move(*timestamps);
-  node->service_ = std::make_unique<TunnelService>(config.interface.private_key, kSessionSlotBits,
-                                                   *node->link_, *node->timestamps_, node->rng_);
-  if (auto started = node->start_worker(); !started) return tl::unexpected(started.error());
+  ControlLink* const link = node->link_.get();
+  node->service_ =
+      std::make_unique<TunnelService>(config.interface.private_key, kSessionSlotBits,
+                                      std::span(&link, 1), *node->timestamps_, node->rng_);
+  if (auto opened = node->open_gateway_state(); !opened) return tl::unexpected(opened.error());
+  node->make_worker();
   if (auto added = node->add_configured_peers(); !added) return tl::unexpected(added.error());
+  node->restore_mappings();
+  if (auto running = node->run_worker(); !running) return tl::unexpected(running.error());
   auto host = HostSetup::apply(node->host_plan());
   if (!host) return tl::unexpected(host.error());
   node->host_ = std::move(*host);
@@ -93,6 +103,7 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, asio::io_context
       return tl::unexpected(steered.error());
     }
   }
+  node->reach_kept_peers();
   asio::co_spawn(io, node->serve_worker_events(), end_on_exception);
   asio::co_spawn(io, node->serve_deadlines(), end_on_exception);
   return node;
@@ -111,6 +122,8 @@ Result<void> Node::stop() {
     host_.reset();
   }
   stop_worker();
+  if (nat_records_ != nullptr) nat_records_->close_log(WallTime::now());
+  nat_records_.reset();
   xdp_.reset();
   inner_.reset();
   outer_.reset();
@@ -165,12 +178,80 @@ Result<void> Node::add_configured_peers() {
     auto usable = to_tunnel_peer(peer);
     if (!usable) return tl::unexpected(usable.error());
     if (auto added = apply_peer(peer, *usable); !added) return added;
+    const KeptPeer* kept = kept_peer(peer.public_key);
+    if (kept != nullptr && kept->endpoint.valid()) {
+      service_->assume_endpoint(peer_ids_.at(peer.name), kept->endpoint);
+    }
   }
   service_->apply_allowed_ips();
   return {};
 }
 
-Result<void> Node::start_worker() {
+// --- what outlives a restart ---------------------------------------------------------------------
+
+Result<void> Node::open_gateway_state() {
+  if (!config_.gateway.enabled) return {};
+  kept_ = load_kept_state(config_.state.directory);
+  if (kept_) {
+    for (const KeptPeer& peer : kept_->peers)
+      kept_peers_.emplace(peer.public_key, &peer);
+  }
+  keeper_ =
+      std::make_unique<StateKeeper>(config_.state.directory, xdp_ != nullptr, *service_, [this] {
+        std::vector<StateKeeper::KnownPeer> known;
+        for (const PeerConfig& peer : config_.peers) {
+          const auto id = peer_ids_.find(peer.name);
+          if (id != peer_ids_.end()) known.push_back({id->second, peer.public_key});
+        }
+        return known;
+      });
+  if (xdp_ == nullptr) return {};
+  auto records = NatRecords::open(config_.gateway.nat_log);
+  if (!records) return tl::unexpected(records.error());
+  nat_records_ = std::make_unique<NatRecords>(std::move(*records));
+  return {};
+}
+
+const KeptPeer* Node::kept_peer(const tunnel::PublicKey& key) const {
+  const auto found = kept_peers_.find(key);
+  return found == kept_peers_.end() ? nullptr : found->second;
+}
+
+void Node::restore_mappings() {
+  if (!kept_ || xdp_ == nullptr || kept_->mappings.empty()) return;
+  const auto away = time_between(kept_->moment, kept_moment_now());
+  if (!away) {
+    log_warn("the clock has gone back since the last run: its mappings are not restored");
+    return;
+  }
+  std::vector<std::optional<KeptOwner>> owners(kept_->peers.size());
+  for (const PeerConfig& peer : config_.peers) {
+    const KeptPeer* kept = kept_peer(peer.public_key);
+    if (kept == nullptr) continue;
+    const auto place = static_cast<std::size_t>(kept - kept_->peers.data());
+    owners[place] = KeptOwner{peer_ids_.at(peer.name), peer.allowed_ips};
+  }
+  const auto records = mappings_after(*kept_, *away, owners);
+  const std::size_t restored = worker_->restore_mappings(records, Instant::now());
+  log_info("restored " + std::to_string(restored) + " of the " +
+           std::to_string(kept_->mappings.size()) + " mappings of the last run");
+}
+
+// They still send by sessions that we have forgotten, and may not notice for a while.
+void Node::reach_kept_peers() {
+  if (!kept_) return;
+  const auto away = time_between(kept_->moment, kept_moment_now());
+  std::vector<PeerId> peers;
+  for (const PeerConfig& peer : config_.peers) {
+    const KeptPeer* kept = kept_peer(peer.public_key);
+    if (kept != nullptr && kept->had_session) peers.push_back(peer_ids_.at(peer.name));
+  }
+  if (away && *away <= kReachWithin) service_->reach(peers);
+  kept_peers_.clear();
+  kept_.reset();
+}
+
+void Node::make_worker() {
   WorkerOptions options;
   options.own_key = service_->public_key();
   options.session_slot_bits = kSessionSlotBits;
@@ -178,7 +259,13 @@ Result<void> Node::start_worker() {
   worker_ = std::make_unique<Worker>(options, *inner_, outer, *link_, worker_rng_);
   if (xdp_ != nullptr) {
     worker_->open_internet_side(xdp_->link().packets(), xdp_->nat_config(), &xdp_->link());
+    service_->hear_of_blocks([this](const BlockEventBatch& batch) {
+      nat_records_->take_blocks(batch, Instant::now(), WallTime::now());
+    });
   }
+}
+
+Result<void> Node::run_worker() {
   const ringway::PollMode mode = config_.worker.poll == PollMode::kBusy
                                      ? ringway::PollMode::kBusy
                                      : ringway::PollMode::kAdaptive;
@@ -252,6 +339,7 @@ Result<void> Node::apply_peer(const PeerConfig& config, const TunnelPeer& peer) 
     return tl::unexpected(std::move(error));
   }
   peer_ids_.emplace(config.name, *id);
+  if (nat_records_ != nullptr) nat_records_->note_subscriber(*id, config.name, config.public_key);
   return {};
 }
 
@@ -260,10 +348,12 @@ void Node::forget_peer(const std::string& name) {
   if (known == peer_ids_.end()) return;
   service_->remove_peer(known->second);
   peer_ids_.erase(known);
+  if (keeper_ != nullptr) keeper_->peers_changed();
 }
 
 Result<void> Node::apply_routes() {
   service_->apply_allowed_ips();
+  if (xdp_ != nullptr) xdp_->pass_on_surroundings();
   return host_->change_to(host_plan());
 }
 
@@ -301,6 +391,10 @@ Result<void> Node::remove_peer(const std::string& name) {
 }
 
 Result<ReloadReport> Node::reload() {
+  // Whatever becomes of the configuration: a log that was rotated is not to be written to.
+  if (nat_records_ != nullptr) {
+    if (auto opened = nat_records_->reopen_log(); !opened) log_error(opened.error().text());
+  }
   auto fresh = load_config(config_.path);
   if (!fresh) return tl::unexpected(fresh.error());
   const ConfigDiff diff = diff_config(config_, *fresh);
@@ -375,12 +469,14 @@ asio::awaitable<void> Node::serve_worker_events() {
 
 asio::awaitable<void> Node::serve_deadlines() {
   while (!stopping_) {
-    const Duration wait =
-        std::clamp(service_->next_deadline() - Instant::now(), Duration{}, kLongestWait);
+    Instant deadline = service_->next_deadline();
+    if (keeper_ != nullptr) deadline = std::min(deadline, keeper_->next_deadline());
+    const Duration wait = std::clamp(deadline - Instant::now(), Duration{}, kLongestWait);
     deadline_timer_.expires_after(std::chrono::nanoseconds(wait.count_ns()));
     const auto [error] = co_await deadline_timer_.async_wait(kAwait);
     if (!error || error == asio::error::operation_aborted) {
       service_->tick(Instant::now(), WallTime::now());
+      if (keeper_ != nullptr) keeper_->tick(Instant::now());
     } else {
       co_return;
     }
@@ -411,28 +507,65 @@ WorkerStatus worker_status(const Worker& worker, const WorkerConfig& config) {
 
 }  // namespace
 
+// The worker answers between two bursts; a suspended machine may let the time pass unused.
+template <typename Done>
+bool Node::wait_for_worker(Done&& done) {
+  const Instant give_up = Instant::now() + kSnapshotPatience;
+  while (!done() && Instant::now() < give_up) {
+    take_worker_events();  // without a word to the doorbell: the event loop sleeps at it
+    if (!done()) ::usleep(20);
+  }
+  return done();
+}
+
+Result<MappingList> Node::mappings(const MappingQuery& query) {
+  if (xdp_ == nullptr) {
+    return failure("this node has no NAT of its own",
+                   "a gateway with io = \"af_xdp\" has one; the kernel's: conntrack -L");
+  }
+  if (auto checked = check_query(query); !checked) return tl::unexpected(checked.error());
+  // Shared with the callbacks, which may come after we have given up.
+  struct Answer {
+    bool done = false;
+    MappingList list;
+  };
+  const auto answer = std::make_shared<Answer>();
+  answer->list.next = query.cursor;
+  for (std::size_t pages = 0; pages < kPagesPerRequest; ++pages) {
+    answer->done = false;
+    service_->request_mappings(answer->list.next, [this, answer, query](const MappingPage& page) {
+      nat_records_->add_mappings(page, query, answer->list);
+      answer->done = true;
+    });
+    if (!wait_for_worker([&] { return answer->done; })) {
+      return failure("the worker did not answer in time");
+    }
+    if (answer->list.next == 0 || answer->list.mappings.size() >= kMappingsPerRequest) break;
+  }
+  return std::move(answer->list);
+}
+
 void Node::take_snapshot(NodeStatus& status) {
   // Shared with the callback, which may come after we have given up.
   struct Answer {
     bool done = false;
     std::map<PeerId, PeerSnapshot> figures;
+    nat::Counters nat;
   };
   const auto answer = std::make_shared<Answer>();
   service_->request_snapshot([answer](const WorkerSnapshot& snapshot) {
     for (const PeerSnapshot& peer : snapshot.peers)
       answer->figures.emplace(peer.id, peer);
+    answer->nat = snapshot.nat;
     answer->done = true;
   });
-  // The worker answers between two bursts; a suspended machine may let the time pass unused.
-  const Instant give_up = Instant::now() + kSnapshotPatience;
-  while (!answer->done && Instant::now() < give_up) {
-    take_worker_events();  // without a word to the doorbell: the event loop sleeps at it
-    if (!answer->done) ::usleep(20);
-  }
-  if (!answer->done) {
+  if (!wait_for_worker([&] { return answer->done; })) {
     log_warn("the worker did not answer in time: a status without its figures");
     return;
   }
+  status.gateway.mappings = answer->nat.mappings;
+  status.gateway.blocks_in_use = answer->nat.blocks_in_use;
+  status.gateway.blocks_total = answer->nat.blocks_total;
   const std::int64_t now_s = WallTime::now().unix_seconds();
   for (PeerStatus& peer : status.peers) {
     const PeerId id = peer_ids_.at(peer.name);
@@ -482,7 +615,8 @@ void Node::fill_gateway(NodeStatus& status) const {
   const XdpInterfaces& interfaces = xdp_->interfaces();
   gateway.xdp_mode = interfaces.mode();
   gateway.io_reason = interfaces.reason();
-  gateway.mappings = worker_->nat_mappings();
+  gateway.nat_log = config_.gateway.nat_log;
+  gateway.block_events_lost = nat_records_->lost();
   for (std::size_t i = 0; i < interfaces.size(); ++i) {
     status.ports.push_back(port_status(interfaces.name(i), *interfaces.ports()[i]));
     for (const SteeringCounter& counter : interfaces.steering_counters(i))

@@ -1,7 +1,8 @@
 // The running node: ports, worker thread, tunnel service and host settings, put together from a
 // configuration, and the control loop that drives them on one io_context. Control thread.
 //
-//   start: socket, TUN, timestamps -> peers -> worker thread -> host settings (journaled)
+//   start: socket, TUN, timestamps -> peers -> kept mappings -> worker thread -> host settings
+//          (journaled) -> handshakes with peers that the last run left in a session
 //   stop:  host settings taken back -> worker stopped -> ports closed
 #pragma once
 
@@ -23,6 +24,8 @@
 #include "controlplane/config.hpp"
 #include "controlplane/host/host_setup.hpp"
 #include "controlplane/local_api.hpp"
+#include "controlplane/nat_state/nat_records.hpp"
+#include "controlplane/nat_state/state_keeper.hpp"
 #include "controlplane/tunnel_control/timestamp_file.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
 #include "controlplane/xdp_gateway.hpp"
@@ -42,6 +45,7 @@ class Node final : public NodeControl {
   ~Node() override;
 
   [[nodiscard]] NodeStatus status() override;
+  [[nodiscard]] Result<MappingList> mappings(const MappingQuery& query) override;
   [[nodiscard]] const Config& config() const override { return config_; }
   [[nodiscard]] Result<ReloadReport> reload() override;
   [[nodiscard]] Result<void> set_peer(const PeerConfig& peer) override;
@@ -59,8 +63,13 @@ class Node final : public NodeControl {
   [[nodiscard]] Result<void> open_ports();
   [[nodiscard]] Result<void> open_xdp_gateway();
   [[nodiscard]] Result<void> add_configured_peers();
-  [[nodiscard]] Result<void> start_worker();
+  void make_worker();
+  [[nodiscard]] Result<void> run_worker();
   void stop_worker();
+  [[nodiscard]] Result<void> open_gateway_state();
+  void restore_mappings();
+  void reach_kept_peers();
+  [[nodiscard]] const KeptPeer* kept_peer(const tunnel::PublicKey& key) const;
   [[nodiscard]] HostPlan host_plan() const;
   [[nodiscard]] Result<void> apply_peer(const PeerConfig& config, const TunnelPeer& peer);
   void drop_unapplied_peers();
@@ -71,6 +80,9 @@ class Node final : public NodeControl {
   boost::asio::awaitable<void> serve_worker_events();
   boost::asio::awaitable<void> serve_deadlines();
   void take_worker_events();
+  // Until done() says so; false when the worker took too long.
+  template <typename Done>
+  [[nodiscard]] bool wait_for_worker(Done&& done);
   void take_snapshot(NodeStatus& status);
   void fill_full_tunnel(NodeStatus& status) const;
   void fill_gateway(NodeStatus& status) const;
@@ -86,6 +98,10 @@ class Node final : public NodeControl {
   PortRange nat_ports_;              // of the XDP gateway
   std::unique_ptr<ControlLink> link_;
   std::unique_ptr<TunnelService> service_;
+  std::optional<KeptState> kept_;  // of the last run, while this one starts
+  std::map<tunnel::PublicKey, const KeptPeer*> kept_peers_;  // in it, by key
+  std::unique_ptr<StateKeeper> keeper_;                      // of gateways
+  std::unique_ptr<NatRecords> nat_records_;                  // null where the kernel translates
   std::unique_ptr<Worker> worker_;
   std::thread worker_thread_;
   std::atomic<bool> worker_finished_{false};

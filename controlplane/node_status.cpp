@@ -24,6 +24,10 @@ void visit_fields(Visit& visit, GatewayStatus& status) {
   visit("xdp_mode", status.xdp_mode);
   visit("nat", status.nat);
   visit("mappings", status.mappings);
+  visit("blocks_in_use", status.blocks_in_use);
+  visit("blocks_total", status.blocks_total);
+  visit("block_events_lost", status.block_events_lost);
+  visit("nat_log", status.nat_log);
 }
 
 template <typename Visit>

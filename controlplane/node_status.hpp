@@ -58,9 +58,13 @@ struct GatewayStatus {
   std::string interface;  // towards the Internet
   std::string io;         // in use: "kernel" or "af_xdp"
   std::string io_reason;
-  std::string xdp_mode;        // with af_xdp: "native" or "generic"
+  std::string xdp_mode;        // with af_xdp: "native", "generic"; "off": a program was taken off
   std::string nat;             // "kernel", "ringway"; empty without masquerading
   std::uint64_t mappings = 0;  // live, of our own NAT
+  std::uint64_t blocks_in_use = 0;  // of external ports
+  std::uint64_t blocks_total = 0;
+  std::uint64_t block_events_lost = 0;  // missing in the log
+  std::string nat_log;                  // path; empty: none
   bool operator==(const GatewayStatus&) const = default;
 };
 

@@ -10,15 +10,16 @@
 
 #include "base/rng.hpp"
 #include "controlplane/asio_await.hpp"
-#include "controlplane/host/gateway_nat.hpp"
 #include "controlplane/logging.hpp"
+#include "dataplane/nat/address_policy.hpp"
+#include "dataplane/surroundings.hpp"
 
 namespace ringway::control {
 namespace {
 
 namespace asio = boost::asio;
 
-constexpr Duration kLongestWait = Duration::seconds(5);
+constexpr Duration kProgramWatchInterval = Duration::seconds(1);
 
 void add_once(std::vector<net::IpAddress>& to, const net::IpAddress& address) {
   if (std::ranges::find(to, address) == to.end()) to.push_back(address);
@@ -43,17 +44,16 @@ Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::U
 
   forwarding::LinkOptions options;
   options.tunnel_port = gateway->tunnel_port_;
+  options.tunnel_addresses = gateway->tunnel_addresses();
   SystemRng rng;
   options.first_identification = static_cast<std::uint16_t>(rng.next_u32());
-  for (std::size_t i = 0; i < gateway->interfaces_->size(); ++i) {
-    for (const net::IpAddress& address : gateway->interfaces_->addresses(i))
-      add_once(options.tunnel_addresses, address);
-  }
   if (options.tunnel_addresses.empty()) {
     return failure("none of the interfaces of gateway.xdp_interfaces has an address",
                    "give them their addresses first");
   }
-  if (gateway->external_addresses().empty()) {
+  gateway->external_ = {{{}, net::Family::kIpv4}, {{}, net::Family::kIpv6}};
+  gateway->choose_external_addresses();
+  if (std::ranges::all_of(gateway->external_, nat::is_unspecified)) {
     return failure(gateway->internet_interface() + " has no address to be seen by on the Internet",
                    "give it one, or name another gateway.interface");
   }
@@ -70,16 +70,90 @@ const std::string& XdpGateway::internet_interface() const {
   return config_.gateway.interface;
 }
 
-std::vector<net::IpAddress> XdpGateway::external_addresses() const {
+std::vector<std::vector<net::IpAddress>> XdpGateway::present_addresses() const {
+  std::vector<std::vector<net::IpAddress>> present;
+  for (std::size_t i = 0; i < interfaces_->size(); ++i)
+    present.push_back(interfaces_->addresses(i));
+  return present;
+}
+
+std::vector<net::IpAddress> XdpGateway::tunnel_addresses() const {
+  std::vector<net::IpAddress> all;
   for (std::size_t i = 0; i < interfaces_->size(); ++i) {
-    if (interfaces_->name(i) == internet_interface()) return interfaces_->external_addresses(i);
+    for (const net::IpAddress& address : interfaces_->addresses(i))
+      add_once(all, address);
   }
-  return {};
+  return all;
+}
+
+// One of each family, of the interface towards the Internet. One that went stays, as its mappings
+// may be reached again when it comes back: a link that flaps loses its IPv6 addresses.
+void XdpGateway::choose_external_addresses() {
+  std::size_t internet = 0;
+  while (internet < interfaces_->size() && interfaces_->name(internet) != internet_interface())
+    ++internet;
+  if (internet == interfaces_->size()) return;
+  const auto present = interfaces_->addresses(internet);
+  for (net::IpAddress& external : external_) {
+    if (std::ranges::find(present, external) != present.end()) continue;
+    const auto other = std::ranges::find(present, external.family, &net::IpAddress::family);
+    if (other == present.end()) continue;
+    if (!nat::is_unspecified(external)) {
+      log_warn("the Internet sees us as " + other->to_string() + " from now on, no longer as " +
+               external.to_string() + ": connections of that family have to begin anew");
+    }
+    external = *other;
+  }
+}
+
+std::vector<net::Prefix> XdpGateway::inner_networks() const {
+  HostPlan plan;
+  for (const InterfaceAddress& address : config_.interface.addresses)
+    plan.addresses.push_back({address.address, address.length});
+  for (const PeerConfig& peer : config_.peers) {
+    plan.peer_prefixes.insert(plan.peer_prefixes.end(), peer.allowed_ips.begin(),
+                              peer.allowed_ips.end());
+  }
+  auto networks = inner_prefixes(plan, net::Family::kIpv4);
+  const auto networks6 = inner_prefixes(plan, net::Family::kIpv6);
+  networks.insert(networks.end(), networks6.begin(), networks6.end());
+  return networks;
+}
+
+void XdpGateway::pass_on_surroundings() {
+  if (service_ == nullptr) return;
+  Surroundings surroundings;
+  surroundings.external_addresses = external_;
+  surroundings.tunnel_addresses = tunnel_addresses();
+  // Without any the tunnel cannot be reached; what is sent needs a source all the same.
+  if (surroundings.tunnel_addresses.empty()) {
+    surroundings.tunnel_addresses = external_;
+    std::erase_if(surroundings.tunnel_addresses, nat::is_unspecified);
+  }
+  std::vector<net::IpAddress> own = surroundings.tunnel_addresses;
+  own.insert(own.end(), external_.begin(), external_.end());
+  for (const InterfaceAddress& address : config_.interface.addresses)
+    own.push_back(address.address);
+  const auto inner = inner_networks();
+  surroundings.ways = ways_of(own, inner);
+  surroundings.nat_inner = nat::PrefixList(inner);
+  service_->set_surroundings(surroundings);
+}
+
+void XdpGateway::follow_addresses() {
+  auto present = present_addresses();
+  if (service_ == nullptr || present == followed_) return;
+  followed_ = std::move(present);
+  choose_external_addresses();
+  if (auto configured = configure_steering(); !configured) {
+    log_error("following the addresses of our interfaces: " + configured.error().text());
+  }
+  pass_on_surroundings();
 }
 
 nat::Config XdpGateway::nat_config() const {
   nat::Config config;
-  config.external_addresses = external_addresses();
+  config.external_addresses = external_;
   config.first_port = nat_ports_.first;
   config.last_port = nat_ports_.last;
   config.max_subscribers = kMaxPeers;
@@ -91,32 +165,24 @@ nat::Config XdpGateway::nat_config() const {
   }
   for (const InterfaceAddress& address : config_.interface.addresses) {
     config.gateway_addresses.push_back(address.address);
-    config.inner_prefixes.push_back(address.network());
   }
-  for (const PeerConfig& peer : config_.peers) {
-    for (const net::Prefix& prefix : peer.allowed_ips) {
-      if (prefix.length != 0) config.inner_prefixes.push_back(prefix);
-    }
-  }
-  for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
-    const auto& denied = denied_destinations(family);
-    config.denied.insert(config.denied.end(), denied.begin(), denied.end());
-  }
+  config.inner_prefixes = inner_networks();
+  config.denied = nat::default_denied();
   return config;
 }
 
+// All addresses on every interface: what is for one of them may come by any, as for the kernel.
 Result<void> XdpGateway::configure_steering() {
-  const std::vector<net::IpAddress> external = external_addresses();
-  for (std::size_t i = 0; i < interfaces_->size(); ++i) {
-    std::vector<SteeredAddress> steered;
-    for (const net::IpAddress& address : interfaces_->addresses(i)) {
-      SteeredAddress ours{address, {tunnel_port_}, 0, 0};
-      if (std::ranges::find(external, address) != external.end()) {
-        ours.nat_first = nat_ports_.first;
-        ours.nat_last = nat_ports_.last;
-      }
-      steered.push_back(std::move(ours));
+  std::vector<SteeredAddress> steered;
+  for (const net::IpAddress& address : tunnel_addresses()) {
+    SteeredAddress ours{address, {tunnel_port_}, 0, 0};
+    if (std::ranges::find(external_, address) != external_.end()) {
+      ours.nat_first = nat_ports_.first;
+      ours.nat_last = nat_ports_.last;
     }
+    steered.push_back(std::move(ours));
+  }
+  for (std::size_t i = 0; i < interfaces_->size(); ++i) {
     if (auto done = interfaces_->configure(i, steered); !done) return done;
   }
   return {};
@@ -130,6 +196,7 @@ Result<void> XdpGateway::steer(TunnelService& service) {
   for (const auto& port : interfaces_->ports())
     log_info("AF_XDP takes over " + port->describe());
   if (auto configured = configure_steering(); !configured) return configured;
+  followed_ = present_addresses();
   mirror_readable_.assign(::dup(interfaces_->mirror().fd()));
   asio::co_spawn(io_, serve_mirror(), end_on_exception);
   asio::co_spawn(io_, serve_deadlines(), end_on_exception);
@@ -167,6 +234,7 @@ asio::awaitable<void> XdpGateway::serve_mirror() {
     if (error || stopping_) co_return;
     interfaces_->mirror().handle_readable(Instant::now());
     pass_on_table();
+    follow_addresses();
     deadline_timer_.cancel();  // deadlines may have moved closer
   }
 }
@@ -174,12 +242,17 @@ asio::awaitable<void> XdpGateway::serve_mirror() {
 asio::awaitable<void> XdpGateway::serve_deadlines() {
   while (!stopping_) {
     const Duration wait = std::clamp(interfaces_->mirror().next_deadline() - Instant::now(),
-                                     Duration{}, kLongestWait);
+                                     Duration{}, kProgramWatchInterval);
     deadline_timer_.expires_after(std::chrono::nanoseconds(wait.count_ns()));
     (void)co_await deadline_timer_.async_wait(kAwait);
     if (stopping_) co_return;
-    interfaces_->mirror().tick(Instant::now());
+    const Instant now = Instant::now();
+    interfaces_->mirror().tick(now);
     pass_on_table();
+    follow_addresses();
+    if (now - programs_watched_ < kProgramWatchInterval) continue;
+    programs_watched_ = now;
+    interfaces_->watch_programs();
   }
 }
 

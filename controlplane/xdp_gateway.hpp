@@ -43,6 +43,9 @@ class XdpGateway final : public NeighbourKeeper {
   [[nodiscard]] forwarding::EthernetLink& link() { return *link_; }
   [[nodiscard]] nat::Config nat_config() const;
 
+  // The configuration's peers have changed: subscribers live elsewhere now.
+  void pass_on_surroundings();
+
   // From now on what is ours goes to the worker, and `service` is told of routes.
   [[nodiscard]] Result<void> steer(TunnelService& service);
   // What was ours goes to the kernel again.
@@ -57,7 +60,14 @@ class XdpGateway final : public NeighbourKeeper {
   XdpGateway(const Config& config, PortRange nat_ports, boost::asio::io_context& io);
   [[nodiscard]] Result<void> configure_steering();
   [[nodiscard]] const std::string& internet_interface() const;
-  [[nodiscard]] std::vector<net::IpAddress> external_addresses() const;
+  [[nodiscard]] std::vector<net::IpAddress> tunnel_addresses() const;
+  // Of each interface.
+  [[nodiscard]] std::vector<std::vector<net::IpAddress>> present_addresses() const;
+  // Keeps those that are still there, takes others where there are any.
+  void choose_external_addresses();
+  // What was heard of addresses reaches the steering program and the worker.
+  void follow_addresses();
+  [[nodiscard]] std::vector<net::Prefix> inner_networks() const;
   boost::asio::awaitable<void> serve_mirror();
   boost::asio::awaitable<void> serve_deadlines();
   void pass_on_table();
@@ -65,9 +75,13 @@ class XdpGateway final : public NeighbourKeeper {
   const Config& config_;
   PortRange nat_ports_;
   std::uint16_t tunnel_port_ = 0;
+  // The NAT's: one of IPv4, one of IPv6; unspecified as long as there never was one.
+  std::vector<net::IpAddress> external_;
+  std::vector<std::vector<net::IpAddress>> followed_;  // addresses of each interface, as passed on
   std::unique_ptr<XdpInterfaces> interfaces_;
   std::unique_ptr<forwarding::EthernetLink> link_;
   TunnelService* service_ = nullptr;
+  Instant programs_watched_ = Instant::distant_past();
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor mirror_readable_;
   boost::asio::steady_timer deadline_timer_;

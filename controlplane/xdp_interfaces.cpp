@@ -35,8 +35,9 @@ std::size_t receive_queues(const std::string& interface) {
 Result<std::unique_ptr<XdpInterfaces>> XdpInterfaces::open(
     std::span<const XdpInterfaceOptions> options, std::function<void(std::string_view)> on_notice) {
   auto opened = std::unique_ptr<XdpInterfaces>(new XdpInterfaces());
+  opened->notice_ = std::move(on_notice);
   auto done = opened->find(options);
-  if (done) done = opened->open_mirror(std::move(on_notice));
+  if (done) done = opened->open_mirror();
   if (done) done = opened->open_ports(options);
   if (!done) return tl::unexpected(done.error());
   return opened;
@@ -56,16 +57,16 @@ Result<void> XdpInterfaces::find(std::span<const XdpInterfaceOptions> options) {
           wanted.name + " has " + std::to_string(queues) + " receive queues, and one is served",
           "set one: ethtool -L " + wanted.name + " combined 1");
     }
-    interfaces_.push_back({wanted.name, index, nullptr});
+    interfaces_.push_back({wanted.name, index, nullptr, XdpMode::kNative, {}});
   }
   return {};
 }
 
-Result<void> XdpInterfaces::open_mirror(std::function<void(std::string_view)> on_notice) {
+Result<void> XdpInterfaces::open_mirror() {
   RouteMirrorOptions options;
   for (std::size_t i = 0; i < interfaces_.size(); ++i)
     options.interfaces.push_back({interfaces_[i].index, static_cast<std::uint8_t>(i)});
-  options.on_notice = std::move(on_notice);
+  options.on_notice = notice_;
   const Instant start = Instant::now();
   auto mirror = RouteMirror::open(std::move(options), start);
   if (!mirror) return tl::unexpected(mirror.error());
@@ -101,6 +102,7 @@ Result<void> XdpInterfaces::open_ports(std::span<const XdpInterfaceOptions> opti
     interface.steering = std::move(*steering);
     if (auto attached = interface.steering->attach(interface.name); !attached) return attached;
     const XdpAttachment& attachment = *interface.steering->attachment();
+    interface.mode = attachment.mode();
     io::XskOptions settings;
     settings.device = interface.name;
     settings.native = attachment.mode() == XdpMode::kNative;
@@ -156,15 +158,48 @@ void XdpInterfaces::stop() {
   }
 }
 
-std::string XdpInterfaces::mode() const {
-  for (const Interface& interface : interfaces_) {
+// Without its program an interface hands our packets to the kernel: the tunnel goes on by the
+// socket that holds its port, and what the Internet answers is dropped by the guard. So nothing
+// leaks meanwhile, and what is to be done is to put the program back as soon as it can be.
+void XdpInterfaces::watch_programs() {
+  for (Interface& interface : interfaces_) {
     const auto& attachment = interface.steering->attachment();
-    if (attachment && attachment->mode() == XdpMode::kGeneric) return "generic";
+    if (!attachment || !attachment->in_place()) put_back(interface);
   }
-  return "native";
+}
+
+void XdpInterfaces::put_back(Interface& interface) const {
+  if (interface.lost.empty()) {
+    notice_("somebody has taken the XDP program off " + interface.name + "; putting it back");
+  }
+  interface.steering->detach();
+  Result<void> attached;
+  if (::if_nametoindex(interface.name.c_str()) != interface.index) {
+    attached = failure(interface.name + " is gone, or another interface has its name now",
+                       "restart the gateway once it is there");
+  } else {
+    const bool native = interface.mode == XdpMode::kNative;
+    attached = interface.steering->attach(interface.name, {native, !native});
+  }
+  const std::string lost = attached ? std::string() : attached.error().text();
+  if (lost.empty()) notice_("the XDP program is on " + interface.name + " again");
+  if (!lost.empty() && lost != interface.lost) notice_("no packets by AF_XDP: " + lost);
+  interface.lost = lost;
+}
+
+std::string XdpInterfaces::mode() const {
+  bool generic = false;
+  for (const Interface& interface : interfaces_) {
+    if (!interface.lost.empty()) return "off";
+    generic = generic || interface.mode == XdpMode::kGeneric;
+  }
+  return generic ? "generic" : "native";
 }
 
 std::string XdpInterfaces::reason() const {
+  for (const Interface& interface : interfaces_) {
+    if (!interface.lost.empty()) return interface.lost;
+  }
   for (const Interface& interface : interfaces_) {
     const auto& attachment = interface.steering->attachment();
     if (attachment && !attachment->reason().empty()) {

@@ -60,8 +60,12 @@ class XdpInterfaces {
   // From now on what is ours comes to the ports.
   [[nodiscard]] Result<void> steer();
   void stop();
+  // Puts programs back that somebody has taken off. Nobody tells when that happens: to be called
+  // every now and then.
+  void watch_programs();
 
-  [[nodiscard]] std::string mode() const;    // "native" or "generic": the lesser of all interfaces
+  // "native" or "generic", the lesser of all interfaces; "off" where one is without its program.
+  [[nodiscard]] std::string mode() const;
   [[nodiscard]] std::string reason() const;  // why not better; empty when it is the best
   // Where packets went: of one interface, all reasons.
   [[nodiscard]] std::vector<SteeringCounter> steering_counters(std::size_t number) const;
@@ -71,13 +75,17 @@ class XdpInterfaces {
     std::string name;
     std::uint32_t index = 0;
     std::unique_ptr<Steering> steering;
+    XdpMode mode = XdpMode::kNative;  // for which its socket was opened
+    std::string lost;  // why its program is gone and not back yet; empty: it is in place
   };
 
   XdpInterfaces() = default;
   [[nodiscard]] Result<void> find(std::span<const XdpInterfaceOptions> options);
-  [[nodiscard]] Result<void> open_mirror(std::function<void(std::string_view)> on_notice);
+  [[nodiscard]] Result<void> open_mirror();
   [[nodiscard]] Result<void> open_ports(std::span<const XdpInterfaceOptions> options);
+  void put_back(Interface& interface) const;
 
+  std::function<void(std::string_view)> notice_;
   std::vector<Interface> interfaces_;
   std::unique_ptr<io::Umem> umem_;
   std::vector<std::unique_ptr<io::XskPort>> ports_;

@@ -30,6 +30,16 @@ BufferPool::BufferPool(Bytes memory, std::uint32_t stride_bytes, std::uint32_t h
   fill_free_list();
 }
 
+BufferPool::BufferPool(const BufferPool& lender, std::nullptr_t)
+    : capacity_(lender.capacity_),
+      buffer_bytes_(lender.buffer_bytes_),
+      headroom_(lender.headroom_),
+      stride_bytes_(lender.stride_bytes_),
+      memory_(lender.memory_),
+      references_(lender.capacity_) {
+  free_.reserve(capacity_);
+}
+
 void BufferPool::fill_free_list() {
   references_.assign(capacity_, 0);
   free_.reserve(capacity_);

@@ -50,6 +50,10 @@ class BufferPool {
   }
   // One more slot refers to the buffer of `slot`.
   static void retain(const Slot& slot) { ++slot.home->references_[slot.buffer]; }
+  // Whether no other slot refers to the buffer of `slot`.
+  [[nodiscard]] static bool is_sole(const Slot& slot) {
+    return slot.home->references_[slot.buffer] == 1;
+  }
   // The slot is done with. Its buffer goes home when no other slot refers to it.
   static void release(const Slot& slot) {
     BufferPool& pool = *slot.home;
@@ -92,6 +96,9 @@ class BufferPool {
   [[nodiscard]] std::uint32_t held() const { return capacity_ - available(); }
 
  private:
+  friend class BorrowedPool;
+  // As another thread sees the buffers of `lender`: the same memory, counts of its own, none free.
+  explicit BufferPool(const BufferPool& lender, std::nullptr_t);
   void fill_free_list();
 
   std::uint32_t capacity_;

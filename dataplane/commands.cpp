@@ -3,6 +3,7 @@
 #include <utility>
 #include <variant>
 
+#include "dataplane/nat_reports.hpp"
 #include "dataplane/session_slots.hpp"
 #include "dataplane/to_internet.hpp"
 #include "dataplane/to_tunnel.hpp"
@@ -39,6 +40,7 @@ class Runner {
     const PeerId id = add.peer->id;
     CHECK(id.value < worker_.peers.size() && worker_.peers[id.value] == nullptr);
     worker_.peers[id.value] = add.peer.release();
+    if (worker_.handoff != nullptr) worker_.owners[id.value] = worker_.handoff->self();
     if (worker_.peers[id.value]->timers.persistent_keepalive() != Duration{}) {
       request_session(worker_, *worker_.peers[id.value], now_, true);
     }
@@ -51,9 +53,14 @@ class Runner {
     end_sessions(*peer);
     worker_.wheel.disarm(*peer);
     worker_.peers[peer->id.value] = nullptr;
-    if (worker_.internet != nullptr) worker_.internet->nat.remove_subscriber(peer->id, now_);
+    if (worker_.internet != nullptr) {
+      worker_.internet->nat.remove_subscriber(peer->id, now_);
+      report_last_blocks(worker_, now_, kEventsPerCommand);
+    }
     send_home(event::PeerRemoved{std::unique_ptr<Peer>(peer)});
   }
+
+  void operator()(command::SetPeerOwner& set) { worker_.owners[set.peer.value] = set.owner; }
 
   void operator()(command::SetKeepalive& set) {
     Peer* peer = worker_.find_peer(set.peer);
@@ -118,6 +125,7 @@ class Runner {
     for (PeerSnapshot& entry : take.snapshot->peers) {
       if (const Peer* peer = worker_.find_peer(entry.id)) fill(entry, *peer);
     }
+    if (worker_.internet != nullptr) take.snapshot->nat = worker_.internet->nat.counters();
     send_home(event::SnapshotTaken{std::move(take.snapshot)});
   }
 
@@ -126,6 +134,27 @@ class Runner {
       set.table = worker_.internet->ethernet->swap_table(std::move(set.table), now_);
     }
     send_home(event::ForwardingTableRetired{std::move(set.table)});
+  }
+
+  void operator()(command::SetSurroundings& set) {
+    CHECK(worker_.internet != nullptr);
+    worker_.internet->swap_surroundings(*set.surroundings, now_);
+    send_home(event::SurroundingsRetired{std::move(set.surroundings)});
+  }
+
+  void operator()(command::LendBlockEvents& lend) {
+    CHECK(worker_.internet != nullptr);
+    worker_.internet->lend(std::move(lend.batch));
+  }
+
+  void operator()(command::ListMappings& list) {
+    MappingPage& page = *list.page;
+    page.at = now_;
+    page.count = 0;
+    page.cursor = worker_.internet == nullptr
+                      ? 0
+                      : worker_.internet->nat.list(page.cursor, page.records, page.count, now_);
+    send_home(event::MappingsListed{std::move(list.page)});
   }
 
   void operator()(command::Stop&) { worker_.stop_requested = true; }
@@ -175,6 +204,7 @@ void run_timers(WorkerState& worker, Instant now) {
     worker.internet->nat.tick(now);
     send_nat_outputs(worker, now);
   }
+  report_blocks(worker, now);
   worker.wheel.advance(now, [&](Peer& peer) {
     const tunnel::DataTimers::Due due = peer.timers.take_due(now);
     if (due.send_keepalive) {

@@ -17,7 +17,9 @@
 #include "base/time.hpp"
 #include "dataplane/drop_reasons.hpp"
 #include "dataplane/forwarding/forwarding_table.hpp"
+#include "dataplane/nat/nat.hpp"
 #include "dataplane/peer.hpp"
+#include "dataplane/surroundings.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
 #include "dataplane/tunnel/handshaker.hpp"
 #include "dataplane/tunnel/messages.hpp"
@@ -48,6 +50,26 @@ struct PeerSnapshot {
 struct WorkerSnapshot {
   // In: which peers are asked for, one entry each. Out: filled in; an unknown peer keeps zeros.
   std::vector<PeerSnapshot> peers;
+  nat::Counters nat;  // zeros where the worker has none
+};
+
+// Port blocks that the NAT gave out or took back, on their way to the log. Control lends empty ones
+// and gets them home filled, so that the worker allocates nothing; while none is at hand, the NAT
+// holds the events, and counts those that it has no room for.
+inline constexpr std::size_t kBlockEventBatches = 4;  // lent to a worker at most
+struct BlockEventBatch {
+  Instant at;  // of the turn in which they happened, or in which a batch was at hand again
+  std::uint64_t lost = 0;  // by the NAT since it began
+  std::size_t count = 0;
+  std::array<nat::BlockEvent, 1024> events;
+};
+
+// Live mappings, piece by piece: the worker goes on with packets between two of them.
+struct MappingPage {
+  std::uint32_t cursor = 0;  // in: where to go on, 0 at first; out: the next one, 0 at the end
+  Instant at;                // out
+  std::size_t count = 0;     // out; 0 does not mean the end
+  std::array<nat::MappingRecord, 512> records;
 };
 
 namespace command {
@@ -57,16 +79,25 @@ struct AddPeer {
 struct RemovePeer {
   PeerId peer;
 };
+// Another worker has the peer: what comes here for it is to be handed over.
+struct SetPeerOwner {
+  PeerId peer;
+  WorkerId owner;
+};
 struct SetKeepalive {
   PeerId peer;
   Duration interval;  // Duration{}: off
 };
 struct SetAllowedIps {
-  std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
+  std::shared_ptr<const tunnel::AllowedIps> allowed_ips;
 };
 // A gateway's routes and neighbours.
 struct SetForwardingTable {
   std::shared_ptr<const forwarding::ForwardingTable> table;
+};
+// A gateway's addresses and where its subscribers live, as they are from now on.
+struct SetSurroundings {
+  std::unique_ptr<Surroundings> surroundings;
 };
 struct PreferPath {
   PeerId peer;
@@ -102,14 +133,22 @@ struct SendControlFrame {
 struct Snapshot {
   std::unique_ptr<WorkerSnapshot> snapshot;
 };
+struct LendBlockEvents {
+  std::unique_ptr<BlockEventBatch> batch;
+};
+struct ListMappings {
+  std::unique_ptr<MappingPage> page;
+};
 struct Stop {};
 }  // namespace command
 
-using Command = std::variant<command::AddPeer, command::RemovePeer, command::SetKeepalive,
-                             command::SetAllowedIps, command::SetForwardingTable,
-                             command::PreferPath, command::InstallSession, command::EraseSessions,
-                             command::DropStaged, command::SendHandshake, command::SendDatagram,
-                             command::SendControlFrame, command::Snapshot, command::Stop>;
+using Command =
+    std::variant<command::AddPeer, command::RemovePeer, command::SetPeerOwner,
+                 command::SetKeepalive, command::SetAllowedIps, command::SetForwardingTable,
+                 command::SetSurroundings, command::PreferPath, command::InstallSession,
+                 command::EraseSessions, command::DropStaged, command::SendHandshake,
+                 command::SendDatagram, command::SendControlFrame, command::Snapshot,
+                 command::LendBlockEvents, command::ListMappings, command::Stop>;
 
 namespace event {
 // There is something to send and no session, or the session is due for renewal.
@@ -147,20 +186,30 @@ struct PeerRemoved {
   std::unique_ptr<Peer> peer;
 };
 struct AllowedIpsRetired {
-  std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
+  std::shared_ptr<const tunnel::AllowedIps> allowed_ips;
 };
 struct ForwardingTableRetired {
   std::shared_ptr<const forwarding::ForwardingTable> table;
 };
+struct SurroundingsRetired {
+  std::unique_ptr<Surroundings> surroundings;
+};
 struct SnapshotTaken {
   std::unique_ptr<WorkerSnapshot> snapshot;
+};
+struct BlocksChanged {
+  std::unique_ptr<BlockEventBatch> batch;
+};
+struct MappingsListed {
+  std::unique_ptr<MappingPage> page;
 };
 }  // namespace event
 
 using Event = std::variant<event::SessionWanted, event::SourceSeen, event::ControlFrameReceived,
                            event::SessionConfirmed, event::SessionRetired, event::PeerRemoved,
                            event::AllowedIpsRetired, event::ForwardingTableRetired,
-                           event::NeighbourWanted, event::NeighbourUsed, event::SnapshotTaken>;
+                           event::SurroundingsRetired, event::NeighbourWanted, event::NeighbourUsed,
+                           event::SnapshotTaken, event::BlocksChanged, event::MappingsListed>;
 
 // A handshake message that passed mac1 (and mac2 under load).
 struct HandshakeReceived {

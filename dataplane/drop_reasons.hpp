@@ -40,6 +40,7 @@ namespace ringway {
   X(kHostDenied,         "host_denied",         "to the gateway itself, and neither ping nor DNS") \
   X(kFrameMalformed,     "frame_malformed",     "Ethernet frame without a whole IP packet")         \
   X(kUnreachable,        "unreachable",         "no route by an Ethernet port of ours")             \
+  X(kHandoffFull,        "handoff_full",        "the worker that owns it does not keep up")        \
   X(kNeighbourPending,   "neighbour_pending",   "neighbour not resolved in time, or too many waiting")
 // clang-format on
 

@@ -4,62 +4,26 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "base/check.hpp"
 #include "base/net/address.hpp"
-#include "base/net/inner_packet.hpp"
+#include "base/net/prefix_table.hpp"
 #include "base/rng.hpp"
 #include "base/time.hpp"
+#include "dataplane/control_api.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/nat/nat.hpp"
+#include "dataplane/surroundings.hpp"
 
 namespace ringway {
-
-// Addresses and prefixes of few entries, compared on the packet path without a lookup structure.
-class PrefixSet {
- public:
-  PrefixSet() = default;
-  explicit PrefixSet(const std::vector<net::Prefix>& prefixes) {
-    for (const net::Prefix& prefix : prefixes) {
-      Entry entry{};
-      entry.family = prefix.address.family;
-      std::memcpy(entry.address, prefix.address.bytes.data(), sizeof entry.address);
-      for (unsigned bit = 0; bit < prefix.length; ++bit)
-        reinterpret_cast<std::uint8_t*>(entry.mask)[bit / 8] |=
-            static_cast<std::uint8_t>(0x80 >> bit % 8);
-      entries_.push_back(entry);
-    }
-  }
-
-  // `address`: 4 or 16 bytes.
-  [[nodiscard]] bool contains(net::Family family, const std::uint8_t* address) const {
-    for (const Entry& entry : entries_) {
-      if (entry.family == family && entry.matches(address)) return true;
-    }
-    return false;
-  }
-
- private:
-  struct Entry {
-    std::uint64_t address[2];
-    std::uint64_t mask[2];
-    net::Family family;
-
-    [[nodiscard]] bool matches(const std::uint8_t* bytes) const {
-      if (family == net::Family::kIpv4) {
-        const auto half = static_cast<std::uint32_t>(address[0]);
-        return ((load_le<std::uint32_t>(bytes) ^ half) & static_cast<std::uint32_t>(mask[0])) == 0;
-      }
-      return ((load_le<std::uint64_t>(bytes) ^ address[0]) & mask[0]) == 0 &&
-             ((load_le<std::uint64_t>(bytes + 8) ^ address[1]) & mask[1]) == 0;
-    }
-  };
-  std::vector<Entry> entries_;
-};
 
 struct InternetSide {
   InternetSide(io::Port& internet_port, const nat::Config& config, Rng& rng,
@@ -67,35 +31,59 @@ struct InternetSide {
       : port(internet_port),
         nat(config, rng),
         ethernet(ethernet_link),
-        host(host_prefixes(config, ethernet_link)),
-        inner(config.inner_prefixes),
+        ways(ways_of(own_addresses(config, ethernet_link), config.inner_prefixes)),
         first_nat_port(config.first_port),
-        last_nat_port(config.last_port) {}
+        last_nat_port(config.last_port) {
+    for (const nat::OtherShard& shard : config.other_shards) {
+      first_nat_port = std::min(first_nat_port, shard.first_port);
+      last_nat_port = std::max(last_nat_port, shard.last_port);
+    }
+  }
+
+  // At most kBlockEventBatches at once.
+  void lend(std::unique_ptr<BlockEventBatch> batch) {
+    CHECK(lent_count_ < lent_.size());
+    lent_[lent_count_++] = std::move(batch);
+  }
+  [[nodiscard]] bool has_lent() const { return lent_count_ > 0; }
+  // Only where there is one.
+  [[nodiscard]] std::unique_ptr<BlockEventBatch> take_lent() {
+    return std::move(lent_[--lent_count_]);
+  }
+
+  // Exchanges what changes while the worker runs.
+  void swap_surroundings(Surroundings& other, Instant now) {
+    for (std::size_t i = 0; i < other.external_addresses.size(); ++i)
+      nat.set_external_address(i, other.external_addresses[i], now);
+    nat.swap_inner_prefixes(other.nat_inner);
+    std::swap(ways, other.ways);
+    if (ethernet != nullptr) ethernet->swap_tunnel_addresses(other.tunnel_addresses);
+  }
 
   io::Port& port;
   nat::Nat nat;
   forwarding::EthernetLink* ethernet;  // below both ports; null where others look after frames
   Instant reported = Instant::distant_past();
-  PrefixSet host;   // this machine's own addresses, inside and outside
-  PrefixSet inner;  // where subscribers live
-  std::uint16_t first_nat_port;
+  std::uint64_t fragments_expired = 0;  // as reported, of the NAT's counters
+  std::uint64_t fragments_lost = 0;
+  net::PrefixTable<Way> ways;
+  std::uint16_t first_nat_port;  // of all workers' shards
   std::uint16_t last_nat_port;
 
  private:
-  static std::vector<net::Prefix> host_prefixes(const nat::Config& config,
-                                                const forwarding::EthernetLink* ethernet) {
+  static std::vector<net::IpAddress> own_addresses(const nat::Config& config,
+                                                   const forwarding::EthernetLink* ethernet) {
     std::vector<net::IpAddress> addresses = config.gateway_addresses;
     const auto add = [&](const std::vector<net::IpAddress>& more) {
       addresses.insert(addresses.end(), more.begin(), more.end());
     };
     add(config.external_addresses);
     if (ethernet != nullptr) add(ethernet->tunnel_addresses());
-    std::vector<net::Prefix> prefixes;
-    prefixes.reserve(addresses.size());
-    for (const net::IpAddress& address : addresses)
-      prefixes.push_back({address, static_cast<std::uint8_t>(address.bit_length())});
-    return prefixes;
+    return addresses;
   }
+
+  std::array<std::unique_ptr<BlockEventBatch>, kBlockEventBatches> lent_;
+  std::size_t lent_count_ = 0;
 };
 
 }  // namespace ringway

@@ -16,6 +16,17 @@ void report_wanted(WorkerState& worker, forwarding::EthernetLink& ethernet) {
     (void)worker.push_event(event::NeighbourWanted{wanted[i]});
 }
 
+// The NAT drops what it held without an answer to anybody: that comes to light here.
+void report_lost_fragments(WorkerState& worker) {
+  InternetSide& internet = *worker.internet;
+  const nat::Counters counters = internet.nat.counters();
+  worker.drop(DropReason::kNatFragmentExpired,
+              counters.fragments_expired - internet.fragments_expired);
+  worker.drop(DropReason::kNatFragmentLimit, counters.fragments_lost - internet.fragments_lost);
+  internet.fragments_expired = counters.fragments_expired;
+  internet.fragments_lost = counters.fragments_lost;
+}
+
 }  // namespace
 
 void run_ethernet(WorkerState& worker, Instant now) {
@@ -25,7 +36,7 @@ void run_ethernet(WorkerState& worker, Instant now) {
   report_wanted(worker, ethernet);
   if (now - worker.internet->reported < kReportInterval) return;
   worker.internet->reported = now;
-  worker.nat_mappings.set(worker.internet->nat.counters().mappings);
+  report_lost_fragments(worker);
   ethernet.use().drain(ethernet.table(), [&](const forwarding::Neighbour& neighbour) {
     (void)worker.push_event(event::NeighbourUsed{neighbour});
   });

@@ -27,6 +27,13 @@ void emit_data_header(std::uint8_t* message, const tunnel::Session& session,
   store_le(message + DataLayout::kCounter, counter);
 }
 
+void address(Slot& slot, const tunnel::Path& path, std::uint8_t ecn) {
+  slot.traffic_class = ecn;
+  slot.remote = path.remote;
+  slot.local = path.local;
+  slot.interface = path.interface;
+}
+
 }  // namespace
 
 Outbound::~Outbound() {
@@ -70,10 +77,7 @@ bool Outbound::open_train(const tunnel::Session& session, const tunnel::Path& pa
     worker_.drop(DropReason::kTooBig);
     return false;
   }
-  slot.traffic_class = ecn;
-  slot.remote = path.remote;
-  slot.local = path.local;
-  slot.interface = path.interface;
+  address(slot, path, ecn);
   slot.segment_bytes = static_cast<std::uint16_t>(message_bytes);
   ++train_count_;
   open_segments_ = 0;
@@ -98,19 +102,63 @@ std::uint8_t* Outbound::frame(const tunnel::Session& session, const tunnel::Path
   ++open_segments_;
   if (open_segments_ == 2) train.train = TrainKind::kDatagrams;
 
+  add_job(session, counter, message, text_bytes, padded);
+  return message + DataLayout::kCiphertext;
+}
+
+bool Outbound::takes_in_place(const Slot& slot) const {
+  const std::uint32_t padded = padded_length(slot.length, inner_mtu_);
+  return !port_.datagram_trains_tx && slot.train == TrainKind::kNone &&
+         slot.checksum != ChecksumState::kPartial &&
+         slot.headroom >= DataLayout::kCiphertext + port_.tx_headroom &&
+         slot.tailroom >= padded - slot.length + tunnel::kTagBytes && BufferPool::is_sole(slot) &&
+         padded + DataLayout::kOverhead <= port_.max_train_bytes;
+}
+
+void Outbound::frame_in_place(const tunnel::Session& session, const tunnel::Path& path,
+                              std::uint64_t counter, const Slot& slot, std::uint8_t ecn) {
+  if (job_count_ == kVectorSegments) flush();
+  const std::uint32_t padded = padded_length(slot.length, inner_mtu_);
+  // A buffer that stands ready here waits behind the others.
+  if (train_count_ < ready_count_) {
+    if (ready_count_ == kVectorSegments) {
+      BufferPool::release(trains_[train_count_]);
+    } else {
+      trains_[ready_count_++] = trains_[train_count_];
+    }
+  } else {
+    ++ready_count_;
+  }
+  Slot& train = trains_[train_count_++];
+  train = slot;
+  train.data -= DataLayout::kCiphertext;
+  train.headroom -= static_cast<std::uint32_t>(DataLayout::kCiphertext);
+  train.length = padded + static_cast<std::uint32_t>(DataLayout::kOverhead);
+  train.tailroom -= padded - slot.length + static_cast<std::uint32_t>(tunnel::kTagBytes);
+  address(train, path, ecn);
+  open_session_ = nullptr;
+  add_job(session, counter, train.data, slot.length, padded);
+}
+
+void Outbound::add_job(const tunnel::Session& session, std::uint64_t counter, std::uint8_t* message,
+                       std::uint32_t text_bytes, std::uint32_t padded) {
   emit_data_header(message, session, counter);
-  std::uint8_t* text = message + DataLayout::kCiphertext;
-  std::memset(text + text_bytes, 0, padded - text_bytes);
+  std::uint8_t* const text = message + DataLayout::kCiphertext;
+  // Less than 16 bytes of padding, but the tag is not there yet.
+  static_assert(tunnel::kPaddingMultiple <= tunnel::kTagBytes);
+  std::memset(text + text_bytes, 0, tunnel::kTagBytes);
   jobs_[job_count_++] = {&session.send_key(), text, padded, false, counter};
-  return text;
 }
 
 void Outbound::flush() {
+  end_stage(worker_.stage_clock, Stage::kFrame);
   if (job_count_ > 0) worker_.crypto.seal({jobs_.data(), job_count_});
+  end_stage(worker_.stage_clock, Stage::kSeal);
   if (train_count_ > 0) {
     const std::size_t refused = worker_.outer.tx_burst({trains_.data(), train_count_});
     if (refused > 0) worker_.drop(DropReason::kTxFailed, refused);
   }
+  end_stage(worker_.stage_clock, Stage::kTransmit);
   for (std::size_t i = train_count_; i < ready_count_; ++i)
     trains_[i - train_count_] = trains_[i];
   ready_count_ -= train_count_;

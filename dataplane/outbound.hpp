@@ -27,6 +27,14 @@ class Outbound {
                                     std::uint64_t counter, std::uint32_t text_bytes,
                                     std::uint8_t ecn);
 
+  // Whether the packet of a slot may be sealed where it lies: it leaves by itself, nobody else
+  // refers to its buffer, its checksum is complete, and there is room around it for all headers and
+  // the tag.
+  [[nodiscard]] bool takes_in_place(const Slot& slot) const;
+  // As frame(), for such a slot, which it takes.
+  void frame_in_place(const tunnel::Session& session, const tunnel::Path& path,
+                      std::uint64_t counter, const Slot& slot, std::uint8_t ecn);
+
   // Seals what was framed and sends it. Called by itself when the vector is full.
   void flush();
 
@@ -37,6 +45,8 @@ class Outbound {
                                 std::uint32_t message_bytes, std::uint8_t ecn);
 
   [[nodiscard]] bool allocate_ahead();
+  void add_job(const tunnel::Session& session, std::uint64_t counter, std::uint8_t* message,
+               std::uint32_t text_bytes, std::uint32_t padded);
 
   static constexpr std::size_t kMostAhead = 16;  // buffers allocated before they are needed
 

@@ -15,20 +15,41 @@
 
 namespace ringway {
 
-struct Peer {
-  explicit Peer(PeerId peer_id, bool is_ringway) : id(peer_id), ringway(is_ringway) {}
+// In the order in which packets need it: the first line either way, the second to know where the
+// peer is (and what came from there), the third on the way out and for what is rare.
+struct alignas(64) Peer {
+  explicit Peer(PeerId peer_id, bool is_ringway) : ringway(is_ringway), id(peer_id) {}
 
-  PeerId id;
+  // Has the lines fetched that a packet from the peer, or to it, will need.
+  void prefetch_to_receive() const {
+    __builtin_prefetch(&timers, 1);
+    __builtin_prefetch(&rx_bytes, 1);
+  }
+  void prefetch_to_send() const {
+    __builtin_prefetch(&timers, 1);
+    __builtin_prefetch(&paths);
+    __builtin_prefetch(&tx_bytes, 1);
+  }
+
+  [[no_unique_address]] tunnel::DataTimers timers;  // leaves room for the next three
   bool ringway;  // may carry control frames; its endpoint moves only by validated paths
-
+  bool confirmation_owed = false;  // the ring was full when the session was confirmed
+  PeerId id;
+  Instant wheel_deadline = Instant::never();  // the worker's timer wheel
   // Key slots (WireGuard whitepaper, section 6.3). We send on `current`. `next` is a session we
   // answered: it becomes current with the first packet that arrives on it.
-  std::unique_ptr<tunnel::Session> previous;
-  std::unique_ptr<tunnel::Session> current;
   std::unique_ptr<tunnel::Session> next;
+  std::unique_ptr<tunnel::Session> current;
 
+  // Inner bytes and packets would hide keepalives: these count whole tunnel messages, as wg(8)
+  // does.
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t rx_packets = 0;
   tunnel::PathSet paths;
-  tunnel::DataTimers timers;
+
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t tx_packets = 0;
+  std::unique_ptr<tunnel::Session> previous;
 
   // Packets that wait for a session: a list in the worker's Staging.
   std::uint32_t staged_head = UINT32_MAX;
@@ -38,7 +59,6 @@ struct Peer {
   // When control was last told, so that an edge is reported once and lost reports are repeated.
   Instant session_requested = Instant::distant_past();
   Instant source_reported = Instant::distant_past();
-  bool confirmation_owed = false;  // the ring was full when the session was confirmed
 
   // Control frames are paid for ahead of time: this far they are (GCRA, ITU-T I.371).
   Instant control_frames_paid = Instant::distant_past();
@@ -46,14 +66,6 @@ struct Peer {
   // The worker's timer wheel.
   Peer* wheel_next = nullptr;
   Peer** wheel_link = nullptr;  // what points here; null when not in the wheel
-  Instant wheel_deadline = Instant::never();
-
-  // Inner bytes and packets would hide keepalives: these count whole tunnel messages, as wg(8)
-  // does.
-  std::uint64_t rx_bytes = 0;
-  std::uint64_t tx_bytes = 0;
-  std::uint64_t rx_packets = 0;
-  std::uint64_t tx_packets = 0;
 };
 
 }  // namespace ringway

@@ -10,8 +10,8 @@ constexpr Duration kRequestInterval = Duration::seconds(1);
 // Unlinks the session from the packet path and queues it for control, which frees it.
 void retire(WorkerState& worker, std::unique_ptr<tunnel::Session> session) {
   if (session == nullptr) return;
-  tunnel::Session*& entry = worker.sessions[session->local_index().value & worker.session_mask];
-  if (entry == session.get()) entry = nullptr;
+  WorkerState::SessionEntry& entry = worker.session_entry(session->local_index());
+  if (entry.session == session.get()) entry = {};
   session->next_retired = worker.retired;
   worker.retired = session.release();
 }
@@ -24,7 +24,7 @@ void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> sessi
     retire(worker, std::move(session));
     return;
   }
-  worker.sessions[session->local_index().value & worker.session_mask] = session.get();
+  worker.session_entry(session->local_index()) = {session.get(), peer};
   if (session->initiator()) {
     if (peer->next != nullptr) {
       // The peer answered us before it used the session that we had answered: both stay readable.

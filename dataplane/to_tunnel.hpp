@@ -11,10 +11,8 @@
 #include <cstddef>
 #include <span>
 
-#include "base/net/inner_packet.hpp"
+#include "base/ids.hpp"
 #include "base/time.hpp"
-#include "dataplane/outbound.hpp"
-#include "dataplane/segmenter.hpp"
 #include "dataplane/worker_state.hpp"
 
 namespace ringway {
@@ -22,30 +20,13 @@ namespace ringway {
 // Takes one burst from the inner port; how many slots it brought.
 std::size_t to_tunnel(WorkerState& worker, Instant now);
 
-// Stages 2 to 6 for slots that are already here. Takes ownership.
+// Stages 2 to 6 for slots that are already here, at most kVectorSegments. Takes ownership.
 void send_inner(WorkerState& worker, std::span<Slot> slots, Instant now);
 
-// The same, slot by slot: vectors are sealed and sent as they fill, the last one by flush().
-class TunnelBatch {
- public:
-  TunnelBatch(WorkerState& worker, Instant now) : worker_(worker), now_(now), outbound_(worker) {}
-
-  // To the peer whose allowed IPs hold the destination. Takes ownership, as add() does.
-  void add_routed(const Slot& slot);
-  // To this peer, whatever the destination: the NAT knows whose a packet is.
-  void add(const Slot& slot, PeerId peer);
-  void flush() { outbound_.flush(); }
-
- private:
-  // False when the slot was dropped.
-  [[nodiscard]] bool start(const Slot& slot, net::InnerPacket& packet);
-  void send(const Slot& slot, Peer* peer, std::uint8_t ecn);
-
-  WorkerState& worker_;
-  Instant now_;
-  Outbound outbound_;
-  Segmenter segmenter_;
-};
+// Stages 3 to 6: whole IP packets, each to its peer, whatever the destination (the NAT knows whose
+// a packet is); where PeerId::none() stands, the allowed IPs say whose it is. At most
+// kVectorSegments. Takes ownership, and uses `ids` up.
+void send_to_peers(WorkerState& worker, std::span<Slot> slots, std::span<PeerId> ids, Instant now);
 
 // What waited for a session of this peer goes out, or a keepalive where nothing did: the responder
 // may not send before it has heard from us on the new session.

@@ -25,6 +25,7 @@ std::size_t Worker::run_once(Instant now) {
   state_.inner.reclaim();
   state_.outer.reclaim();
   if (state_.internet != nullptr) state_.internet->port.reclaim();
+  if (state_.handoff != nullptr) state_.handoff->reclaim();
   flush_retired_sessions(state_);
   if (state_.events_pushed) {
     state_.events_pushed = false;
@@ -32,6 +33,7 @@ std::size_t Worker::run_once(Instant now) {
   }
   state_.counters.turns.increment();
   if (moved == 0) state_.counters.idle_turns.increment();
+  end_stage(state_.stage_clock, Stage::kRest);
   return moved;
 }
 
@@ -76,6 +78,24 @@ void Worker::open_internet_side(io::Port& internet, const nat::Config& config,
   watch(epoll_fd_, internet.wake_fd());
 }
 
+std::size_t Worker::restore_mappings(std::span<const nat::MappingRecord> records, Instant now) {
+  CHECK(state_.internet != nullptr && state_.counters.turns.value() == 0);
+  std::size_t restored = 0;
+  for (const nat::MappingRecord& record : records) {
+    if (state_.internet->nat.restore(record, now)) ++restored;
+  }
+  return restored;
+}
+
+void Worker::set_stage_clock(StageClock* clock) {
+  state_.stage_clock = clock;
+}
+
+void Worker::join(Handoff& end) {
+  CHECK(state_.handoff == nullptr);
+  state_.handoff = &end;
+}
+
 Instant Worker::next_deadline() const {
   const Instant deadline = state_.wheel.next_deadline();
   if (state_.internet == nullptr) return deadline;
@@ -101,7 +121,7 @@ Worker::~Worker() {
 
 void Worker::sleep() {
   state_.link.worker_doorbell.announce_sleep();
-  if (state_.link.commands.empty()) {
+  if (state_.link.commands.empty() && (state_.handoff == nullptr || !state_.handoff->waiting())) {
     state_.counters.sleeps.increment();
     const Duration until_deadline = next_deadline() - Instant::now();
     const Duration longest = state_.outer.wants_polling() ? kPollInterval : kLongestSleep;

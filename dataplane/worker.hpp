@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "base/rng.hpp"
 #include "base/time.hpp"
@@ -26,6 +27,12 @@ class Worker {
   // is below `internet`, and below the outer port, where that is an Ethernet link.
   void open_internet_side(io::Port& internet, const nat::Config& config,
                           forwarding::EthernetLink* ethernet = nullptr);
+  // Puts back mappings that were kept over a restart; how many fitted. After open_internet_side()
+  // and before the first turn.
+  std::size_t restore_mappings(std::span<const nat::MappingRecord> records, Instant now);
+  // Makes it one of several: what it receives and another one owns is handed over by `end`, whose
+  // doorbell is the link's. Before its first turn.
+  void join(Handoff& end);
   // Releases what waits and frees peers and sessions. The thread in run() must have returned.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -43,8 +50,8 @@ class Worker {
   [[nodiscard]] const WorkerCounters& counters() const { return state_.counters; }
   [[nodiscard]] std::string describe_crypto() const { return state_.crypto.describe(); }
   [[nodiscard]] std::uint32_t staged_packets() const { return state_.staging.held(); }
-  // Live mappings of its NAT, at most a second old while packets pass. Any thread.
-  [[nodiscard]] std::uint64_t nat_mappings() const { return state_.nat_mappings.value(); }
+  // Times the stages of each turn from now on; null: no longer. For the worker's thread.
+  void set_stage_clock(StageClock* clock);
   // Null unless it was opened. For the worker's thread.
   [[nodiscard]] InternetSide* internet_side() { return state_.internet.get(); }
 

@@ -4,17 +4,19 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
 #include "base/counters.hpp"
+#include "base/lazy_array.hpp"
 #include "base/rng.hpp"
 #include "dataplane/control_api.hpp"
 #include "dataplane/drop_reasons.hpp"
+#include "dataplane/handoff.hpp"
 #include "dataplane/internet_side.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/peer.hpp"
+#include "dataplane/stage_clock.hpp"
 #include "dataplane/staging.hpp"
 #include "dataplane/timer_wheel.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
@@ -49,7 +51,8 @@ struct WorkerCounters {
   Counter handshakes_in;   // passed to control
   Counter cookie_replies;  // sent
   Counter keepalives_out;
-  Counter under_load;  // times the state was entered
+  Counter under_load;   // times the state was entered
+  Counter handed_over;  // to other workers, slots
 };
 
 struct WorkerState {
@@ -62,8 +65,10 @@ struct WorkerState {
         jitter_rng(random.next_u64()),
         peers(options.max_peers),
         sessions(std::size_t{1} << options.session_slot_bits),
+        session_slot_bits(options.session_slot_bits),
         session_mask((1U << options.session_slot_bits) - 1),
-        allowed_ips(std::make_unique<tunnel::AllowedIps>()),
+        owners(options.max_peers),
+        allowed_ips(std::make_shared<const tunnel::AllowedIps>()),
         staging(options.max_staged_packets),
         crypto(options.crypto),
         cookie_checker(options.own_key, random),
@@ -74,38 +79,25 @@ struct WorkerState {
   io::Port& inner;                         // plaintext side: TUN
   io::Port& outer;                         // sealed side: UDP
   std::unique_ptr<InternetSide> internet;  // null: the kernel forwards
+  Handoff* handoff = nullptr;              // null: the only worker
   ControlLink& link;
   Rng& rng;
   // When timers fire is no secret, and `rng` may be a system call.
   SeededRng jitter_rng;
 
-  // By PeerId and by slot of the receiver index. Large and mostly empty: pages that nobody touches
-  // cost nothing.
-  struct LazyFree {
-    void operator()(void* memory) const { std::free(memory); }
+  // By PeerId and by slot of the receiver index. A message's session and its peer stand together,
+  // so that both are on their way before either has been looked at.
+  struct SessionEntry {
+    tunnel::Session* session;
+    Peer* peer;
   };
-  template <typename T>
-  class LazyTable {
-   public:
-    explicit LazyTable(std::size_t size)
-        : entries_(static_cast<T*>(std::calloc(size, sizeof(T)))), size_(size) {
-      CHECK(entries_ != nullptr);
-    }
-    [[nodiscard]] T& operator[](std::size_t index) {
-      DCHECK(index < size_);
-      return entries_.get()[index];
-    }
-    [[nodiscard]] std::size_t size() const { return size_; }
-
-   private:
-    std::unique_ptr<T, LazyFree> entries_;
-    std::size_t size_;
-  };
-  LazyTable<Peer*> peers;
-  LazyTable<tunnel::Session*> sessions;
+  LazyArray<Peer*> peers;
+  LazyArray<SessionEntry> sessions;
+  unsigned session_slot_bits;
   std::uint32_t session_mask;
+  LazyArray<WorkerId> owners;  // of peers; the first worker's where nobody has said
 
-  std::unique_ptr<const tunnel::AllowedIps> allowed_ips;
+  std::shared_ptr<const tunnel::AllowedIps> allowed_ips;
   Staging staging;
   TimerWheel wheel;
   tunnel::CryptoBatch crypto;
@@ -121,13 +113,16 @@ struct WorkerState {
   bool events_pushed = false;             // control is to be woken at the end of the turn
   bool stop_requested = false;
   WorkerCounters counters;
-  Gauge nat_mappings;
+  StageClock* stage_clock = nullptr;  // while it is measured
 
   [[nodiscard]] Peer* find_peer(PeerId id) {
     return id.value < peers.size() ? peers[id.value] : nullptr;
   }
+  [[nodiscard]] SessionEntry& session_entry(ReceiverIndex index) {
+    return sessions[index.value & session_mask];
+  }
   [[nodiscard]] tunnel::Session* find_session(ReceiverIndex index) {
-    tunnel::Session* session = sessions[index.value & session_mask];
+    tunnel::Session* session = session_entry(index).session;
     return session != nullptr && session->local_index() == index ? session : nullptr;
   }
   void drop(DropReason reason, std::uint64_t packets = 1) { counters.drops.add(reason, packets); }

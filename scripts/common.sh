@@ -79,7 +79,8 @@ package_set() {
       # The formatter is named with its version: another one formats differently.
       printf '%s\n' clang-format-14 clang-tidy shellcheck gdb openssl \
         "$(clang_runtime_package)" \
-        python3 python3-pytest python3-pytest-xdist python3-cryptography
+        python3 python3-pytest python3-pytest-xdist python3-cryptography \
+        bind9-dnsutils dnsmasq-base dropbear-bin python3-pyftpdlib traceroute
       package_set demo
       ;;
     demo)

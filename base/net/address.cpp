@@ -30,19 +30,6 @@ void clear_host_bits(IpAddress& address, unsigned length) {
 
 }  // namespace
 
-IpAddress IpAddress::v4(const std::uint8_t* four_bytes) {
-  IpAddress address;
-  std::copy_n(four_bytes, 4, address.bytes.begin());
-  return address;
-}
-
-IpAddress IpAddress::v6(const std::uint8_t* sixteen_bytes) {
-  IpAddress address;
-  address.family = Family::kIpv6;
-  std::copy_n(sixteen_bytes, 16, address.bytes.begin());
-  return address;
-}
-
 Result<IpAddress> IpAddress::parse(std::string_view text) {
   const std::string terminated(text);
   IpAddress address;

@@ -5,6 +5,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -19,8 +20,17 @@ struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
   Family family = Family::kIpv4;
 
-  [[nodiscard]] static IpAddress v4(const std::uint8_t* four_bytes);
-  [[nodiscard]] static IpAddress v6(const std::uint8_t* sixteen_bytes);
+  [[nodiscard]] static IpAddress v4(const std::uint8_t* four_bytes) {
+    IpAddress address;
+    std::memcpy(address.bytes.data(), four_bytes, 4);
+    return address;
+  }
+  [[nodiscard]] static IpAddress v6(const std::uint8_t* sixteen_bytes) {
+    IpAddress address;
+    address.family = Family::kIpv6;
+    std::memcpy(address.bytes.data(), sixteen_bytes, 16);
+    return address;
+  }
   // "192.0.2.1", "2001:db8::1". Nothing else is accepted: no ports, no names, no scopes.
   [[nodiscard]] static Result<IpAddress> parse(std::string_view text);
 
@@ -29,6 +39,13 @@ struct IpAddress {
   [[nodiscard]] ConstBytes view() const { return {bytes.data(), is_v4() ? 4U : 16U}; }
   [[nodiscard]] std::string to_string() const;
   auto operator<=>(const IpAddress&) const = default;
+  // In two words: each packet's source is compared.
+  bool operator==(const IpAddress& other) const {
+    return family == other.family &&
+           load_le<std::uint64_t>(bytes.data()) == load_le<std::uint64_t>(other.bytes.data()) &&
+           load_le<std::uint64_t>(bytes.data() + 8) ==
+               load_le<std::uint64_t>(other.bytes.data() + 8);
+  }
 };
 
 // An address and a length, host bits zero.

@@ -20,6 +20,19 @@ int create_link(int program_fd, unsigned interface_index, unsigned flags) {
   return bpf_link_create(program_fd, static_cast<int>(interface_index), BPF_XDP, &options);
 }
 
+// Zeros once the link is no longer on a device.
+struct LinkTarget {
+  unsigned interface_index = 0;
+  unsigned program_id = 0;
+  bool operator==(const LinkTarget&) const = default;
+};
+LinkTarget target_of(int link_fd) {
+  bpf_link_info info{};
+  unsigned size = sizeof info;
+  if (bpf_obj_get_info_by_fd(link_fd, &info, &size) != 0 || info.xdp.ifindex == 0) return {};
+  return {info.xdp.ifindex, info.prog_id};
+}
+
 std::string program_name(unsigned id) {
   std::string number = "number " + std::to_string(id);
   const int fd = bpf_prog_get_fd_by_id(id);
@@ -88,20 +101,33 @@ Result<XdpAttachment> XdpAttachment::attach(int program_fd, const std::string& d
 }
 
 XdpAttachment::XdpAttachment(int link_fd, std::string device, XdpMode mode, std::string reason)
-    : link_fd_(link_fd), device_(std::move(device)), mode_(mode), reason_(std::move(reason)) {}
+    : link_fd_(link_fd), device_(std::move(device)), mode_(mode), reason_(std::move(reason)) {
+  const LinkTarget target = target_of(link_fd);
+  interface_index_ = target.interface_index;
+  program_id_ = target.program_id;
+}
 
 XdpAttachment::XdpAttachment(XdpAttachment&& other) noexcept
     : link_fd_(std::exchange(other.link_fd_, -1)),
+      interface_index_(other.interface_index_),
+      program_id_(other.program_id_),
       device_(std::move(other.device_)),
       mode_(other.mode_),
       reason_(std::move(other.reason_)) {}
 
 XdpAttachment& XdpAttachment::operator=(XdpAttachment&& other) noexcept {
   std::swap(link_fd_, other.link_fd_);
+  std::swap(interface_index_, other.interface_index_);
+  std::swap(program_id_, other.program_id_);
   std::swap(device_, other.device_);
   std::swap(mode_, other.mode_);
   std::swap(reason_, other.reason_);
   return *this;
+}
+
+bool XdpAttachment::in_place() const {
+  const LinkTarget target = target_of(link_fd_);
+  return target.interface_index != 0 && target == LinkTarget{interface_index_, program_id_};
 }
 
 XdpAttachment::~XdpAttachment() {

@@ -29,6 +29,9 @@ class XdpAttachment {
   XdpAttachment& operator=(XdpAttachment&& other) noexcept;
   ~XdpAttachment();
 
+  // False once somebody has taken the program off, put another one into its place, or removed the
+  // device.
+  [[nodiscard]] bool in_place() const;
   [[nodiscard]] XdpMode mode() const { return mode_; }
   // Why it is not native; empty when it is.
   [[nodiscard]] const std::string& reason() const { return reason_; }
@@ -38,6 +41,8 @@ class XdpAttachment {
   XdpAttachment(int link_fd, std::string device, XdpMode mode, std::string reason);
 
   int link_fd_;
+  unsigned interface_index_ = 0;  // both as the kernel had them at first
+  unsigned program_id_ = 0;
   std::string device_;
   XdpMode mode_;
   std::string reason_;

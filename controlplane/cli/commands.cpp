@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controlplane/cli/launch.hpp"
+#include "controlplane/cli/nat.hpp"
 #include "controlplane/cli/show.hpp"
 #include "controlplane/cli/ssh_session.hpp"
 #include "controlplane/config.hpp"
@@ -194,6 +195,61 @@ Result<void> set_peer(LocalApiClient& api, const PeerEdit& edit) {
   return known ? api.change_peer(edit) : api.add_peer(edit);
 }
 
+// --- nat ---
+
+Result<WhoQuestion> parse_question(const WhoOptions& options) {
+  WhoQuestion question;
+  question.port = options.port;
+  const auto address = net::IpAddress::parse(options.address);
+  if (!address) return tl::unexpected(address.error());
+  question.address = *address;
+  if (options.protocol) {
+    const auto protocol = parse_protocol(*options.protocol);
+    if (!protocol) return tl::unexpected(protocol.error());
+    question.protocol = *protocol;
+  }
+  if (options.at) {
+    const auto at = parse_time(*options.at);
+    if (!at) return tl::unexpected(at.error());
+    question.at = *at;
+  }
+  return question;
+}
+
+// A log and what logrotate has left beside it in plain text, oldest first.
+std::vector<std::string> with_rotated(const std::string& path) {
+  std::vector<std::string> files = {path};
+  std::error_code error;
+  for (unsigned number = 1; std::filesystem::exists(path + "." + std::to_string(number), error);
+       ++number) {
+    files.insert(files.begin(), path + "." + std::to_string(number));
+  }
+  return files;
+}
+
+Result<WhoAnswer> find_holders(const CommonOptions& options, const WhoQuestion& question,
+                               std::vector<std::string> log_files) {
+  if (question.at && !log_files.empty()) return who_had(question, log_files, {});
+  auto api = connect(options.target);
+  if (!api) return tl::unexpected(api.error());
+  if (log_files.empty()) {
+    const auto status = api->status();
+    if (!status) return tl::unexpected(status.error());
+    if (!status->gateway.nat_log.empty()) log_files = with_rotated(status->gateway.nat_log);
+  }
+  if (question.at) {
+    if (!log_files.empty()) return who_had(question, log_files, {});
+    return failure("the node keeps no log of its NAT: nobody knows who had a port before now",
+                   "set gateway.nat_log");
+  }
+  MappingQuery query;
+  query.external = net::Endpoint{question.address, question.port};
+  if (question.protocol != 0) query.protocol = protocol_text(question.protocol);
+  const auto live = api->mappings(query);
+  if (!live) return tl::unexpected(live.error());
+  return who_had(question, log_files, *live);
+}
+
 // --- reload ---
 
 void print_names(const char* what, const std::vector<std::string>& names) {
@@ -284,6 +340,37 @@ int run_show(const CommonOptions& options, const std::string& what, const std::s
     print(all);
   } else {
     print(all.front());
+  }
+  return kDone;
+}
+
+int run_nat(const CommonOptions& options, const NatOptions& nat) {
+  MappingQuery query;
+  query.subscriber = nat.subscriber;
+  query.protocol = nat.protocol;
+  auto mappings =
+      connect(options.target).and_then([&](LocalApiClient api) { return api.mappings(query); });
+  if (!mappings) return fail(mappings.error());
+  if (options.json) {
+    print(mappings_to_json(*mappings));
+  } else {
+    std::cout << render_mappings(std::move(*mappings), terminal_palette());
+  }
+  return kDone;
+}
+
+int run_nat_who(const CommonOptions& options, const WhoOptions& who) {
+  const auto question = parse_question(who);
+  if (!question) {
+    fail(question.error());
+    return kMisused;
+  }
+  const auto answer = find_holders(options, *question, who.log_files);
+  if (!answer) return fail(answer.error());
+  if (options.json) {
+    print(who_to_json(*question, *answer));
+  } else {
+    std::cout << render_who(*question, *answer, terminal_palette());
   }
   return kDone;
 }

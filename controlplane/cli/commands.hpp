@@ -2,6 +2,7 @@
 // standard error), 2 it was asked wrongly.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,12 +32,27 @@ struct PeerSetOptions {
   std::optional<std::string> suite;
 };
 
+struct NatOptions {
+  std::optional<std::string> subscriber;
+  std::optional<std::string> protocol;
+};
+
+struct WhoOptions {
+  std::string address;
+  std::uint16_t port = 0;
+  std::optional<std::string> at;
+  std::optional<std::string> protocol;
+  std::vector<std::string> log_files;
+};
+
 int run_up(const std::string& file_or_name, bool cut_ssh_session, bool json);
 int run_down(const CommonOptions& options, const std::string& file_or_name);
 int run_status(const CommonOptions& options);
 // `what`: an interface, "all", "interfaces", or empty for all.
 int run_show(const CommonOptions& options, const std::string& what, const std::string& field);
 int run_peers(const CommonOptions& options);
+int run_nat(const CommonOptions& options, const NatOptions& nat);
+int run_nat_who(const CommonOptions& options, const WhoOptions& who);
 int run_peer_set(const CommonOptions& options, const PeerSetOptions& peer);
 int run_peer_remove(const CommonOptions& options, const std::string& name);
 int run_reload(const CommonOptions& options);

@@ -21,6 +21,8 @@ struct CommandLine {
   std::string show_what;
   std::string show_field;
   PeerSetOptions peer;
+  NatOptions nat;
+  WhoOptions who;
   bool yes = false;
   std::function<int()> run;
 };
@@ -104,6 +106,42 @@ void add_reading(CLI::App& app, CommandLine& line) {
   add_target(metrics, line);
 }
 
+void add_nat(CLI::App& app, CommandLine& line) {
+  CLI::App& nat = *app.add_subcommand("nat", "Live mappings of the gateway's own NAT");
+  // The callback of a command runs after those of its subcommands.
+  nat.callback([&nat, &line] {
+    if (nat.get_subcommands().empty()) {
+      line.run = [&line] { return run_nat(line.common, line.nat); };
+    }
+  });
+  nat.add_option("--subscriber", line.nat.subscriber, "Only this peer's")->type_name("NAME");
+  nat.add_option("--protocol", line.nat.protocol, "Only tcp, udp, icmp or icmpv6")
+      ->type_name("PROTOCOL");
+  add_target(nat, line);
+  add_json(nat, line);
+
+  CLI::App& who = add_command(nat, "who", "Who has an external port, or had it at a time", line,
+                              [&line] { return run_nat_who(line.common, line.who); });
+  who.add_option("address", line.who.address, "The external address")
+      ->required()
+      ->type_name("ADDRESS");
+  who.add_option("port", line.who.port, "The external port, or query identifier")
+      ->required()
+      ->type_name("PORT");
+  who.add_option("--at", line.who.at,
+                 "When: 2026-11-21T11:35:08Z or with an offset, or Unix seconds; default: now. "
+                 "Answered from the log of gateway.nat_log")
+      ->type_name("TIME");
+  who.add_option("--protocol", line.who.protocol, "tcp, udp, icmp or icmpv6; default: any")
+      ->type_name("PROTOCOL");
+  who.add_option("--log", line.who.log_files,
+                 "Read these logs instead, oldest first; default: the node's, and what was rotated "
+                 "to its name with .1, .2 and so on")
+      ->type_name("FILE");
+  add_target(who, line);
+  add_json(who, line);
+}
+
 void add_peer(CLI::App& app, CommandLine& line) {
   CLI::App& peer = *app.add_subcommand(
       "peer", "Add, change or remove a peer while the node runs, until its next reload or start");
@@ -152,6 +190,7 @@ int run(int argc, char** argv) {
   app.footer(kFooter);
   add_running(app, line);
   add_reading(app, line);
+  add_nat(app, line);
   add_peer(app, line);
   add_keys(app, line);
   try {

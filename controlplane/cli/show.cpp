@@ -246,8 +246,10 @@ std::string counts_text(const std::vector<LabelledCount>& counts) {
   return text.empty() ? "none" : text;
 }
 
-// Rows of equal length, columns as wide as their widest cell. Colours go around padded cells.
-std::string table(const std::vector<std::vector<std::string>>& rows, const Palette& palette) {
+}  // namespace
+
+std::string render_table(const std::vector<std::vector<std::string>>& rows,
+                         const Palette& palette) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
@@ -265,8 +267,6 @@ std::string table(const std::vector<std::vector<std::string>>& rows, const Palet
   }
   return text;
 }
-
-}  // namespace
 
 std::string duration_text(std::uint64_t seconds, const Palette& palette) {
   struct Unit {
@@ -392,7 +392,7 @@ std::string render_peers(const NodeStatus& status, const Palette& palette) {
                     bytes_text(peer.rx_bytes, plain), bytes_text(peer.tx_bytes, plain),
                     allowed_ips_text(peer, ", ")});
   }
-  return table(rows, palette);
+  return render_table(rows, palette);
 }
 
 }  // namespace ringway::control::cli

@@ -34,6 +34,11 @@ class Palette {
 // "900 B", "1.46 MiB".
 [[nodiscard]] std::string bytes_text(std::uint64_t bytes, const Palette& palette);
 
+// Rows of equal length, the first one the headings; columns as wide as their widest cell. Colours
+// go around padded cells.
+[[nodiscard]] std::string render_table(const std::vector<std::vector<std::string>>& rows,
+                                       const Palette& palette);
+
 // All of `wg show INTERFACE`, with the peer's name and, for Ringway peers, its suite. Peers in the
 // order of their latest handshake, newest first.
 [[nodiscard]] std::string render_show(const NodeStatus& status, const Palette& palette);

@@ -6,72 +6,22 @@
 #include <sstream>
 #include <string_view>
 
-#include "base/check.hpp"
 #include "controlplane/host/nftables.hpp"
 #include "controlplane/host/sysctl.hpp"
+#include "dataplane/nat/nat.hpp"
 
 namespace ringway::control {
 namespace {
 
 constexpr unsigned kFirstUnprivilegedPort = 1024;
 
-// SECURITY ranges by RFC 6890 and its registries.
-constexpr std::string_view kDeniedIpv4[] = {
-    "0.0.0.0/8",       // this network
-    "10.0.0.0/8",      // private
-    "100.64.0.0/10",   // carrier-grade NAT
-    "127.0.0.0/8",     // loopback
-    "169.254.0.0/16",  // link-local, clouds' metadata services
-    "172.16.0.0/12",   // private
-    "192.0.0.0/24",    // protocol assignments
-    "192.168.0.0/16",  // private
-    "198.18.0.0/15",   // benchmarking
-    "224.0.0.0/4",     // multicast
-    "240.0.0.0/4",     // class E and broadcast
-};
-constexpr std::string_view kDeniedIpv6[] = {
-    "::/96",           // unspecified, loopback, IPv4-compatible
-    "::ffff:0:0/96",   // IPv4-mapped
-    "64:ff9b:1::/48",  // NAT64 for local use (RFC 8215)
-    "100::/64",        // discard only
-    "fc00::/7",        // unique local
-    "fe80::/10",       // link-local
-    "fec0::/10",       // site-local of old
-    "ff00::/8",        // multicast
-};
-
-net::Prefix literal_prefix(std::string_view text) {
-  const auto prefix = net::Prefix::parse(text);
-  CHECK(prefix.has_value());
-  return *prefix;
-}
-
-// `outer` with the bits of an IPv4 prefix behind its own: 2002::/16 and 10.0.0.0/8 give
-// 2002:a00::/24.
-net::Prefix embed(const net::Prefix& outer, const net::Prefix& inner) {
-  net::Prefix result = outer;
-  std::copy_n(inner.address.bytes.begin(), 4, result.address.bytes.begin() + outer.length / 8);
-  result.length = static_cast<std::uint8_t>(outer.length + inner.length);
-  return result;
-}
-
-std::vector<net::Prefix> make_denied(net::Family family) {
-  std::vector<net::Prefix> denied4;
-  for (const std::string_view text : kDeniedIpv4)
-    denied4.push_back(literal_prefix(text));
-  if (family == net::Family::kIpv4) return denied4;
-  std::vector<net::Prefix> denied6;
-  for (const std::string_view text : kDeniedIpv6)
-    denied6.push_back(literal_prefix(text));
-  for (const std::string_view outer : {"2002::/16", "64:ff9b::/96"}) {  // 6to4, NAT64
-    for (const net::Prefix& inner : denied4) {
-      denied6.push_back(embed(literal_prefix(outer), inner));
-    }
-  }
-  return denied6;
-}
-
 constexpr net::Family kFamilies[] = {net::Family::kIpv4, net::Family::kIpv6};
+
+std::vector<net::Prefix> denied_destinations(net::Family family) {
+  auto denied = nat::default_denied();
+  std::erase_if(denied, [&](const net::Prefix& prefix) { return prefix.address.family != family; });
+  return denied;
+}
 
 std::string_view nft_family(net::Family family) {
   return family == net::Family::kIpv4 ? "ip" : "ip6";
@@ -373,12 +323,6 @@ Result<PortRange> free_nat_ports(std::uint16_t tunnel_port) {
     read_listeners(path, true, listeners);
   }
   return choose_nat_ports(*ephemeral, listeners);
-}
-
-const std::vector<net::Prefix>& denied_destinations(net::Family family) {
-  static const std::vector<net::Prefix> denied4 = make_denied(net::Family::kIpv4);
-  static const std::vector<net::Prefix> denied6 = make_denied(net::Family::kIpv6);
-  return family == net::Family::kIpv4 ? denied4 : denied6;
 }
 
 std::string gateway_ruleset(const HostPlan& plan, PortRange nat_ports) {

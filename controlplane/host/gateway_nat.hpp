@@ -36,10 +36,7 @@ inline constexpr std::uint16_t kMinNatPorts = 1024;  // mappings to one destinat
 // The same by what this host has now, with the tunnel's port as one more listener.
 [[nodiscard]] Result<PortRange> free_nat_ports(std::uint16_t tunnel_port);
 
-// Where the tunnel may not lead: private, local and special ranges, and the 6to4, NAT64 and mapped
-// forms of the IPv4 ones. Documentation prefixes are not among them: test networks use them.
-[[nodiscard]] const std::vector<net::Prefix>& denied_destinations(net::Family family);
-
+// Beside what the operator's routes allow, the tunnel leads to nothing of nat::default_denied().
 [[nodiscard]] std::string gateway_ruleset(const HostPlan& plan, PortRange nat_ports);
 
 // For a gateway whose node forwards and translates by itself: the guard and the input chain of the

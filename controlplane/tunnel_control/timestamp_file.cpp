@@ -3,73 +3,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <utility>
 #include <vector>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "controlplane/tunnel_control/state_file.hpp"
 
 namespace ringway::control {
 namespace {
 
 constexpr std::uint64_t kCeilingAheadSeconds = 60;
-constexpr off_t kLogRewriteBytes = 1 << 20;  // below this the log is not worth rewriting
+constexpr std::size_t kMaxStateBytes = 1U << 30;  // what is longer is none of ours
+constexpr off_t kLogRewriteBytes = 1 << 20;       // below this the log is not worth rewriting
 constexpr std::size_t kRecordBytes = tunnel::kKeyBytes + tunnel::kTimestampBytes;
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
-bool write_all(int fd, ConstBytes bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
-// The whole file; empty where there is none.
-Result<std::vector<std::uint8_t>> read_file(const std::string& path) {
-  std::vector<std::uint8_t> content;
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) {
-    if (errno == ENOENT) return content;
-    return system_failure("reading " + path, errno);
-  }
-  std::uint8_t chunk[4096];
-  for (;;) {
-    const ssize_t got = ::read(file.get(), chunk, sizeof chunk);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_failure("reading " + path, errno);
-    if (got == 0) return content;
-    content.insert(content.end(), chunk, chunk + got);
-  }
-}
-
-// Replaces the file as a whole: a crash leaves the old content or the new.
-Result<void> replace_file(const std::string& path, ConstBytes content) {
-  const std::string fresh = path + ".new";
-  const FileDescriptor file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (file.get() < 0 || !write_all(file.get(), content) || ::fsync(file.get()) != 0 ||
-      ::rename(fresh.c_str(), path.c_str()) != 0) {
-    return system_failure("writing " + path, errno, "check the state directory's space and owner");
-  }
-  return {};
-}
 
 tunnel::Tai64n ahead_of(const tunnel::Tai64n& timestamp, std::uint64_t seconds) {
   tunnel::Tai64n later = timestamp;
@@ -80,14 +27,7 @@ tunnel::Tai64n ahead_of(const tunnel::Tai64n& timestamp, std::uint64_t seconds) 
 }  // namespace
 
 Result<std::unique_ptr<TimestampFile>> TimestampFile::open(const std::string& directory) {
-  for (std::size_t end = 1; end != std::string::npos;) {
-    end = directory.find('/', end + 1);
-    const std::string part = directory.substr(0, end);
-    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
-      return system_failure("making the state directory " + part, errno,
-                            "set [state] directory to a place that this user may write");
-    }
-  }
+  if (auto made = make_directories(directory); !made) return tl::unexpected(made.error());
   auto file = std::unique_ptr<TimestampFile>(new TimestampFile(directory));
   if (auto loaded = file->load_sent(); !loaded) return tl::unexpected(loaded.error());
   if (auto loaded = file->load_received(); !loaded) return tl::unexpected(loaded.error());
@@ -104,7 +44,7 @@ TimestampFile::~TimestampFile() {
 }
 
 Result<void> TimestampFile::load_sent() {
-  const auto content = read_file(directory_ + "/timestamp-sent");
+  const auto content = read_file(directory_ + "/timestamp-sent", kMaxStateBytes);
   if (!content) return tl::unexpected(content.error());
   if (content->size() == ceiling_.size()) {
     std::memcpy(ceiling_.data(), content->data(), ceiling_.size());
@@ -113,7 +53,7 @@ Result<void> TimestampFile::load_sent() {
 }
 
 Result<void> TimestampFile::load_received() {
-  const auto content = read_file(directory_ + "/timestamps-received");
+  const auto content = read_file(directory_ + "/timestamps-received", kMaxStateBytes);
   if (!content) return tl::unexpected(content.error());
   // A record that a crash cut short is the last one, and not counted.
   for (std::size_t at = 0; at + kRecordBytes <= content->size(); at += kRecordBytes) {

@@ -1,6 +1,7 @@
 #include "controlplane/tunnel_control/tunnel_service.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/check.hpp"
@@ -13,7 +14,11 @@ using tunnel::Suite;
 constexpr Duration kChallengeInterval = Duration::milliseconds(500);
 constexpr std::size_t kHandshakesPerCall = 64;  // some milliseconds of public-key operations
 constexpr Duration kWaitingCommandsRetry = Duration::milliseconds(1);
+constexpr std::size_t kReachedPerTick = 16;  // likewise
 constexpr Duration kChallengeLifetime = Duration::seconds(5);
+// A cursor of request_mappings(): the worker, and below it the NAT's own.
+constexpr unsigned kCursorBits = 28;
+constexpr std::uint32_t kCursorMask = (1U << kCursorBits) - 1;
 
 tunnel::Path to_path(const tunnel::DatagramSource& source) {
   return {source.remote, source.local, source.interface};
@@ -33,12 +38,16 @@ Overloaded(Handlers...) -> Overloaded<Handlers...>;
 }  // namespace
 
 TunnelService::TunnelService(const tunnel::PrivateKey& key, unsigned session_slot_bits,
-                             ControlLink& link, TimestampStore& timestamps, Rng& rng)
-    : link_(link),
-      timestamps_(timestamps),
+                             std::span<ControlLink* const> links, TimestampStore& timestamps,
+                             Rng& rng)
+    : timestamps_(timestamps),
       rng_(rng),
       indices_(session_slot_bits, rng),
-      handshaker_(key, timestamps.last_sent(), indices_, rng) {}
+      handshaker_(key, timestamps.last_sent(), indices_, rng) {
+  CHECK(!links.empty() && links.size() <= kMaxWorkers);
+  for (ControlLink* link : links)
+    workers_.emplace_back(*link);
+}
 
 TunnelService::PeerRecord* TunnelService::find(PeerId id) {
   const auto found = peers_.find(id);
@@ -66,9 +75,41 @@ Result<PeerId> TunnelService::add_peer(const TunnelPeer& peer, Instant now) {
     worker_peer->paths.prefer({*peer.endpoint, {}, 0});
     record.state.endpoint = *peer.endpoint;
   }
-  peers_.emplace(id, std::move(record));
-  send(command::AddPeer{std::move(worker_peer)});
+  record.unplaced = std::move(worker_peer);
+  place_if_to_be_reached(id, peers_.emplace(id, std::move(record)).first->second);
   return id;
+}
+
+void TunnelService::place_peer(PeerId id, WorkerId owner) {
+  PeerRecord* record = find(id);
+  CHECK(record != nullptr && owner.value < workers_.size());
+  if (!record->owner) place(id, *record, owner);
+}
+
+// Whom we may have to call is somebody's from the start. Where there is one worker, everybody is.
+void TunnelService::place_if_to_be_reached(PeerId id, PeerRecord& record) {
+  if (record.owner) return;
+  if (workers_.size() > 1 && !record.state.endpoint.valid()) return;
+  place(id, record, least_loaded());
+}
+
+void TunnelService::place(PeerId id, PeerRecord& record, WorkerId owner) {
+  record.owner = owner;
+  handshaker_.set_owner(id, owner);
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (i != owner.value) workers_[i].send(command::SetPeerOwner{id, owner});
+  }
+  channel(owner).send(command::AddPeer{std::move(record.unplaced)});
+}
+
+WorkerId TunnelService::least_loaded() const {
+  std::array<std::size_t, kMaxWorkers> peers{};
+  for (const auto& [id, record] : peers_) {
+    if (record.owner) ++peers[record.owner->value];
+  }
+  const auto least =
+      std::min_element(peers.begin(), peers.begin() + static_cast<std::ptrdiff_t>(workers_.size()));
+  return {static_cast<std::uint8_t>(least - peers.begin())};
 }
 
 void TunnelService::change_peer(PeerId id, const TunnelPeer& peer) {
@@ -78,24 +119,48 @@ void TunnelService::change_peer(PeerId id, const TunnelPeer& peer) {
   if (before.settings.suite != peer.settings.suite ||
       !(before.settings.preshared_key == peer.settings.preshared_key)) {
     handshaker_.change_peer(id, peer.settings);
-    send(command::EraseSessions{id});
+    send(*record, command::EraseSessions{id});
+  }
+  const bool moved = peer.endpoint && before.endpoint != peer.endpoint;
+  if (moved) {
+    record->state.endpoint = *peer.endpoint;
+    place_if_to_be_reached(id, *record);
+    send(*record, command::PreferPath{id, {*peer.endpoint, {}, 0}});
   }
   if (before.persistent_keepalive != peer.persistent_keepalive) {
-    send(command::SetKeepalive{id, peer.persistent_keepalive});
-  }
-  if (peer.endpoint && before.endpoint != peer.endpoint) {
-    send(command::PreferPath{id, {*peer.endpoint, {}, 0}});
-    record->state.endpoint = *peer.endpoint;
+    set_keepalive(id, *record, peer.persistent_keepalive);
   }
   take_handshaker_outputs(WallTime{});
 }
 
+void TunnelService::set_keepalive(PeerId id, PeerRecord& record, Duration interval) {
+  if (record.unplaced != nullptr) {
+    record.unplaced->timers.set_persistent_keepalive(interval, latest_);
+  } else {
+    send(record, command::SetKeepalive{id, interval});
+  }
+}
+
 void TunnelService::remove_peer(PeerId id) {
-  CHECK(find(id) != nullptr);
+  PeerRecord* record = find(id);
+  CHECK(record != nullptr);
   handshaker_.remove_peer(id);
   take_handshaker_outputs(WallTime{});
+  if (record->owner) {
+    channel(*record->owner).send(command::RemovePeer{id});
+  } else {
+    free_ids_.push_back(id);
+  }
   peers_.erase(id);
-  send(command::RemovePeer{id});
+}
+
+void TunnelService::assume_endpoint(PeerId id, const net::Endpoint& endpoint) {
+  PeerRecord* record = find(id);
+  CHECK(record != nullptr && endpoint.valid());
+  if (record->state.endpoint.valid()) return;
+  record->state.endpoint = endpoint;
+  place_if_to_be_reached(id, *record);
+  send(*record, command::PreferPath{id, {endpoint, {}, 0}});
 }
 
 void TunnelService::apply_allowed_ips() {
@@ -104,11 +169,19 @@ void TunnelService::apply_allowed_ips() {
     for (const net::Prefix& prefix : record.peer.allowed_ips)
       entries.push_back({prefix, id});
   }
-  send(command::SetAllowedIps{std::make_unique<const tunnel::AllowedIps>(entries)});
+  const auto allowed_ips = std::make_shared<const tunnel::AllowedIps>(entries);
+  for (WorkerChannel& worker : workers_)
+    worker.send(command::SetAllowedIps{allowed_ips});
 }
 
 void TunnelService::set_forwarding_table(std::shared_ptr<const forwarding::ForwardingTable> table) {
-  send(command::SetForwardingTable{std::move(table)});
+  for (WorkerChannel& worker : workers_)
+    worker.send(command::SetForwardingTable{table});
+}
+
+void TunnelService::set_surroundings(const Surroundings& surroundings) {
+  for (WorkerChannel& worker : workers_)
+    worker.send(command::SetSurroundings{std::make_unique<Surroundings>(surroundings)});
 }
 
 const TunnelPeerState* TunnelService::peer_state(PeerId id) const {
@@ -117,45 +190,67 @@ const TunnelPeerState* TunnelService::peer_state(PeerId id) const {
 }
 
 void TunnelService::request_snapshot(std::function<void(const WorkerSnapshot&)> done) {
-  auto snapshot = std::make_unique<WorkerSnapshot>();
-  snapshot->peers.reserve(peers_.size());
-  for (const auto& [id, record] : peers_)
-    snapshot->peers.push_back({.id = id, .path = {}});
-  snapshot_requests_.push_back(std::move(done));
-  send(command::Snapshot{std::move(snapshot)});
+  SnapshotRequest request{std::move(done), {}, (1U << workers_.size()) - 1};
+  std::vector<std::unique_ptr<WorkerSnapshot>> parts(workers_.size());
+  for (auto& part : parts)
+    part = std::make_unique<WorkerSnapshot>();
+  for (const auto& [id, record] : peers_) {
+    auto& peers = record.owner ? parts[record.owner->value]->peers : request.sum.peers;
+    peers.push_back({.id = id, .path = {}});
+  }
+  snapshot_requests_.push_back(std::move(request));
+  for (std::size_t i = 0; i < workers_.size(); ++i)
+    workers_[i].send(command::Snapshot{std::move(parts[i])});
+}
+
+void TunnelService::hear_of_blocks(std::function<void(const BlockEventBatch&)> heard) {
+  CHECK(!heard_of_blocks_);
+  heard_of_blocks_ = std::move(heard);
+  for (WorkerChannel& worker : workers_) {
+    for (std::size_t i = 0; i < kBlockEventBatches; ++i)
+      worker.send(command::LendBlockEvents{std::make_unique<BlockEventBatch>()});
+  }
+}
+
+void TunnelService::request_mappings(std::uint32_t cursor,
+                                     std::function<void(const MappingPage&)> done) {
+  const std::size_t worker = cursor >> kCursorBits;
+  auto page = std::make_unique<MappingPage>();
+  if (worker >= workers_.size()) return done(*page);
+  page->cursor = cursor & kCursorMask;
+  mapping_requests_.push_back(std::move(done));
+  workers_[worker].send(command::ListMappings{std::move(page)});
+}
+
+void TunnelService::reach(const std::vector<PeerId>& peers) {
+  to_reach_.insert(to_reach_.end(), peers.begin(), peers.end());
 }
 
 // --- to the worker -----------------------------------------------------------------------------
 
-void TunnelService::send(Command&& command) {
-  // Order matters: nothing overtakes what is waiting already.
-  flush_commands();
-  if (waiting_head_ != waiting_.size() || !link_.commands.try_push(std::move(command))) {
-    waiting_.push_back(std::move(command));  // NOLINT(bugprone-use-after-move): not taken when full
-  }
-  link_.worker_doorbell.ring();
+// Whoever has no worker has no sessions, no path and nothing that waits: there is nothing to tell.
+void TunnelService::send(const PeerRecord& record, Command&& command) {
+  if (record.owner) channel(*record.owner).send(std::move(command));
 }
 
 void TunnelService::flush_commands() {
-  while (waiting_head_ < waiting_.size() &&
-         link_.commands.try_push(std::move(waiting_[waiting_head_]))) {
-    ++waiting_head_;
-  }
-  if (waiting_head_ == waiting_.size()) {
-    waiting_.clear();
-    waiting_head_ = 0;
-  }
+  for (WorkerChannel& worker : workers_)
+    worker.flush();
 }
 
-void TunnelService::send_frame(PeerId id, const tunnel::Path& to,
+bool TunnelService::commands_wait() const {
+  return !std::ranges::all_of(workers_, &WorkerChannel::idle);
+}
+
+void TunnelService::send_frame(PeerId id, const PeerRecord& record, const tunnel::Path& to,
                                const tunnel::ControlFrame& frame) {
   // Frames are said again; behind a full ring they would only pile up.
-  if (waiting_head_ != waiting_.size()) return;
+  if (!record.owner || !channel(*record.owner).idle()) return;
   command::SendControlFrame command{id, to, {}};
   const auto bytes = tunnel::emit_control_frame(frame);
   std::copy(bytes.begin(), bytes.end(), command.frame.data.begin());
   command.frame.length = static_cast<std::uint16_t>(bytes.size());
-  send(std::move(command));
+  send(record, std::move(command));
 }
 
 // --- from the handshaker -----------------------------------------------------------------------
@@ -170,10 +265,12 @@ void TunnelService::handle(tunnel::HandshakeOutput& output, WallTime wall) {
   namespace out = tunnel::handshake_output;
   std::visit(Overloaded{
                  [&](out::SendToPeer& o) {
-                   send(command::SendHandshake{o.peer, o.message});
+                   const PeerRecord* record = find(o.peer);
+                   CHECK(record != nullptr);
+                   send(*record, command::SendHandshake{o.peer, o.message});
                  },
                  [&](out::SendTo& o) {
-                   send(command::SendDatagram{o.to, o.message});
+                   channel(o.owner).send(command::SendDatagram{o.to, o.message});
                  },
                  [&](out::InstallSession& o) {
                    ++counters_.handshakes_completed;
@@ -183,19 +280,30 @@ void TunnelService::handle(tunnel::HandshakeOutput& output, WallTime wall) {
                    const PeerId id = o.keys.peer;
                    const bool greet = o.keys.initiator && record->peer.settings.ringway;
                    const Suite suite = o.keys.suite;
-                   send(command::InstallSession{std::make_unique<tunnel::Session>(o.keys)});
-                   if (greet) send_frame(id, {}, tunnel::HelloFrame{suite_bit(suite), suite});
+                   send(*record,
+                        command::InstallSession{std::make_unique<tunnel::Session>(o.keys)});
+                   if (greet)
+                     send_frame(id, *record, {}, tunnel::HelloFrame{suite_bit(suite), suite});
                  },
                  [&](out::EndpointSeen& o) {
                    PeerRecord* record = find(o.peer);
                    CHECK(record != nullptr);
+                   if (!record->owner) place(o.peer, *record, o.owner);
                    // A Ringway peer's known endpoint moves by a validated path only.
                    if (!record->peer.settings.ringway || !record->state.endpoint.valid()) {
                      adopt_endpoint(o.peer, *record, o.from);
                    }
                  },
-                 [&](out::GaveUp& o) { send(command::DropStaged{o.peer}); },
-                 [&](out::EraseSessions& o) { send(command::EraseSessions{o.peer}); },
+                 [&](out::GaveUp& o) {
+                   if (const PeerRecord* record = find(o.peer)) {
+                     send(*record, command::DropStaged{o.peer});
+                   }
+                 },
+                 [&](out::EraseSessions& o) {
+                   if (const PeerRecord* record = find(o.peer)) {
+                     send(*record, command::EraseSessions{o.peer});
+                   }
+                 },
                  [&](out::TimestampSent& o) { timestamps_.store_sent(o.timestamp); },
                  [&](out::TimestampReceived& o) {
                    if (const PeerRecord* record = find(o.peer)) {
@@ -209,7 +317,7 @@ void TunnelService::handle(tunnel::HandshakeOutput& output, WallTime wall) {
 void TunnelService::adopt_endpoint(PeerId id, PeerRecord& record,
                                    const tunnel::DatagramSource& source) {
   record.state.endpoint = source.remote;
-  send(command::PreferPath{id, to_path(source)});
+  send(record, command::PreferPath{id, to_path(source)});
 }
 
 // --- from the worker ---------------------------------------------------------------------------
@@ -217,36 +325,45 @@ void TunnelService::adopt_endpoint(PeerId id, PeerRecord& record,
 void TunnelService::handle_events(Instant now, WallTime wall) {
   latest_ = now;
   flush_commands();
-  // Bounded, so that a flood leaves room for everything else.
-  for (std::size_t i = 0; i < kEventRingEntries; ++i) {
-    auto event = link_.events.try_pop();
-    if (!event) break;
-    handle(*event, now, wall);
-  }
-  for (std::size_t i = 0; i < kHandshakesPerCall; ++i) {
-    const auto received = link_.handshakes.try_pop();
-    if (!received) break;
-    handshaker_.input(now, wall, received->message.view(), received->from);
-    take_handshaker_outputs(wall);
-  }
+  for (std::size_t i = 0; i < workers_.size(); ++i)
+    handle_events_of({static_cast<std::uint8_t>(i)}, now, wall);
   take_handshaker_outputs(wall);
   flush_commands();
 }
 
+// Bounded, so that a flood leaves room for everything else.
+void TunnelService::handle_events_of(WorkerId worker, Instant now, WallTime wall) {
+  for (std::size_t i = 0; i < kEventRingEntries; ++i) {
+    auto event = channel(worker).events().try_pop();
+    if (!event) break;
+    handle(*event, worker, now, wall);
+  }
+  for (std::size_t i = 0; i < kHandshakesPerCall / workers_.size(); ++i) {
+    const auto received = channel(worker).handshakes().try_pop();
+    if (!received) break;
+    handshaker_.input(now, wall, received->message.view(), received->from, worker);
+    take_handshaker_outputs(wall);
+  }
+}
+
 Instant TunnelService::next_deadline() const {
+  if (!to_reach_.empty()) return latest_;
   const Instant deadline = handshaker_.next_deadline();
-  if (waiting_head_ == waiting_.size()) return deadline;
-  return std::min(deadline, latest_ + kWaitingCommandsRetry);
+  return commands_wait() ? std::min(deadline, latest_ + kWaitingCommandsRetry) : deadline;
 }
 
 void TunnelService::tick(Instant now, WallTime wall) {
   latest_ = now;
   flush_commands();
+  for (std::size_t i = 0; i < kReachedPerTick && !to_reach_.empty(); ++i) {
+    handshaker_.request_session(to_reach_.front(), now, wall, true);
+    to_reach_.pop_front();
+  }
   handshaker_.tick(now, wall);
   take_handshaker_outputs(wall);
 }
 
-void TunnelService::handle(Event& event, Instant now, WallTime wall) {
+void TunnelService::handle(Event& event, WorkerId from, Instant now, WallTime wall) {
   std::visit(Overloaded{
                  [&](event::SessionWanted& e) {
                    if (find(e.peer) == nullptr) return;
@@ -269,26 +386,54 @@ void TunnelService::handle(Event& event, Instant now, WallTime wall) {
                    handshaker_.session_confirmed(e.peer);
                    if (!record->peer.settings.ringway) return;
                    const Suite suite = record->peer.settings.suite;
-                   send_frame(e.peer, {}, tunnel::HelloFrame{suite_bit(suite), suite});
+                   send_frame(e.peer, *record, {}, tunnel::HelloFrame{suite_bit(suite), suite});
                  },
                  [&](event::SessionRetired& e) { indices_.release(e.session->local_index()); },
                  [&](event::PeerRemoved& e) { free_ids_.push_back(e.peer->id); },
                  [&](event::AllowedIpsRetired&) {},
                  [&](event::ForwardingTableRetired&) {},
+                 [&](event::SurroundingsRetired&) {},
                  [&](event::NeighbourWanted& e) {
                    if (neighbours_ != nullptr) neighbours_->want(e.neighbour, now);
                  },
                  [&](event::NeighbourUsed& e) {
                    if (neighbours_ != nullptr) neighbours_->use(e.neighbour, now);
                  },
-                 [&](event::SnapshotTaken& e) {
-                   CHECK(!snapshot_requests_.empty());
-                   const auto done = std::move(snapshot_requests_.front());
-                   snapshot_requests_.erase(snapshot_requests_.begin());
-                   done(*e.snapshot);
+                 [&](event::SnapshotTaken& e) { add_to_snapshot(from, *e.snapshot); },
+                 [&](event::BlocksChanged& e) {
+                   heard_of_blocks_(*e.batch);
+                   channel(from).send(command::LendBlockEvents{std::move(e.batch)});
+                 },
+                 [&](event::MappingsListed& e) {
+                   CHECK(!mapping_requests_.empty());
+                   const auto done = std::move(mapping_requests_.front());
+                   mapping_requests_.pop_front();
+                   name_next_cursor(*e.page, from);
+                   done(*e.page);
                  },
              },
              event);
+}
+
+void TunnelService::add_to_snapshot(WorkerId from, const WorkerSnapshot& part) {
+  const std::uint32_t answered = 1U << from.value;
+  const auto request = std::ranges::find_if(
+      snapshot_requests_, [&](const SnapshotRequest& r) { return (r.missing & answered) != 0; });
+  CHECK(request != snapshot_requests_.end());
+  request->missing &= ~answered;
+  request->sum.peers.insert(request->sum.peers.end(), part.peers.begin(), part.peers.end());
+  request->sum.nat += part.nat;
+  if (request->missing != 0) return;
+  // Requests before this one are complete as well: each worker answers in order.
+  const SnapshotRequest complete = std::move(snapshot_requests_.front());
+  snapshot_requests_.pop_front();
+  complete.done(complete.sum);
+}
+
+// At the end of one worker's mappings the next one's begin.
+void TunnelService::name_next_cursor(MappingPage& page, WorkerId from) const {
+  const std::uint32_t worker = page.cursor != 0 ? from.value : from.value + 1U;
+  page.cursor = worker < workers_.size() ? worker << kCursorBits | page.cursor : 0;
 }
 
 // --- paths and hellos of Ringway peers -----------------------------------------------------------
@@ -301,7 +446,7 @@ void TunnelService::challenge_path(PeerId id, PeerRecord& record,
   record.challenged = source;
   rng_.fill(record.challenge_nonce);
   ++counters_.path_challenges_sent;
-  send_frame(id, to_path(source), tunnel::PathChallengeFrame{record.challenge_nonce});
+  send_frame(id, record, to_path(source), tunnel::PathChallengeFrame{record.challenge_nonce});
 }
 
 void TunnelService::handle_control_frame(PeerId id, const event::ControlFrameReceived& received,
@@ -313,30 +458,31 @@ void TunnelService::handle_control_frame(PeerId id, const event::ControlFrameRec
     ++counters_.control_frames_refused;
     return;
   }
-  std::visit(
-      Overloaded{
-          [&](const tunnel::HelloFrame& hello) {
-            const Suite ours = record->peer.settings.suite;
-            if (hello.in_use == ours && (hello.suites & suite_bit(ours)) != 0) return;
-            ++counters_.suite_disagreements;
-            send(command::EraseSessions{id});
-          },
-          [&](const tunnel::PathChallengeFrame& challenge) {
-            send_frame(id, to_path(received.from), tunnel::PathResponseFrame{challenge.nonce});
-          },
-          [&](const tunnel::PathResponseFrame& response) {
-            if (!record->challenge_open || now - record->challenge_sent > kChallengeLifetime ||
-                !constant_time_equal(response.nonce, record->challenge_nonce) ||
-                received.from.remote != record->challenged.remote) {
-              ++counters_.control_frames_refused;
-              return;
-            }
-            record->challenge_open = false;
-            ++counters_.paths_validated;
-            adopt_endpoint(id, *record, received.from);
-          },
-      },
-      *frame);
+  std::visit(Overloaded{
+                 [&](const tunnel::HelloFrame& hello) {
+                   const Suite ours = record->peer.settings.suite;
+                   if (hello.in_use == ours && (hello.suites & suite_bit(ours)) != 0) return;
+                   ++counters_.suite_disagreements;
+                   send(*record, command::EraseSessions{id});
+                 },
+                 [&](const tunnel::PathChallengeFrame& challenge) {
+                   send_frame(id, *record, to_path(received.from),
+                              tunnel::PathResponseFrame{challenge.nonce});
+                 },
+                 [&](const tunnel::PathResponseFrame& response) {
+                   if (!record->challenge_open ||
+                       now - record->challenge_sent > kChallengeLifetime ||
+                       !constant_time_equal(response.nonce, record->challenge_nonce) ||
+                       received.from.remote != record->challenged.remote) {
+                     ++counters_.control_frames_refused;
+                     return;
+                   }
+                   record->challenge_open = false;
+                   ++counters_.paths_validated;
+                   adopt_endpoint(id, *record, received.from);
+                 },
+             },
+             *frame);
 }
 
 }  // namespace ringway::control

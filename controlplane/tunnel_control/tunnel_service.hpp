@@ -1,19 +1,23 @@
-// The control side of the tunnel: it feeds the handshaker with what a worker reports, and the
-// worker with what comes of it. It also keeps the allowed IPs, validates new paths of Ringway
-// peers, and compares suites in each session's hello. A sans-IO state machine over the rings of a
-// ControlLink, so that the node and a simulation run the same code. Control thread.
+// The control side of the tunnel: it feeds the handshaker with what the workers report, and them
+// with what comes of it. It also keeps the allowed IPs, validates new paths of Ringway
+// peers, compares suites in each session's hello, and decides which worker has which peer. A
+// sans-IO state machine over the rings of the ControlLinks, so that the node and a simulation run
+// the same code. Control thread.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/rng.hpp"
 #include "base/time.hpp"
+#include "controlplane/tunnel_control/worker_channel.hpp"
 #include "dataplane/control_api.hpp"
 #include "dataplane/tunnel/control_frame.hpp"
 #include "dataplane/tunnel/handshaker.hpp"
@@ -65,9 +69,10 @@ struct TunnelPeerState {
 
 class TunnelService {
  public:
-  // session_slot_bits: as the worker's. Everything passed must outlive the service.
-  TunnelService(const tunnel::PrivateKey& key, unsigned session_slot_bits, ControlLink& link,
-                TimestampStore& timestamps, Rng& rng);
+  // session_slot_bits: as the workers'. links: one a worker, in their order. Everything that is
+  // referred to must outlive the service.
+  TunnelService(const tunnel::PrivateKey& key, unsigned session_slot_bits,
+                std::span<ControlLink* const> links, TimestampStore& timestamps, Rng& rng);
 
   [[nodiscard]] const tunnel::PublicKey& public_key() const { return handshaker_.public_key(); }
 
@@ -78,11 +83,27 @@ class TunnelService {
   // Keeps sessions alive where neither suite nor preshared key changed.
   void change_peer(PeerId id, const TunnelPeer& peer);
   void remove_peer(PeerId id);
+  // Gives the peer to this worker, unless it has one already. Otherwise one is chosen when the peer
+  // is to be reached, or it is the one at which its first handshake arrives.
+  void place_peer(PeerId id, WorkerId owner);
+  // Where the peer was last, as far as nobody has heard of it since.
+  void assume_endpoint(PeerId id, const net::Endpoint& endpoint);
   void apply_allowed_ips();
 
   // Routes and neighbours of a gateway's worker, and who hears what it says of them.
   void set_forwarding_table(std::shared_ptr<const forwarding::ForwardingTable> table);
+  void set_surroundings(const Surroundings& surroundings);
   void set_neighbour_keeper(NeighbourKeeper* keeper) { neighbours_ = keeper; }
+
+  // The workers' NATs, if they have any. `heard` is told of the port blocks that were given out and
+  // came back; call it once, before the workers' first turns or later.
+  void hear_of_blocks(std::function<void(const BlockEventBatch&)> heard);
+  // One piece of the live mappings, from `cursor` on (0 at first); the page names the next cursor.
+  void request_mappings(std::uint32_t cursor, std::function<void(const MappingPage&)> done);
+
+  // Begins handshakes with these peers, some at a time: they are not to wait until they notice that
+  // we have forgotten their sessions.
+  void reach(const std::vector<PeerId>& peers);
 
   // Takes some of what the worker reported; more may be left in the rings. To be called when the
   // link's control doorbell rang.
@@ -90,7 +111,7 @@ class TunnelService {
   void tick(Instant now, WallTime wall);
   [[nodiscard]] Instant next_deadline() const;
 
-  // Asks the worker for its figures; `done` runs when they are here.
+  // Asks the workers for their figures; `done` runs when they are all here.
   void request_snapshot(std::function<void(const WorkerSnapshot&)> done);
 
   [[nodiscard]] const TunnelPeerState* peer_state(PeerId id) const;
@@ -107,21 +128,40 @@ class TunnelService {
     std::array<std::uint8_t, 8> challenge_nonce{};
     Instant challenge_sent = Instant::distant_past();
     bool challenge_open = false;
+    // Who has it; until that is decided, what its worker will get.
+    std::optional<WorkerId> owner;
+    std::unique_ptr<Peer> unplaced;
+  };
+  // A request that every worker answers.
+  struct SnapshotRequest {
+    std::function<void(const WorkerSnapshot&)> done;
+    WorkerSnapshot sum;
+    std::uint32_t missing = 0;  // a bit for each worker that has not answered
   };
 
-  void send(Command&& command);
+  [[nodiscard]] WorkerChannel& channel(WorkerId worker) { return workers_[worker.value]; }
+  void send(const PeerRecord& record, Command&& command);
   void flush_commands();
+  [[nodiscard]] bool commands_wait() const;
+  [[nodiscard]] WorkerId least_loaded() const;
+  void place_if_to_be_reached(PeerId id, PeerRecord& record);
+  void place(PeerId id, PeerRecord& record, WorkerId owner);
+  void set_keepalive(PeerId id, PeerRecord& record, Duration interval);
   void take_handshaker_outputs(WallTime wall);
   void handle(tunnel::HandshakeOutput& output, WallTime wall);
-  void handle(Event& event, Instant now, WallTime wall);
+  void handle_events_of(WorkerId worker, Instant now, WallTime wall);
+  void handle(Event& event, WorkerId from, Instant now, WallTime wall);
+  void name_next_cursor(MappingPage& page, WorkerId from) const;
+  void add_to_snapshot(WorkerId from, const WorkerSnapshot& part);
   void handle_control_frame(PeerId id, const event::ControlFrameReceived& received, Instant now);
-  void send_frame(PeerId id, const tunnel::Path& to, const tunnel::ControlFrame& frame);
+  void send_frame(PeerId id, const PeerRecord& record, const tunnel::Path& to,
+                  const tunnel::ControlFrame& frame);
   void challenge_path(PeerId id, PeerRecord& record, const tunnel::DatagramSource& source,
                       Instant now);
   void adopt_endpoint(PeerId id, PeerRecord& record, const tunnel::DatagramSource& source);
   PeerRecord* find(PeerId id);
 
-  ControlLink& link_;
+  std::vector<WorkerChannel> workers_;
   TimestampStore& timestamps_;
   Rng& rng_;
   tunnel::ReceiverIndexAllocator indices_;
@@ -129,10 +169,11 @@ class TunnelService {
   std::map<PeerId, PeerRecord> peers_;
   std::vector<PeerId> free_ids_;  // confirmed gone by the worker
   std::uint32_t next_id_ = 0;
-  std::vector<Command> waiting_;  // what the command ring had no room for, in order
-  std::size_t waiting_head_ = 0;
-  Instant latest_ = Instant::distant_past();  // `now` of the last call
-  std::vector<std::function<void(const WorkerSnapshot&)>> snapshot_requests_;
+  Instant latest_ = Instant::distant_past();       // `now` of the last call
+  std::deque<SnapshotRequest> snapshot_requests_;  // answered in order
+  std::deque<std::function<void(const MappingPage&)>> mapping_requests_;
+  std::function<void(const BlockEventBatch&)> heard_of_blocks_;
+  std::deque<PeerId> to_reach_;
   TunnelServiceCounters counters_;
   NeighbourKeeper* neighbours_ = nullptr;
 };

@@ -26,6 +26,7 @@
 #include "dataplane/forwarding/next_hop_use.hpp"
 #include "dataplane/forwarding/pending.hpp"
 #include "dataplane/io/port.hpp"
+#include "dataplane/stage_clock.hpp"
 
 namespace ringway::forwarding {
 
@@ -69,8 +70,13 @@ class EthernetLink {
   // Marks of next hops used since the last drain.
   [[nodiscard]] NextHopUse& use();
 
+  // Null, as at first: nothing is timed.
+  void set_stage_clock(StageClock* clock);
+
   [[nodiscard]] const DropCounters& drops() const;
   [[nodiscard]] const std::vector<net::IpAddress>& tunnel_addresses() const;
+  // Exchanges them for others; at least one.
+  void swap_tunnel_addresses(std::vector<net::IpAddress>& addresses);
 
  private:
   struct State;

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/net/address.hpp"
-#include "base/net/prefix_trie.hpp"
+#include "base/net/prefix_table.hpp"
 #include "dataplane/forwarding/next_hop.hpp"
 
 namespace ringway::forwarding {
@@ -63,13 +63,12 @@ class ForwardingTable {
   // Who must be resolved for a packet to `destination` to leave by a resolved or unresolved hop.
   [[nodiscard]] Neighbour neighbour(NextHopId id, const net::IpAddress& destination) const;
 
-  [[nodiscard]] std::size_t prefix_count() const { return v4_.prefix_count() + v6_.prefix_count(); }
+  [[nodiscard]] std::size_t prefix_count() const { return routes_.prefix_count(); }
   [[nodiscard]] std::size_t next_hop_count() const { return next_hops_.size(); }
   [[nodiscard]] std::size_t memory_bytes() const;
 
  private:
-  net::PrefixTrie<std::uint32_t, NextHopId> v4_;
-  net::PrefixTrie<net::Uint128, NextHopId> v6_;
+  net::PrefixTable<NextHopId> routes_;
   std::vector<NextHop> next_hops_;
   std::vector<HopNeighbour> neighbours_;  // beside next_hops_, read rarely
 };

@@ -24,6 +24,7 @@ struct PortCapabilities {
   std::uint16_t max_train_segments = 1;   // of a kDatagrams slot it takes
   std::uint32_t max_train_bytes = 65535;  // likewise
   std::uint16_t mtu = 1500;               // largest single packet it carries
+  std::uint16_t tx_headroom = 0;          // bytes that it writes before what it is given to send
 };
 
 struct PortCounters {

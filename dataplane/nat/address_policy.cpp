@@ -1,5 +1,6 @@
 #include "dataplane/nat/address_policy.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/check.hpp"
@@ -13,16 +14,29 @@ ExternalAddresses::ExternalAddresses(std::span<const net::IpAddress> addresses)
   const std::size_t size = std::bit_ceil(addresses.size() * 2 + 1);
   mask_ = size - 1;
   for (auto& places : places_)
-    places.assign(size, kNone);
-  for (const net::IpAddress& address : addresses) {
-    const WideAddress wide = wide_address(address.family, address.bytes.data());
-    auto& places = places_[family_index(address.family)];
-    std::size_t at = hash(wide) & mask_;
+    places.resize(size);
+  for (const net::IpAddress& address : addresses_)
+    words_.push_back(wide_address(address.family, address.bytes.data()));
+  index_all();
+}
+
+void ExternalAddresses::index_all() {
+  for (auto& places : places_)
+    std::ranges::fill(places, kNone);
+  for (std::uint16_t index = 0; index < count(); ++index) {
+    if (is_unspecified(addresses_[index])) continue;  // nobody's packets go there
+    auto& places = places_[family_index(addresses_[index].family)];
+    std::size_t at = hash(words_[index]) & mask_;
     while (places[at] != kNone)
       at = (at + 1) & mask_;
-    places[at] = static_cast<std::uint16_t>(words_.size());
-    words_.push_back(wide);
+    places[at] = index;
   }
+}
+
+void ExternalAddresses::replace(std::uint16_t index, const net::IpAddress& address) {
+  addresses_[index] = address;
+  words_[index] = wide_address(address.family, address.bytes.data());
+  index_all();
 }
 
 std::uint16_t ExternalAddresses::first_of(net::Family family) const {
@@ -85,6 +99,7 @@ constexpr const char* kDeniedIp4[] = {
 };
 constexpr const char* kDeniedIp6[] = {
     "::/96",           // unspecified, loopback, v4-compatible
+    "::ffff:0:0/96",   // v4-mapped: never on the wire
     "64:ff9b:1::/48",  // local NAT64, RFC 8215
     "100::/64",        // discard, RFC 6666
     "2001::/32",       // Teredo: its addresses hold IPv4 addresses in disguise
@@ -101,7 +116,6 @@ struct Embedding {
 constexpr Embedding kEmbeddings[] = {
     {"2002::", 16},        // 6to4, RFC 3056
     {"64:ff9b::", 96},     // NAT64, RFC 6052
-    {"::ffff:0:0", 96},    // v4-mapped
     {"::ffff:0:0:0", 96},  // SIIT, RFC 2765
 };
 

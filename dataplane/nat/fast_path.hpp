@@ -26,17 +26,19 @@ namespace detail {
 // lines stay in the first-level cache. (ringway-bench nat.)
 inline constexpr std::size_t kStride = 128;
 
-// What a plain packet is, before anything is looked up.
+// What a plain packet is, before anything is looked up. Without initial values: a part of a batch
+// has room for more packets than most bursts bring, and 3 KiB of zeros cost them 9 cycles each.
 struct Plain {
-  MappingKind kind = 0;  // 0: not plain
-  bool tcp = false;
-  std::uint8_t port_at = 0;  // of our side's port or identifier
-  std::uint8_t checksum_at = 0;
-  std::uint8_t tcp_flags = 0;
-  std::uint16_t address = 0;  // inbound: which external address
-  Slot slot = kNoSlot;        // a guess
-  std::uint64_t hash = 0;
+  MappingKind kind;  // 0: not plain
+  bool tcp;
+  std::uint8_t port_at;  // of our side's port or identifier
+  std::uint8_t checksum_at;
+  std::uint8_t tcp_flags;
+  std::uint16_t address;  // inbound: which external address
+  Slot slot;              // a guess
+  std::uint64_t hash;
 };
+static_assert(kNoSlot == 0);  // what Plain{} has
 
 template <net::Family kFamily>
 inline constexpr std::size_t kIpBytes =
@@ -220,7 +222,7 @@ void outbound_batch(Shard& shard, std::span<Packet> packets, Ticks now, Slow&& s
     const auto part = packets.subspan(base, std::min(detail::kStride, packets.size() - base));
     std::array<detail::Plain, detail::kStride> plain;
     for (std::size_t i = 0; i < part.size(); ++i) {
-      plain[i] = {};
+      plain[i] = detail::Plain{};
       if (detail::looks_v4(part[i])) {
         detail::begin_outbound<Family::kIpv4>(shard, part[i], plain[i]);
       } else if (detail::looks_v6(part[i])) {
@@ -250,7 +252,7 @@ void inbound_batch(Shard& shard, std::span<Packet> packets, Ticks now, Slow&& sl
     const auto part = packets.subspan(base, std::min(detail::kStride, packets.size() - base));
     std::array<detail::Plain, detail::kStride> plain;
     for (std::size_t i = 0; i < part.size(); ++i) {
-      plain[i] = {};
+      plain[i] = detail::Plain{};
       if (detail::looks_v4(part[i])) {
         detail::begin_inbound<Family::kIpv4>(shard, part[i], plain[i]);
       } else if (detail::looks_v6(part[i])) {

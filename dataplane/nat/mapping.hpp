@@ -64,6 +64,7 @@ struct alignas(64) Mapping {
   static constexpr std::uint8_t kStatic = 1;           // a configured forward: never expires
   static constexpr std::uint8_t kSeveralPeers = 2;     // TCP: more than one remote endpoint
   static constexpr std::uint8_t kOverflowRemotes = 4;  // more of them in RemoteOverflow
+  static constexpr std::uint8_t kRestored = 8;         // kept over a restart, its remotes were not
 
   // In network order as loaded. IPv4: the inner address, then up to 7 remote addresses that the
   // subscriber has sent to. IPv6: the inner address in the first four, then one remote address.

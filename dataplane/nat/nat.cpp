@@ -13,7 +13,23 @@ namespace {
 // Mappings that one tick looks at: some tens of microseconds, and far more a second than can be
 // opened.
 constexpr unsigned kLooksPerTick = 1024;
+// Slots that one call of list() looks at, used or not: half a megabyte.
+constexpr Slot kLooksPerListing = 8192;
 }  // namespace
+
+Counters& Counters::operator+=(const Counters& other) {
+  mappings += other.mappings;
+  mappings_created += other.mappings_created;
+  mappings_expired += other.mappings_expired;
+  blocks_in_use += other.blocks_in_use;
+  blocks_total += other.blocks_total;
+  fragments_held += other.fragments_held;
+  fragments_expired += other.fragments_expired;
+  fragments_lost += other.fragments_lost;
+  errors_sent += other.errors_sent;
+  block_events_lost += other.block_events_lost;
+  return *this;
+}
 
 struct Nat::State {
   State(const Config& config, Rng& rng) : shard(config, rng), slow(shard, rng) {}
@@ -53,6 +69,14 @@ Instant Nat::next_deadline() const {
   return std::min(mappings, state_->slow.next_deadline());
 }
 
+void Nat::set_external_address(std::size_t place, const net::IpAddress& address, Instant now) {
+  state_->shard.set_external_address(static_cast<std::uint16_t>(place), address, ticks_at(now));
+}
+
+void Nat::swap_inner_prefixes(PrefixList& inner) {
+  state_->shard.policy.swap_inner(inner);
+}
+
 void Nat::remove_subscriber(PeerId subscriber, Instant now) {
   Shard& shard = state_->shard;
   if (subscriber.value >= shard.use.size()) return;
@@ -65,8 +89,16 @@ void Nat::remove_subscriber(PeerId subscriber, Instant now) {
   state_->slow.remove_subscriber(subscriber);
 }
 
+bool Nat::has_block_events() const {
+  return !state_->shard.ports.events().empty();
+}
+
 bool Nat::poll_block_event(BlockEvent& event) {
   return state_->shard.ports.events().poll(event);
+}
+
+void Nat::lose_block_events() {
+  state_->shard.ports.events().lose_all();
 }
 
 std::uint32_t Nat::list(std::uint32_t cursor, std::span<MappingRecord> records, std::size_t& count,
@@ -74,7 +106,7 @@ std::uint32_t Nat::list(std::uint32_t cursor, std::span<MappingRecord> records, 
   const Shard& shard = state_->shard;
   count = 0;
   for (Slot slot = cursor + 1; slot <= shard.table.last_slot(); ++slot) {
-    if (count == records.size()) return slot - 1;
+    if (count == records.size() || slot - cursor > kLooksPerListing) return slot - 1;
     if (shard.table[slot].kind != 0) records[count++] = shard.record_of(slot, ticks_at(now));
   }
   return 0;

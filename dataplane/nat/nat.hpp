@@ -41,6 +41,13 @@ enum class ExhaustionAnswer : std::uint8_t {
   kProhibited,       // ICMP 3/13 (RFC 5508 REQ-8)
 };
 
+// The TCP and UDP ports and ICMP identifiers of another worker's shard; both inclusive.
+struct OtherShard {
+  WorkerId worker;
+  std::uint16_t first_port = 0;
+  std::uint16_t last_port = 0;
+};
+
 struct StaticForward {
   std::uint8_t protocol = 0;  // TCP or UDP
   std::uint16_t external_port = 0;
@@ -50,11 +57,13 @@ struct StaticForward {
 
 struct Config {
   // Pooling is paired (RFC 4787 REQ-2): a subscriber keeps to one address of a family, at first
-  // that with the most free ports. Without one, packets of that family are dropped.
+  // that with the most free ports. Without one, packets of that family are dropped; an unspecified
+  // one keeps a place for one that is not there yet.
   std::vector<net::IpAddress> external_addresses;
   // This shard's TCP and UDP ports, and its ICMP identifiers; both inclusive.
   std::uint16_t first_port = 10000;
   std::uint16_t last_port = 32767;
+  std::vector<OtherShard> other_shards;
   std::uint16_t block_ports = 64;  // handed to a subscriber at a time (RFC 7422)
   std::uint32_t max_mappings = 1U << 20;
   std::uint32_t max_ports_per_subscriber = 4096;  // in blocks, a family and transport
@@ -86,8 +95,10 @@ struct Config {
   std::vector<StaticForward> forwards;
 };
 
-// RFC 1918, shared, link-local, loopback, benchmarking, multicast and reserved space, ULA, and
-// their 6to4, NAT64 and v4-mapped forms (SECURITY: gateways).
+// RFC 1918, shared, link-local, loopback, benchmarking, multicast and reserved space, ULA, all
+// v4-mapped addresses, Teredo, and the 6to4, NAT64 and SIIT forms of the IPv4 ones (SECURITY:
+// gateways). Documentation prefixes are not among them: test networks use them. No prefix covers
+// another, so that the list can be a set of intervals too.
 [[nodiscard]] std::vector<net::Prefix> default_denied();
 
 enum class Verdict : std::uint8_t {
@@ -96,6 +107,9 @@ enum class Verdict : std::uint8_t {
   kHeld,     // consumed; what becomes of it comes out of poll_output()
   kDrop,     // `drop` says why
   kNotOurs,  // inbound only, untouched: no port of ours
+  // Another worker's NAT goes on with it, `shard`'s. Inbound: untouched. Outbound, a hairpin:
+  // translated as for the Internet; for the other it is inbound, with `hairpin`.
+  kOtherShard,
 };
 
 struct Packet {
@@ -104,14 +118,19 @@ struct Packet {
   PeerId subscriber;             // outbound: whose; inbound and hairpin: out, whose it becomes
   Verdict verdict = Verdict::kDrop;
   Drop drop = Drop::kMalformed;
+  WorkerId shard{};      // kOtherShard: whose
+  bool hairpin = false;  // inbound: comes from a subscriber of another shard
 };
 
 // A packet that the NAT made or had kept: ICMP errors, fragments it held or cut.
 struct Output {
   bool to_internet = false;  // else to `subscriber`
   bool to_host = false;      // neither: a fragment that was held and then was kNotOurs
-  PeerId subscriber;
-  ConstBytes packet;  // valid until the next call of any member
+  bool to_shard = false;     // nor these: a fragment that was held and then was kOtherShard
+  WorkerId shard{};          // whose
+  bool hairpin = false;      // as Packet::hairpin there
+  PeerId subscriber{};
+  ConstBytes packet{};  // valid until the next call of any member
 };
 
 // A port block was given to a subscriber or came back. No destinations (RFC 6888 REQ-12).
@@ -145,7 +164,11 @@ struct Counters {
   std::uint64_t fragments_lost = 0;  // held, then dropped: no room, contradictions, the first's lot
   std::uint64_t errors_sent = 0;
   std::uint64_t block_events_lost = 0;  // nobody polled for them
+
+  Counters& operator+=(const Counters& other);  // of another shard
 };
+
+class PrefixList;
 
 class Nat {
  public:
@@ -167,15 +190,27 @@ class Nat {
   void tick(Instant now);
   [[nodiscard]] Instant next_deadline() const;
 
+  // The external address in this place of the configuration is another one now. Its mappings end,
+  // as nobody outside can reach them any more; forwards move over.
+  void set_external_address(std::size_t place, const net::IpAddress& address, Instant now);
+  // What Config::inner_prefixes said.
+  void swap_inner_prefixes(PrefixList& inner);
+
   // All mappings of a subscriber that is gone, its forwards included.
   void remove_subscriber(PeerId subscriber, Instant now);
 
+  [[nodiscard]] bool has_block_events() const;
   [[nodiscard]] bool poll_block_event(BlockEvent& event);
+  // What nobody asked for so far counts as lost.
+  void lose_block_events();
   // From `cursor` (0 at first) on; returns the next cursor, 0 at the end. Fills `records`, at most
-  // its size, and says in `count` how many.
+  // its size, and says in `count` how many. Looks at a bounded number of slots, so that there may
+  // be none although there are more to come.
   [[nodiscard]] std::uint32_t list(std::uint32_t cursor, std::span<MappingRecord> records,
                                    std::size_t& count, Instant now) const;
-  // Puts a kept mapping back; false when its port is taken, resting or not this shard's.
+  // Puts a kept mapping back; false when its port is taken, resting or not this shard's. For
+  // kRestoredGrace anyone may go on with its TCP connections, though none may begin one: a sender
+  // whose last segment was acknowledged before the restart waits for nothing that would let it in.
   bool restore(const MappingRecord& record, Instant now);
 
   [[nodiscard]] Counters counters() const;

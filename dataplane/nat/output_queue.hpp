@@ -24,34 +24,32 @@ class OutputQueue {
   [[nodiscard]] Bytes buffer() {
     return {&buffers_[(first_ + count_) % kCapacity * packet_bytes_], packet_bytes_};
   }
-  void push_to_internet(std::size_t bytes) { push({true, false, PeerId::none(), bytes}); }
-  void push_to_host(std::size_t bytes) { push({false, true, PeerId::none(), bytes}); }
+  void push_to_internet(std::size_t bytes) { push(bytes, {.to_internet = true}); }
+  void push_to_host(std::size_t bytes) { push(bytes, {.to_host = true}); }
   void push_to_subscriber(PeerId subscriber, std::size_t bytes) {
-    push({false, false, subscriber, bytes});
+    push(bytes, {.subscriber = subscriber});
+  }
+  void push_to_shard(WorkerId shard, bool hairpin, std::size_t bytes) {
+    push(bytes, {.to_shard = true, .shard = shard, .hairpin = hairpin});
   }
 
   [[nodiscard]] bool poll(Output& output) {
     if (count_ == 0) return false;
-    const Head& head = heads_[first_];
-    output = {head.to_internet, head.to_host, head.subscriber,
-              ConstBytes(&buffers_[first_ * packet_bytes_], head.bytes)};
+    output = heads_[first_];
     first_ = (first_ + 1) % kCapacity;
     --count_;
     return true;
   }
 
  private:
-  struct Head {
-    bool to_internet = false;
-    bool to_host = false;
-    PeerId subscriber;
-    std::size_t bytes = 0;
-  };
-  void push(const Head& head) { heads_[(first_ + count_++) % kCapacity] = head; }
+  void push(std::size_t bytes, Output&& head) {
+    head.packet = ConstBytes(buffer()).first(bytes);
+    heads_[(first_ + count_++) % kCapacity] = head;
+  }
 
   std::size_t packet_bytes_;
   LazyArray<std::uint8_t> buffers_;
-  std::vector<Head> heads_;
+  std::vector<Output> heads_;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "dataplane/nat/address_policy.hpp"
 
 namespace ringway::nat {
 
@@ -96,7 +97,7 @@ bool PortTable::pick_address(Subscriber& subscriber, net::Family family, Transpo
   std::size_t most = 0;
   const auto count = static_cast<std::uint16_t>(addresses_.size());
   for (std::uint16_t address = 0; address < count; ++address) {
-    if (addresses_[address].family != family) continue;
+    if (addresses_[address].family != family || is_unspecified(addresses_[address])) continue;
     Pool& pool = pools_[pool_of(address, transport)];
     wake_rested(pool, now);
     if (!found || pool.ready.size() > most) {

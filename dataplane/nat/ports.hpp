@@ -24,7 +24,8 @@ namespace ringway::nat {
 // Blocks that were given out or came back, for the log. Bounded; what does not fit is counted.
 class BlockEvents {
  public:
-  static constexpr std::size_t kCapacity = 4096;
+  // All blocks of two addresses and all unprivileged ports at once, as a restart gives them anew.
+  static constexpr std::size_t kCapacity = 8192;
 
   void push(const BlockEvent& event) {
     if (count_ == kCapacity) {
@@ -40,6 +41,11 @@ class BlockEvents {
     --count_;
     return true;
   }
+  void lose_all() {
+    lost_ += count_;
+    count_ = 0;
+  }
+  [[nodiscard]] bool empty() const { return count_ == 0; }
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
 
  private:
@@ -86,6 +92,11 @@ class PortTable {
   // A forward's port: outside all blocks' accounts, in the range or not.
   void pin(std::uint16_t address, Transport transport, std::uint16_t port, Slot slot);
   void unpin(std::uint16_t address, Transport transport, std::uint16_t port);
+
+  // From now on this one stands there. None of its ports has a mapping but forwards.
+  void set_address(std::uint16_t place, const net::IpAddress& address) {
+    addresses_[place] = address;
+  }
 
   // Calls visit(Slot) for each mapping in the subscriber's blocks. visit may release that mapping.
   template <typename Visit>

@@ -83,6 +83,13 @@ void Shard::admit(Slot slot, std::uint16_t address, std::uint16_t port, Ticks no
   ++mappings_created;
 }
 
+std::optional<WorkerId> Shard::other_owner(std::uint16_t port) const {
+  for (const OtherShard& other : config.other_shards) {
+    if (port >= other.first_port && port <= other.last_port) return other.worker;
+  }
+  return std::nullopt;
+}
+
 void Shard::set_external(Slot slot, std::uint16_t address, std::uint16_t port) {
   Mapping& mapping = table[slot];
   mapping.external_address = address;
@@ -117,6 +124,27 @@ void Shard::close(Slot slot, Ticks now) {
   table.erase(slot);
 }
 
+void Shard::set_external_address(std::uint16_t place, const net::IpAddress& address, Ticks now) {
+  CHECK(place < externals.count() && externals[place].family == address.family);
+  if (externals[place] == address) return;
+  for (Slot slot = 1; slot <= table.last_slot(); ++slot) {
+    const Mapping& mapping = table[slot];
+    if (mapping.kind == 0 || mapping.external_address != place || mapping.is(Mapping::kStatic)) {
+      continue;
+    }
+    wheel.remove(slot);
+    close(slot, now);
+  }
+  externals.replace(place, address);
+  ports.set_address(place, address);
+  for (Slot slot = 1; slot <= table.last_slot(); ++slot) {  // the forwards
+    const Mapping& mapping = table[slot];
+    if (mapping.kind != 0 && mapping.external_address == place) {
+      set_external(slot, place, mapping.external_port);
+    }
+  }
+}
+
 void Shard::close_forwards(std::uint32_t subscriber, Ticks now) {
   for (const StaticForward& forward : config.forwards) {
     if (forward.subscriber.value != subscriber) continue;
@@ -146,7 +174,7 @@ MappingRecord Shard::record_of(Slot slot, Ticks now) const {
   return record;
 }
 
-// Who may answer is not kept: the subscriber's next packet says it again.
+// Who may answer is not kept: the subscriber's next packet says it again (and see kRestoredGrace).
 bool Shard::restore(const MappingRecord& record, Ticks now) {
   const net::IpAddress& inner = record.inner.address;
   const net::IpAddress& outer = record.external.address;
@@ -171,6 +199,8 @@ bool Shard::restore(const MappingRecord& record, Ticks now) {
   Mapping& mapping = table[slot];
   const bool was_established = record.idle + record.expires_in > config.tcp_transitory_timeout * 2;
   mapping.tcp = was_established ? TcpState::kEstablished : TcpState::kSynOut;
+  mapping.flags = Mapping::kRestored;
+  restored_until = now + ticks_in(kRestoredGrace);
   mapping.last_used = now - std::min(now, ticks_in(record.idle));
   admit(slot, address, record.external.port, now);
   return true;

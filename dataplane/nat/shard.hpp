@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "dataplane/nat/address_policy.hpp"
@@ -17,6 +18,11 @@
 #include "dataplane/nat/remote_overflow.hpp"
 
 namespace ringway::nat {
+
+// How long after a restart TCP may go on from addresses that are not known again yet: the longest
+// pause of a sender that kept trying through an absence of a few seconds is some seconds more (RFC
+// 6298 doubles it), and a minute for one that was away longer.
+inline constexpr Duration kRestoredGrace = Duration::seconds(60);
 
 // What a subscriber has of the shared tables.
 struct SubscriberUse {
@@ -60,6 +66,7 @@ struct Shard {
   // Ends what is due, at most `limit` looks.
   void expire(Ticks now, unsigned limit);
 
+  void set_external_address(std::uint16_t place, const net::IpAddress& address, Ticks now);
   // The forwards to a subscriber.
   void close_forwards(std::uint32_t subscriber, Ticks now);
   [[nodiscard]] MappingRecord record_of(Slot slot, Ticks now) const;
@@ -75,6 +82,9 @@ struct Shard {
   // that who is spoken to most is found there.
   void promote_remote(Slot slot, const std::uint8_t* address);
 
+  // Which other shard has this port; empty for this shard's own, and for nobody's.
+  [[nodiscard]] std::optional<WorkerId> other_owner(std::uint16_t port) const;
+
   // What the external side of a mapping adds to its packets' sums.
   void set_external(Slot slot, std::uint16_t address, std::uint16_t port);
 
@@ -89,6 +99,7 @@ struct Shard {
   ExpiryWheel wheel;
   Identifications identifications;
   std::vector<SubscriberUse> use;  // by PeerId
+  Ticks restored_until = 0;        // the end of kRestoredGrace
   std::uint64_t mappings_created = 0;
   std::uint64_t mappings_expired = 0;
 

@@ -68,8 +68,10 @@ void SlowPath::outbound_query(const Work& work) {
   if (!to_us && shard_.policy.destination_denied(work.flow.family, destination)) {
     return work.drop(Drop::kDestinationDenied);
   }
-  const Slot target = to_us ? hairpin_target(work, ours) : kNoSlot;
-  if (to_us && target == kNoSlot) return;
+  const std::optional<WorkerId> elsewhere = to_us ? hairpin_shard(work.flow) : std::nullopt;
+  const bool to_own = to_us && !elsewhere;
+  const Slot target = to_own ? hairpin_target(work, ours) : kNoSlot;
+  if (to_own && target == kNoSlot) return;
   if (!may_pass(work, Way::kOut)) return;
   const Slot slot = mapping_for(work);
   if (slot == kNoSlot) return;
@@ -81,8 +83,15 @@ void SlowPath::outbound_query(const Work& work) {
     if (!known) shard_.remember_remote(slot, destination, to_us);
     if (known && !to_us) shard_.promote_remote(slot, destination);
   }
+  if (elsewhere) return hairpin_to_shard(work, slot, *elsewhere);
   if (to_us) return hairpin(work, slot, target);
   translate(work, slot, Way::kOut);
+}
+
+// A query's identifier is its sender's, so it names no one else.
+std::optional<WorkerId> SlowPath::hairpin_shard(const Flow& flow) const {
+  if (!shard_.config.hairpin || flow.is_icmp()) return std::nullopt;
+  return shard_.other_owner(flow.destination_port);
 }
 
 Slot SlowPath::mapping_for(const Work& work) {
@@ -111,8 +120,7 @@ void SlowPath::refuse_mapping(const Work& work, Drop why) {
 
 Slot SlowPath::hairpin_target(const Work& work, std::uint16_t external_address) {
   const Transport transport = transport_of(work.flow.protocol);
-  // A query's identifier is its sender's, so it names no one else. The gateway itself is not to be
-  // reached this way.
+  // The gateway itself is not to be reached this way.
   if (!shard_.config.hairpin || transport == Transport::kIcmp) {
     work.drop(Drop::kDestinationDenied);
     return kNoSlot;
@@ -144,6 +152,16 @@ void SlowPath::hairpin(const Work& work, Slot from, Slot to) {
   clamp_mss({work.packet.data, work.packet.length}, work.flow, shard_.config.tunnel_mtu);
   work.packet.subscriber = PeerId{receiver.subscriber};
   work.packet.verdict = Verdict::kHairpin;
+}
+
+// The other shard asks the receiver's filter, and delivers.
+void SlowPath::hairpin_to_shard(const Work& work, Slot from, WorkerId shard) {
+  const Mapping& sender = shard_.table[from];
+  rewrite(work.packet.data, work.flow, Side::kSource,
+          shard_.externals.bytes(sender.external_address), sender.external_port);
+  renew_identification(work);
+  step_ttl(work);
+  work.pass_to_shard(shard);
 }
 
 // A subscriber reports about a packet that came to it through its mapping.
@@ -210,21 +228,28 @@ void SlowPath::inbound_query(const Work& work, std::uint16_t external_address) {
   if (transport == Transport::kIcmp && is_query_request(work.flow)) return;  // pings the gateway
   const std::uint16_t port = work.flow.destination_port;
   const Slot slot = shard_.ports.mapping_at(external_address, transport, port);
-  if (slot == kNoSlot && !shard_.ports.in_range(port)) return;
+  if (slot == kNoSlot && !shard_.ports.in_range(port)) return inbound_elsewhere(work, port);
   if (is_impossible_outside(work)) return work.drop(Drop::kSourceDenied);
   if (slot == kNoSlot) return refuse_stranger(work, external_address, Drop::kNoMapping);
   const std::uint8_t* const source = work.address(Side::kSource);
   const bool known = shard_.knows_remote(slot, source);
-  if (!known && !open_to_all(slot)) {
+  const bool goes_on = !known && goes_on_after_restart(work, slot);
+  if (!known && !goes_on && !open_to_all(slot)) {
     return refuse_stranger(work, external_address, Drop::kFiltered);
   }
   // Where the subscriber may not go to, nobody is let in from. Known ones have passed that.
-  if (!known && shard_.policy.destination_denied(work.flow.family, source)) {
+  if (!known && !work.packet.hairpin &&
+      shard_.policy.destination_denied(work.flow.family, source)) {
     return work.drop(Drop::kSourceDenied);
   }
   if (!may_pass(work, Way::kIn)) return;
-  follow_tcp(work, slot, Way::kIn, known);
+  // Nobody may end or prolong what he only seems to belong to.
+  if (!goes_on) follow_tcp(work, slot, Way::kIn, known);
   translate(work, slot, Way::kIn);
+}
+
+void SlowPath::inbound_elsewhere(const Work& work, std::uint16_t port) const {
+  if (const auto shard = shard_.other_owner(port)) work.pass_to_shard(*shard);
 }
 
 bool SlowPath::open_to_all(Slot slot) const {
@@ -232,8 +257,14 @@ bool SlowPath::open_to_all(Slot slot) const {
          shard_.table[slot].is(Mapping::kStatic);
 }
 
+bool SlowPath::goes_on_after_restart(const Work& work, Slot slot) const {
+  return work.is_tcp() && (work.flow.tcp_flags & net::kTcpSyn) == 0 &&
+         shard_.table[slot].is(Mapping::kRestored) && work.ticks() < shard_.restored_until;
+}
+
 // Our external addresses and the tunnel's own are no one's on the Internet.
 bool SlowPath::is_impossible_outside(const Work& work) const {
+  if (work.packet.hairpin) return false;
   const std::uint8_t* const source = work.address(Side::kSource);
   return shard_.externals.find(work.flow.family, source) != ExternalAddresses::kNone ||
          shard_.policy.is_inner(work.flow.family, source);
@@ -241,6 +272,8 @@ bool SlowPath::is_impossible_outside(const Work& work) const {
 
 void SlowPath::refuse_stranger(const Work& work, std::uint16_t external_address, Drop why) {
   const std::uint8_t flags = work.flow.tcp_flags;
+  // A subscriber of another shard is answered as one of this: by silence.
+  if (work.packet.hairpin) return work.drop(why);
   if (!work.is_tcp() || (flags & (net::kTcpSyn | net::kTcpAck | net::kTcpRst)) != net::kTcpSyn) {
     return work.drop(why);
   }
@@ -265,7 +298,7 @@ void SlowPath::inbound_error(const Work& work, std::uint16_t external_address) {
   const std::uint16_t port = quote.flow.source_port;
   const Slot slot =
       shard_.ports.mapping_at(external_address, transport_of(quote.flow.protocol), port);
-  if (slot == kNoSlot && !shard_.ports.in_range(port)) return;
+  if (slot == kNoSlot && !shard_.ports.in_range(port)) return inbound_elsewhere(work, port);
   if (is_impossible_outside(work)) return work.drop(Drop::kSourceDenied);
   if (slot == kNoSlot) return work.drop(Drop::kNoMapping);
   // Who reports about a packet must know where it went.

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "dataplane/nat/fragments.hpp"
 #include "dataplane/nat/held_syns.hpp"
@@ -47,6 +48,10 @@ class SlowPath {
       return packet.data + address_at(flow.family, side);
     }
     [[nodiscard]] bool is_tcp() const { return flow.protocol == net::kProtocolTcp; }
+    void pass_to_shard(WorkerId shard) const {
+      packet.verdict = Verdict::kOtherShard;
+      packet.shard = shard;
+    }
     void drop(Drop why) const {
       packet.verdict = Verdict::kDrop;
       packet.drop = why;
@@ -57,15 +62,23 @@ class SlowPath {
   void outbound_query(const Work& work);
   void outbound_error(const Work& work);
   [[nodiscard]] Slot mapping_for(const Work& work);
+  // The other shard that the packet is for, which comes to one of the external addresses.
+  [[nodiscard]] std::optional<WorkerId> hairpin_shard(const Flow& flow) const;
   // The mapping behind an external endpoint that a subscriber sends to; answers with a drop.
   [[nodiscard]] Slot hairpin_target(const Work& work, std::uint16_t external_address);
   void hairpin(const Work& work, Slot from, Slot to);
+  // To a subscriber of another shard; `from` is the sender's mapping.
+  void hairpin_to_shard(const Work& work, Slot from, WorkerId shard);
   void refuse_mapping(const Work& work, Drop why);
 
   // ---- Inbound ----
   void inbound_query(const Work& work, std::uint16_t external_address);
   void inbound_error(const Work& work, std::uint16_t external_address);
+  // To a port that is not of this shard's range: another's, or the host's own.
+  void inbound_elsewhere(const Work& work, std::uint16_t port) const;
   [[nodiscard]] bool open_to_all(Slot slot) const;
+  // A segment of a connection that may have been open before the restart.
+  [[nodiscard]] bool goes_on_after_restart(const Work& work, Slot slot) const;
   [[nodiscard]] bool is_impossible_outside(const Work& work) const;
   void refuse_stranger(const Work& work, std::uint16_t external_address, Drop why);
 

@@ -58,6 +58,8 @@ void SlowPath::emit_released(const Packet& packet, Way way) {
   std::memcpy(outputs_.buffer().data(), packet.data, packet.length);
   if (packet.verdict == Verdict::kNotOurs) {
     outputs_.push_to_host(packet.length);
+  } else if (packet.verdict == Verdict::kOtherShard) {
+    outputs_.push_to_shard(packet.shard, way == Way::kOut, packet.length);
   } else if (packet.verdict == Verdict::kForward && way == Way::kOut) {
     outputs_.push_to_internet(packet.length);
   } else {

@@ -1,6 +1,6 @@
 // Allowed IPs (cryptokey routing): which peer an inner address belongs to, by longest prefix, over
 // all peers at once. An immutable snapshot: the control plane builds one, workers read it without
-// locks and swap to the next at a quiet point. The structure is base/net/prefix_trie.hpp's.
+// locks and swap to the next at a quiet point. The structure is base/net/prefix_table.hpp's.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "base/ids.hpp"
 #include "base/net/address.hpp"
-#include "base/net/prefix_trie.hpp"
+#include "base/net/prefix_table.hpp"
 
 namespace ringway::tunnel {
 
@@ -29,14 +29,17 @@ class AllowedIps {
   // order, unaligned.
   [[nodiscard]] PeerId lookup_v4(const std::uint8_t* address) const;
   [[nodiscard]] PeerId lookup_v6(const std::uint8_t* address) const;
+  // For each packet, given by its IP header (whole, of a version that was checked), whose its
+  // address at `end` is.
+  void lookup_packets(std::span<const std::uint8_t* const> packets, net::PacketEnd end,
+                      PeerId* peers) const;
 
   // Distinct prefixes.
-  [[nodiscard]] std::size_t prefix_count() const { return v4_.prefix_count() + v6_.prefix_count(); }
-  [[nodiscard]] std::size_t memory_bytes() const;
+  [[nodiscard]] std::size_t prefix_count() const { return table_.prefix_count(); }
+  [[nodiscard]] std::size_t memory_bytes() const { return table_.memory_bytes(); }
 
  private:
-  net::PrefixTrie<std::uint32_t, PeerId> v4_;
-  net::PrefixTrie<net::Uint128, PeerId> v6_;
+  net::PrefixTable<PeerId> table_;
 };
 
 }  // namespace ringway::tunnel

@@ -21,7 +21,9 @@ namespace ringway::tunnel {
 // The longest plaintext of one segment.
 inline constexpr std::size_t kMaxSegmentPlaintext = 65535;
 
-// One direction of one session, expanded once and then only read. Wiped on destruction.
+// One direction of one session, expanded once and then only read. Wiped on destruction. It holds
+// both engines' forms of the key, so that the engine may be chosen for each message, and holds them
+// itself, so that whoever has its address can have them fetched without looking at it.
 class BulkKey {
  public:
   BulkKey(Suite suite, const SecretBytes<kKeyBytes>& key);
@@ -30,14 +32,19 @@ class BulkKey {
   BulkKey& operator=(const BulkKey&) = delete;
 
   [[nodiscard]] Suite suite() const { return suite_; }
+  [[nodiscard]] const std::uint8_t* raw() const { return raw_.data(); }
+  // ipsec-mb's expanded key of AES-256-GCM, on a cache line's boundary.
+  [[nodiscard]] const std::uint8_t* gcm() const { return gcm_.data(); }
 
-  // For the engines in crypto_batch.cpp.
-  struct Expanded;
-  [[nodiscard]] const Expanded& expanded() const { return *expanded_; }
+  // Has that part fetched which says what kind of key it is: a batch is sorted by it.
+  void prefetch() const { __builtin_prefetch(&suite_); }
+
+  static constexpr std::size_t kGcmBytes = 1008;
 
  private:
-  Suite suite_;
-  std::unique_ptr<Expanded> expanded_;
+  alignas(64) std::array<std::uint8_t, kGcmBytes> gcm_{};
+  Suite suite_;  // on the last line of what GCM reads
+  alignas(32) SecretBytes<kKeyBytes> raw_;
 };
 
 // One segment, sealed or opened in place. `text` is the first plaintext byte; `text_bytes` the

@@ -88,9 +88,9 @@ class DataTimers {
 
   Instant unanswered_deadline_ = Instant::never();
   Instant passive_deadline_ = Instant::never();
-  bool another_passive_ = false;  // data came while a passive keepalive was already pending
   Duration persistent_;
   Instant last_traversal_ = Instant::distant_past();
+  bool another_passive_ = false;  // data came while a passive keepalive was already pending
 };
 
 }  // namespace ringway::tunnel

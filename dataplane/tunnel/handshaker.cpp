@@ -41,6 +41,7 @@ struct Peer {
   CookieJar cookies;
   Suite suite = Suite::kChaCha20Poly1305;
   bool ringway = false;
+  std::optional<WorkerId> owner;
   Tai64n last_timestamp_sent{};
   Tai64n last_timestamp_received{};
   Instant last_initiation_accepted = Instant::distant_past();
@@ -85,10 +86,11 @@ struct Handshaker::State {
         by_key(0, PublicKeyHash(random)) {}
 
   // Messages, in the order in which a handshake sees them.
-  HandshakeVerdict dispatch(Instant now, ConstBytes message, const DatagramSource& from);
+  HandshakeVerdict dispatch(Instant now, ConstBytes message, const DatagramSource& from,
+                            WorkerId arrived_at);
   void initiate(Peer& peer, Instant now, WallTime wall);
   HandshakeVerdict handle_initiation(Instant now, Suite suite, InitiationView message,
-                                     const DatagramSource& from);
+                                     const DatagramSource& from, WorkerId arrived_at);
   [[nodiscard]] bool our_initiation_wins(const Peer& peer, Instant now) const;
   HandshakeVerdict respond(Peer& peer, Instant now, ResponderState& responder,
                            const DatagramSource& from);
@@ -109,6 +111,9 @@ struct Handshaker::State {
   void forget_answerable(const Peer& peer);
   void drop_pending(Peer& peer);
 
+  [[nodiscard]] static WorkerId owner_of(const Peer& peer) {
+    return peer.owner.value_or(WorkerId{});
+  }
   [[nodiscard]] Peer* find(PeerId id) {
     return id.value < by_id.size() ? by_id[id.value].get() : nullptr;
   }
@@ -160,13 +165,14 @@ const char* verdict_label(HandshakeVerdict verdict) {
 // --- messages --------------------------------------------------------------------------------
 
 HandshakeVerdict Handshaker::State::dispatch(Instant now, ConstBytes message,
-                                             const DatagramSource& from) {
+                                             const DatagramSource& from, WorkerId arrived_at) {
   MessageHeader header{};
   if (!parse_message_header(message, header)) return HandshakeVerdict::kMalformed;
   switch (header.type) {
     case MessageType::kInitiation:
       if (message.size() != InitiationLayout::kSize) break;
-      return handle_initiation(now, header.suite, message.first<InitiationLayout::kSize>(), from);
+      return handle_initiation(now, header.suite, message.first<InitiationLayout::kSize>(), from,
+                               arrived_at);
     case MessageType::kResponse:
       if (message.size() != ResponseLayout::kSize) break;
       return handle_response(now, header.suite, message.first<ResponseLayout::kSize>(), from);
@@ -188,7 +194,7 @@ void Handshaker::State::initiate(Peer& peer, Instant now, WallTime wall) {
   attempt.transmitted_at = now;
   attempt.deadline = next_retry(now);
 
-  const std::optional<ReceiverIndex> index = indices.allocate();
+  const std::optional<ReceiverIndex> index = indices.allocate(owner_of(peer));
   if (!index) return;  // the session table is full: perhaps not any more at the next retry
   handshake_output::SendToPeer output{peer.id, {}};
   const InitiationMessage message = resize_to<InitiationLayout::kSize>(output.message);
@@ -204,7 +210,8 @@ void Handshaker::State::initiate(Peer& peer, Instant now, WallTime wall) {
 
 HandshakeVerdict Handshaker::State::handle_initiation(Instant now, Suite suite,
                                                       InitiationView message,
-                                                      const DatagramSource& from) {
+                                                      const DatagramSource& from,
+                                                      WorkerId arrived_at) {
   std::optional<OpenedInitiation> opened = open_initiation(local, suite, message);
   if (!opened) return HandshakeVerdict::kDecryptFailed;
   const auto known = by_key.find(opened->remote_static);
@@ -223,7 +230,8 @@ HandshakeVerdict Handshaker::State::handle_initiation(Instant now, Suite suite,
   // From here on it is the peer's, and new.
   peer.last_timestamp_received = *timestamp;
   peer.last_initiation_accepted = now;
-  emit(handshake_output::EndpointSeen{peer.id, from});
+  if (!peer.owner) peer.owner = arrived_at;
+  emit(handshake_output::EndpointSeen{peer.id, from, *peer.owner});
   emit(handshake_output::TimestampReceived{peer.id, *timestamp});
   if (our_initiation_wins(peer, now)) return HandshakeVerdict::kCrossed;
   return respond(peer, now, opened->state, from);
@@ -237,9 +245,9 @@ bool Handshaker::State::our_initiation_wins(const Peer& peer, Instant now) const
 
 HandshakeVerdict Handshaker::State::respond(Peer& peer, Instant now, ResponderState& responder,
                                             const DatagramSource& from) {
-  const std::optional<ReceiverIndex> index = indices.allocate();
+  const std::optional<ReceiverIndex> index = indices.allocate(owner_of(peer));
   if (!index) return HandshakeVerdict::kNoIndex;
-  handshake_output::SendTo output{from, {}};
+  handshake_output::SendTo output{from, {}, owner_of(peer)};
   const ResponseMessage message = resize_to<ResponseLayout::kSize>(output.message);
   std::optional<TransportKeys> keys =
       create_response(peer.identity, *index, rng, message, responder);
@@ -277,7 +285,7 @@ HandshakeVerdict Handshaker::State::handle_response(Instant now, Suite suite, Re
   forget_answerable(*peer);
   peer->pending.reset();  // the index goes on as the session's
   peer->attempt = {};
-  emit(handshake_output::EndpointSeen{peer->id, from});
+  emit(handshake_output::EndpointSeen{peer->id, from, owner_of(*peer)});
   install(*peer, now, /*initiator=*/true, suite, index, remote_index, std::move(*keys));
   return HandshakeVerdict::kAccepted;
 }
@@ -437,9 +445,15 @@ void Handshaker::change_peer(PeerId id, const PeerSettings& settings) {
   peer->identity.preshared_key = settings.preshared_key;
 }
 
+void Handshaker::set_owner(PeerId id, WorkerId owner) {
+  Peer* const peer = state_->find(id);
+  CHECK(peer != nullptr);
+  peer->owner = owner;
+}
+
 HandshakeVerdict Handshaker::input(Instant now, WallTime /*wall*/, ConstBytes message,
-                                   const DatagramSource& from) {
-  const HandshakeVerdict verdict = state_->dispatch(now, message, from);
+                                   const DatagramSource& from, WorkerId arrived_at) {
+  const HandshakeVerdict verdict = state_->dispatch(now, message, from, arrived_at);
   state_->verdicts[static_cast<std::size_t>(verdict)].increment();
   return verdict;
 }

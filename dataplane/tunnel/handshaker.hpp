@@ -76,18 +76,20 @@ struct SendToPeer {
   PeerId peer;
   HandshakeBytes message;
 };
-// A response: to where the initiation came from.
+// A response: to where the initiation came from, by the worker that has the session.
 struct SendTo {
   DatagramSource to;
   HandshakeBytes message;
+  WorkerId owner;
 };
 struct InstallSession {
   SessionKeys keys;
 };
-// An authenticated handshake message came from here.
+// An authenticated handshake message came from here; `owner` has the peer's sessions.
 struct EndpointSeen {
   PeerId peer;
   DatagramSource from;
+  WorkerId owner;
 };
 // No answer within kRekeyAttemptTime: staged packets have no future.
 struct GaveUp {
@@ -149,9 +151,13 @@ class Handshaker {
   // public key is the peer's identity and must be the same.
   void change_peer(PeerId id, const PeerSettings& settings);
 
-  // A message of type 1, 2 or 3 whose mac1 (types 1 and 2) was checked already.
-  HandshakeVerdict input(Instant now, WallTime wall, ConstBytes message,
-                         const DatagramSource& from);
+  // The worker that is to own the peer's sessions. Where it is not said, it becomes the one at
+  // which the peer's first initiation arrives.
+  void set_owner(PeerId id, WorkerId owner);
+
+  // A message of type 1, 2 or 3 whose mac1 (types 1 and 2) was checked already by `arrived_at`.
+  HandshakeVerdict input(Instant now, WallTime wall, ConstBytes message, const DatagramSource& from,
+                         WorkerId arrived_at = {});
 
   // The worker has something to send and no session, or a session that is due. Starts a handshake
   // unless one is under way; with `new_data` it also restarts the attempt window. The initiation

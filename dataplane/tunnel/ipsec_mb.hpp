@@ -14,12 +14,6 @@
 
 namespace ringway::tunnel {
 
-// The library's own alignment of this struct hangs on a macro that its users do not have, and its
-// code faults without it.
-struct alignas(64) GcmKeyData {
-  gcm_key_data data;
-};
-
 inline constexpr std::size_t kNonceBytes = 12;
 
 // A 12-byte nonce in a slot that is loaded and stored aligned.
@@ -44,23 +38,24 @@ class IpsecMb {
   // "AVX512", "AVX2", ... as the library dispatched itself.
   [[nodiscard]] std::string_view architecture() const;
 
-  void expand_key(const std::uint8_t* key, GcmKeyData& into) const {
-    manager_->gcm256_pre(key, &into.data);
+  // into: on a 64-byte boundary.
+  void expand_key(const std::uint8_t* key, gcm_key_data& into) const {
+    manager_->gcm256_pre(key, &into);
   }
 
   // AES-256-GCM of one message in place, without additional data. The nonce should have been
   // stored some time before: the library loads it in one piece, and a load that spans fresh stores
   // stalls (45 cycles on Zen 5).
-  void seal_gcm(const GcmKeyData& key, const NonceSlot& nonce, std::uint8_t* text,
+  void seal_gcm(const gcm_key_data& key, const NonceSlot& nonce, std::uint8_t* text,
                 std::uint32_t text_bytes) {
-    manager_->gcm256_enc(&key.data, &context_, text, text, text_bytes, nonce.bytes.data(), nullptr,
-                         0, text + text_bytes, kTagSize);
+    manager_->gcm256_enc(&key, &context_, text, text, text_bytes, nonce.bytes.data(), nullptr, 0,
+                         text + text_bytes, kTagSize);
   }
   // The tag that the message should have goes to `tag`.
-  void open_gcm(const GcmKeyData& key, const NonceSlot& nonce, std::uint8_t* text,
+  void open_gcm(const gcm_key_data& key, const NonceSlot& nonce, std::uint8_t* text,
                 std::uint32_t text_bytes, TagSlot& tag) {
-    manager_->gcm256_dec(&key.data, &context_, text, text, text_bytes, nonce.bytes.data(), nullptr,
-                         0, tag.bytes.data(), kTagSize);
+    manager_->gcm256_dec(&key, &context_, text, text, text_bytes, nonce.bytes.data(), nullptr, 0,
+                         tag.bytes.data(), kTagSize);
   }
 
  private:

@@ -2,6 +2,7 @@
 // the best, and the set changes without touching keys or counters.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +21,7 @@ struct Path {
   [[nodiscard]] bool same_remote(const net::Endpoint& other) const { return remote == other; }
 };
 
+// The best one stands first, where a packet finds it beside what else it needs of its peer.
 class PathSet {
  public:
   static constexpr std::size_t kMaxPaths = 4;
@@ -29,19 +31,19 @@ class PathSet {
   // Undefined for an empty set.
   [[nodiscard]] const Path& best() const {
     DCHECK(count_ > 0);
-    return paths_[best_];
+    return paths_.front();
   }
-  // Makes `path` the best one. A set that is full forgets the path after the old best.
+  // Makes `path` the best one. A set that is full forgets the one that was best the longest ago.
   void prefer(const Path& path) {
-    for (std::size_t i = 0; i < count_; ++i) {
-      if (paths_[i].same_remote(path.remote)) {
-        paths_[i] = path;
-        best_ = i;
-        return;
-      }
+    std::size_t place = 0;
+    while (place < count_ && !paths_[place].same_remote(path.remote))
+      ++place;
+    if (place == count_) {
+      if (count_ < kMaxPaths) ++count_;
+      place = count_ - 1;
     }
-    best_ = count_ < kMaxPaths ? count_++ : (best_ + 1) % kMaxPaths;
-    paths_[best_] = path;
+    std::move_backward(paths_.begin(), paths_.begin() + place, paths_.begin() + place + 1);
+    paths_.front() = path;
   }
   // From now on the kernel chooses the local addresses.
   void forget_sources() {
@@ -52,9 +54,8 @@ class PathSet {
   }
 
  private:
+  std::uint32_t count_ = 0;
   std::array<Path, kMaxPaths> paths_{};
-  std::size_t count_ = 0;
-  std::size_t best_ = 0;
 };
 
 }  // namespace ringway::tunnel

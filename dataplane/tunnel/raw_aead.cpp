@@ -15,7 +15,9 @@ struct RawAead::State {
       : engine(wanted_engine), suite(wanted_suite), key(wanted_key) {}
   ~State() { secure_wipe(&gcm_key, sizeof gcm_key); }
 
-  GcmKeyData gcm_key{};
+  // The library's own alignment of this struct hangs on a macro that its users do not have, and its
+  // code faults without it.
+  alignas(64) gcm_key_data gcm_key{};
   std::array<NonceSlot, kMaxMessages> nonces{};
   std::array<TagSlot, kMaxMessages> tags{};
   std::unique_ptr<IpsecMb> ipsec_mb;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "dataplane/tunnel/messages.hpp"
@@ -17,11 +18,39 @@ class ReplayWindow {
 
   // True, and the counter is marked as seen, when it is new; false when it is a duplicate, too old,
   // or at or past `reject_after`.
-  [[nodiscard]] bool accept(std::uint64_t counter, std::uint64_t reject_after);
+  [[nodiscard]] bool accept(std::uint64_t counter, std::uint64_t reject_after) {
+    if (counter >= reject_after) return false;
+    if (counter >= next_) {
+      advance_to(counter);
+    } else if (next_ - 1 - counter > kUsableBits) {
+      return false;
+    }
+    std::uint64_t& word = seen_[word_at(counter)];
+    const std::uint64_t bit = std::uint64_t{1} << (counter % kBitsPerWord);
+    const bool is_new = (word & bit) == 0;
+    word |= bit;
+    return is_new;
+  }
+  // Has the word that accept() will look at fetched.
+  void prefetch(std::uint64_t counter) const { __builtin_prefetch(&seen_[word_at(counter)], 1); }
   [[nodiscard]] std::uint64_t newest() const { return next_ == 0 ? 0 : next_ - 1; }
 
  private:
-  void advance_to(std::uint64_t counter);
+  [[nodiscard]] static std::size_t word_at(std::uint64_t counter) {
+    return counter / kBitsPerWord % kWords;
+  }
+  // The words between the old newest counter and the new one still hold counters of one lap ago.
+  void advance_to(std::uint64_t counter) {
+    const std::uint64_t old_word = newest() / kBitsPerWord;
+    const std::uint64_t new_word = counter / kBitsPerWord;
+    if (new_word - old_word >= kWords) {
+      seen_.fill(0);
+    } else {
+      for (std::uint64_t word = old_word + 1; word <= new_word; ++word)
+        seen_[word % kWords] = 0;
+    }
+    next_ = counter + 1;  // counter < reject_after, so this cannot wrap
+  }
 
   static constexpr std::uint64_t kWords = kReplayWindowBits / kBitsPerWord;
   std::uint64_t next_ = 0;  // one past the newest counter seen

@@ -15,14 +15,14 @@
 
 namespace ringway::tunnel {
 
-class Session {
+class alignas(64) Session {
  public:
   explicit Session(const SessionKeys& keys)
-      : peer_(keys.peer),
+      : created_(keys.created),
+        limits_(packet_limits(keys.suite)),
+        peer_(keys.peer),
         local_index_(keys.local_index),
         remote_index_(keys.remote_index),
-        created_(keys.created),
-        limits_(packet_limits(keys.suite)),
         suite_(keys.suite),
         initiator_(keys.initiator),
         send_key_(keys.suite, keys.send_key),
@@ -58,26 +58,40 @@ class Session {
     return initiator_ && now - created_ >= kRekeyOnReceiveAfter;
   }
 
+  // Has fetched what a message of the other end with this counter needs, or one to it; of the key
+  // the beginning, CryptoBatch does the rest.
+  void prefetch_to_receive(std::uint64_t counter) const {
+    __builtin_prefetch(this, 1);
+    replay_.prefetch(counter);
+    receive_key_.prefetch();
+  }
+  void prefetch_to_send() const {
+    __builtin_prefetch(this, 1);
+    send_key_.prefetch();
+  }
+
   // After authentication only.
   [[nodiscard]] bool accept_counter(std::uint64_t counter) {
     return replay_.accept(counter, limits_.reject_after);
   }
 
-  Session* next_retired = nullptr;  // the worker's list of sessions on their way back to control
-
  private:
   friend class SessionTestAccess;
+  // What every packet looks at, up to where the replay window's words begin: one cache line.
+  Instant created_;
+  std::uint64_t next_counter_ = 0;
+  PacketLimits limits_;
   PeerId peer_;
   ReceiverIndex local_index_;
   ReceiverIndex remote_index_;
-  Instant created_;
-  PacketLimits limits_;
-  std::uint64_t next_counter_ = 0;
   Suite suite_;
   bool initiator_;
+  ReplayWindow replay_;
   BulkKey send_key_;
   BulkKey receive_key_;
-  ReplayWindow replay_;
+
+ public:
+  Session* next_retired = nullptr;  // the worker's list of sessions on their way back to control
 };
 
 }  // namespace ringway::tunnel

@@ -23,6 +23,23 @@ std::uint32_t attached_program(const std::string& device) {
   return id;
 }
 
+// As `bpftool link detach` does it: our descriptor stays, the program goes.
+void detach_by_force(const std::string& device) {
+  const unsigned index = ::if_nametoindex(device.c_str());
+  std::uint32_t id = 0;
+  while (bpf_link_get_next_id(id, &id) == 0) {
+    const int fd = bpf_link_get_fd_by_id(id);
+    bpf_link_info info{};
+    std::uint32_t size = sizeof info;
+    const bool ours = fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+                      info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == index;
+    if (ours) {
+      EXPECT_EQ(bpf_link_detach(fd), 0);
+    }
+    if (fd >= 0) ::close(fd);
+  }
+}
+
 class SteeringTest : public SteeringLab {
  protected:
   void SetUp() override {
@@ -77,6 +94,19 @@ TEST_F(SteeringTest, NamesAnUnknownDevice) {
   const auto refused = steering().attach("nowhere0");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message, "there is no interface 'nowhere0'");
+}
+
+TEST_F(SteeringTest, TellsWhenTheProgramIsNotInPlaceAnyMore) {
+  ASSERT_TRUE(steering().attach("v0"));
+  EXPECT_TRUE(steering().attachment()->in_place());
+  detach_by_force("v0");
+  EXPECT_EQ(attached_program("v0"), 0U);
+  EXPECT_FALSE(steering().attachment()->in_place());
+  steering().detach();
+  ASSERT_TRUE(steering().attach("v0"));
+  EXPECT_TRUE(steering().attachment()->in_place());
+  ASSERT_TRUE(io::run_command("ip link del v0"));
+  EXPECT_FALSE(steering().attachment()->in_place());
 }
 
 TEST_F(SteeringTest, TheProgramGoesWithTheProcess) {

@@ -28,6 +28,7 @@ class FuzzNode final : public NodeControl {
   }
   NodeStatus status() override { return status_from_config(config_); }
   const Config& config() const override { return config_; }
+  Result<MappingList> mappings(const MappingQuery&) override { return MappingList{}; }
   Result<ReloadReport> reload() override { return ReloadReport{}; }
   Result<void> set_peer(const PeerConfig& peer) override {
     CHECK(is_peer_name(peer.name));

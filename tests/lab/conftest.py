@@ -4,9 +4,11 @@ import os
 
 import pytest
 
+from pairs import make_pair
 from rekeying import Rekeying
-from ringway_lab import services
+from ringway_lab import measure, services
 from ringway_lab.lab import Lab, install_signal_handlers
+from ringway_lab.nodes import AF_XDP
 from ringway_lab.topology import Topology
 
 
@@ -55,9 +57,10 @@ def lab():
 
 
 @pytest.fixture
-def topology(lab):
-    """Router, gateway and Internet with one edge; the web and name server run."""
-    machines = Topology(lab)
+def topology(lab, request):
+    """Router, gateway and Internet with one edge; the web and name server run. Indirect parameter: which
+    Topology."""
+    machines = getattr(request, "param", Topology)(lab)
     machines.add_edge("edge")
     services.start_services(machines.internet)
     return machines
@@ -66,6 +69,15 @@ def topology(lab):
 @pytest.fixture
 def edge(topology):
     return topology.edges["edge"]
+
+
+@pytest.fixture
+def xdp_tunnel(topology, edge):
+    """(gateway on AF_XDP, edge node), running."""
+    gateway, node = make_pair(topology, edge, "ringway-aes", io=AF_XDP)
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
+        yield gateway, node
 
 
 @pytest.hookimpl(hookwrapper=True)

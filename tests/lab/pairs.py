@@ -25,13 +25,26 @@ PAIRS = {
 every_pair = pytest.mark.parametrize("pair", PAIRS)
 
 
-def make_pair(topology, edge, pair, **options):
-    """Gateway and edge node of a pair, not yet started. Options as for variants.tunnel_specs."""
+def make_pair(topology, edge, pair, io=None, **options):
+    """Gateway and edge node of a pair, not yet started. `io`: a Ringway gateway's. Options as for
+    variants.tunnel_specs."""
     edge_type, gateway_type, kind = PAIRS[pair]
     gateway_spec, edge_spec = variants.tunnel_specs(topology, edge, kind, **options)
+    gateway_spec.io = io
     if gateway_type is WireguardGo:
         topology.forward_and_masquerade()
     return gateway_type(gateway_spec, "gateway"), edge_type(edge_spec, edge.name)
+
+
+def check_full_tunnel(topology, edge):
+    """Page, names and TCP both ways over both families, and the Internet sees the gateway's addresses."""
+    measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
+    assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+    assert measure.fetch_page(edge.namespace, topology.internet6) == topology.wan6
+    assert measure.look_up(edge.namespace, topology.internet4)
+    for address in (topology.internet4, topology.internet6):
+        assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1) > 0
+        assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1, down=True) > 0
 
 
 def handshake_time(node, peer_spec):

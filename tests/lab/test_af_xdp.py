@@ -9,53 +9,18 @@ import time
 
 import pytest
 
-from pairs import PAIRS
-from ringway_lab import leaks, measure, nodes, variants
+from pairs import make_pair
+from ringway_lab import leaks, measure, nodes
 from ringway_lab.lab import wait_until
 from ringway_lab.nodes import AF_XDP
-
-CHANGE_SECONDS = 3
-
-
-def make_pair(topology, edge, pair, **options):
-    edge_type, gateway_type, kind = PAIRS[pair]
-    gateway_spec, edge_spec = variants.tunnel_specs(topology, edge, kind, **options)
-    gateway_spec.io = AF_XDP
-    return gateway_type(gateway_spec, "gateway"), edge_type(edge_spec, edge.name)
-
-
-@pytest.fixture
-def tunnel(topology, edge):
-    """(gateway, edge node), running."""
-    gateway, node = make_pair(topology, edge, "ringway-aes")
-    with gateway, node:
-        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
-        yield gateway, node
 
 
 def pings(edge, address, *options, count=3):
     return edge.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", 1, *options, address, check=False)
 
 
-@pytest.mark.parametrize("pair", ["ringway-aes", "ringway-chacha", "stock-ringway"])
-@pytest.mark.parametrize("outer_family", [4, 6])
-def test_full_tunnel_carries_ipv4_and_ipv6(topology, edge, pair, outer_family):
-    gateway, node = make_pair(topology, edge, pair, outer_family=outer_family)
-    with gateway, node:
-        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
-        assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
-        assert measure.fetch_page(edge.namespace, topology.internet6) == topology.wan6
-        assert measure.look_up(edge.namespace, topology.internet4)
-        for address in (topology.internet4, topology.internet6):
-            assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1) > 0
-            assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1, down=True) > 0
-        status = gateway.status()["gateway"]
-        assert (status["io"], status["xdp_mode"], status["nat"]) == ("af_xdp", "native", "ringway")
-        wait_until(lambda: gateway.status()["gateway"]["mappings"] > 0, "the status counts mappings")
-
-
-def test_status_shows_where_packets_were_steered(topology, edge, tunnel):
-    gateway, _ = tunnel
+def test_status_shows_where_packets_were_steered(topology, edge, xdp_tunnel):
+    gateway, _ = xdp_tunnel
     assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
     steering = {port["name"]: port["steering"] for port in gateway.status()["ports"]}
     assert steering["lan"]["tunnel"] > 0 and steering["wan"]["nat_port"] > 0
@@ -64,18 +29,18 @@ def test_status_shows_where_packets_were_steered(topology, edge, tunnel):
     assert re.search(r"wan steering: .*nat_port [1-9]", gateway.command("status").out)
 
 
-def test_kernel_forwards_nothing_meanwhile(topology, tunnel):
+def test_kernel_forwards_nothing_meanwhile(topology, xdp_tunnel):
     assert not topology.kernel_forwards()
 
 
 @pytest.mark.parametrize("size", [1, 1372, 1393, 4000])
-def test_packets_of_every_size_pass(topology, edge, tunnel, size):
+def test_packets_of_every_size_pass(topology, edge, xdp_tunnel, size):
     for address in (topology.internet4, topology.internet6):
         result = pings(edge, address, "-s", size)
         assert result, result.out
 
 
-def test_trace_shows_the_gateway(topology, edge, tunnel):
+def test_trace_shows_the_gateway(topology, edge, xdp_tunnel):
     for address, gateway in ((topology.internet4, topology.gateway_inner4),
                              (topology.internet6, topology.gateway_inner6)):
         out = pings(edge, address, "-t", 1, count=1).out
@@ -84,7 +49,7 @@ def test_trace_shows_the_gateway(topology, edge, tunnel):
 
 def test_senders_are_told_of_a_narrower_link(topology, edge):
     topology.gateway.ip("link set mtu 1300 dev wan")
-    gateway, node = make_pair(topology, edge, "ringway-aes")
+    gateway, node = make_pair(topology, edge, "ringway-aes", io=AF_XDP)
     with gateway, node:
         measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
         for address in (topology.internet4, topology.internet6):
@@ -94,8 +59,8 @@ def test_senders_are_told_of_a_narrower_link(topology, edge):
     topology.gateway.ip("link set mtu 1500 dev wan")
 
 
-def test_gateway_answers_pings_and_nothing_else(topology, edge, tunnel):
-    gateway, _ = tunnel
+def test_gateway_answers_pings_and_nothing_else(topology, edge, xdp_tunnel):
+    gateway, _ = xdp_tunnel
     for address in (topology.gateway_inner4, topology.gateway_inner6, topology.gateway4, topology.wan4):
         assert pings(edge, address), address
     before = gateway.drops()["host_denied"]
@@ -114,7 +79,7 @@ while True:
 """
 
 
-def test_hosts_own_services_are_left_alone(topology, edge, tunnel):
+def test_hosts_own_services_are_left_alone(topology, edge, xdp_tunnel):
     """As sshd would be: on the same addresses, from both sides, while packets are taken past the kernel."""
     server = topology.gateway.start(sys.executable, "-c", LISTEN, stdout=subprocess.PIPE)
     assert server.popen.stdout.readline() == b"listening\n"
@@ -124,7 +89,7 @@ def test_hosts_own_services_are_left_alone(topology, edge, tunnel):
     assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
 
 
-def test_nothing_leaves_the_edge_outside_the_tunnel(topology, edge, tunnel):
+def test_nothing_leaves_the_edge_outside_the_tunnel(topology, edge, xdp_tunnel):
     with leaks.Capture(topology.router, edge) as capture:
         failed = [what for what, worked in leaks.traffic(topology, edge) if not worked]
         judge = leaks.Judge((edge.outer4, edge.outer6), (topology.gateway4, topology.gateway6))
@@ -132,24 +97,9 @@ def test_nothing_leaves_the_edge_outside_the_tunnel(topology, edge, tunnel):
     assert failed == []
 
 
-def test_neighbours_mac_address_may_change(topology, edge, tunnel):
-    """The neighbour announces it, as hosts and routers do; what the kernel learns counts here at once."""
-    topology.internet.sysctl(net__ipv4__conf__uplink__arp_notify=1)
-    topology.internet.ip("link set address 02:00:00:00:00:77 dev uplink")
-    wait_until(lambda: pings(edge, topology.internet4, count=1), "packets reach the new MAC address", CHANGE_SECONDS)
-
-
-def test_link_may_flap(topology, edge, tunnel):
-    topology.gateway.ip("link set down dev wan")
-    assert not pings(edge, topology.internet4, count=1)
-    topology.gateway.ip("link set up dev wan")
-    topology.gateway.ip(f"addr replace {topology.wan6}/64 dev wan nodad")
-    wait_until(lambda: pings(edge, topology.internet4, count=1), "packets pass again", CHANGE_SECONDS)
-
-
 def test_stop_takes_everything_back(topology, edge):
     before = edge.namespace.state(), topology.gateway.state()
-    gateway, node = make_pair(topology, edge, "ringway-aes")
+    gateway, node = make_pair(topology, edge, "ringway-aes", io=AF_XDP)
     with gateway, node:
         measure.wait_for_path(edge.namespace, topology.internet4)
         assert "xdp" in topology.gateway.run("ip", "link", "show", "dev", "wan").out
@@ -159,7 +109,7 @@ def test_stop_takes_everything_back(topology, edge):
 
 
 def test_crash_answers_nobody_and_a_restart_goes_on(topology, edge):
-    gateway, node = make_pair(topology, edge, "ringway-aes")
+    gateway, node = make_pair(topology, edge, "ringway-aes", io=AF_XDP)
     before = topology.gateway.state()
     with gateway, node:
         measure.wait_for_path(edge.namespace, topology.internet4)
@@ -176,8 +126,8 @@ def test_crash_answers_nobody_and_a_restart_goes_on(topology, edge):
 
 
 @pytest.mark.load
-def test_idle_gateway_costs_nearly_nothing(tunnel):
-    gateway, _ = tunnel
+def test_idle_gateway_costs_nearly_nothing(xdp_tunnel):
+    gateway, _ = xdp_tunnel
     time.sleep(2)
     before = nodes.cpu_seconds(gateway.pid)
     time.sleep(5)
@@ -187,7 +137,7 @@ def test_idle_gateway_costs_nearly_nothing(tunnel):
 def test_interface_with_several_queues_is_refused(topology, edge):
     topology.lab.run("ip", "-n", topology.gateway.name, "link", "add", "many", "numrxqueues", "4", "numtxqueues", "4",
                      "type", "veth", "peer", "name", "many-peer")
-    gateway, _ = make_pair(topology, edge, "ringway-aes")
+    gateway, _ = make_pair(topology, edge, "ringway-aes", io=AF_XDP)
     gateway.write_configuration(gateway.configuration().replace('"wan"', '"many"'))
     result = gateway.run_to_end()
     assert result.status > 0

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pairs import (PAIRS, SideBySide, endpoint_of, every_pair, handshake_time, make_pair, side_by_side,
-                   wait_for_all)
+from pairs import (PAIRS, SideBySide, check_full_tunnel, endpoint_of, every_pair, handshake_time, make_pair,
+                   side_by_side, wait_for_all)
 from ringway_lab import measure, nodes, path, variants, wire
 from ringway_lab.lab import wait_until
 from ringway_lab.nodes import AES_GCM, CHACHA, STOCK, Ringway, WireguardGo
@@ -31,13 +31,7 @@ def reaches_internet(topology, edge, timeout=1):
 def test_full_tunnel_carries_ipv4_and_ipv6(topology, edge, pair, outer_family):
     gateway, node = make_pair(topology, edge, pair, outer_family=outer_family)
     with gateway, node:
-        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
-        assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
-        assert measure.fetch_page(edge.namespace, topology.internet6) == topology.wan6
-        assert measure.look_up(edge.namespace, topology.internet4)
-        for address in (topology.internet4, topology.internet6):
-            assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1) > 0
-            assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1, down=True) > 0
+        check_full_tunnel(topology, edge)
 
 
 @every_pair

@@ -53,8 +53,9 @@ void TunnelPair::boot(End end) {
       [this, end](Datagram datagram) { on_inner_delivered(end, datagram); });
   node->outer = std::make_unique<SimPort>(
       [this, end](Datagram datagram) { on_outer_sent(end, std::move(datagram)); });
-  node->service = std::make_unique<control::TunnelService>(keys_[end], kSlotBits, node->link,
-                                                           timestamps_[end], rng_);
+  ControlLink* const link = &node->link;
+  node->service = std::make_unique<control::TunnelService>(
+      keys_[end], kSlotBits, std::span(&link, 1), timestamps_[end], rng_);
   WorkerOptions options;
   options.own_key = node->service->public_key();
   options.session_slot_bits = kSlotBits;

@@ -94,6 +94,7 @@ masquerade = true
 interface = "wan0"
 io = "af_xdp"
 xdp_interfaces = ["lan0", "wan0"]
+nat_log = "/var/log/ringway/nat.log"
 [api]
 socket = "/tmp/x.sock"
 group = "ringway"
@@ -135,6 +136,7 @@ suite = "chacha20poly1305"
   EXPECT_EQ(config.gateway.interface, "wan0");
   EXPECT_EQ(config.gateway.io, GatewayIo::kAfXdp);
   EXPECT_THAT(config.gateway.xdp_interfaces, ElementsAre("lan0", "wan0"));
+  EXPECT_EQ(config.gateway.nat_log, "/var/log/ringway/nat.log");
   EXPECT_EQ(config.api.socket, "/tmp/x.sock");
   EXPECT_EQ(config.api.group, "ringway");
   EXPECT_EQ(config.metrics.listen->to_string(), "[::1]:9586");
@@ -247,6 +249,14 @@ std::vector<BadCase> bad_cases() {
        base + "[gateway]\nxdp_interfaces = [\"wan7\"]\n",
        4,
        {"\"wan7\"", "an interface that exists"}},
+      {"nat_log_without_a_nat",
+       base + "[gateway]\nmasquerade = true\nnat_log = \"/var/log/nat.log\"\n",
+       5,
+       {"gateway.nat_log", "af_xdp"}},
+      {"nat_log_not_absolute",
+       base + "[gateway]\nnat_log = \"nat.log\"\n",
+       4,
+       {"gateway.nat_log", "absolute path"}},
       {"high_port", interface("listen_port = 65536"), 3, {"found 65536", "0 to 65535"}},
       {"negative_port", interface("listen_port = -1"), 3, {"found -1"}},
       {"text_port", interface("listen_port = \"51820\""), 3, {"found \"51820\"", "whole number"}},

@@ -128,9 +128,9 @@ std::vector<std::uint8_t> seal_by_ipsec_mb(IpsecMb& library, const EngineVector&
   NonceSlot nonce{};
   std::ranges::copy(from_hex(vector.nonce), nonce.bytes.begin());
   if (vector.suite == Suite::kAes256Gcm) {
-    const auto expanded = std::make_unique<GcmKeyData>();
-    library.expand_key(key.data(), *expanded);
-    library.seal_gcm(*expanded, nonce, text.data(), size);
+    alignas(64) gcm_key_data expanded;
+    library.expand_key(key.data(), expanded);
+    library.seal_gcm(expanded, nonce, text.data(), size);
   } else {
     ChaChaBurst burst(library.manager(), ChaChaBurst::Direction::kSeal, 1);
     burst.add(key.data(), nonce, text.data(), size, text.data() + size);

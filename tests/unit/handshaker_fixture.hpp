@@ -18,6 +18,7 @@
 namespace ringway::tunnel {
 
 inline constexpr PeerId kPeer{3};
+inline constexpr unsigned kSlotBits = 10;
 inline constexpr Suite kSuites[] = {Suite::kChaCha20Poly1305, Suite::kAes256Gcm};
 inline const WallTime kStartOfWall = WallTime::from_unix_ns(1'700'000'000'000'000'000);
 
@@ -35,7 +36,7 @@ inline Duration seconds(std::int64_t count) {
 struct Node {
   Node(const PrivateKey& private_key, std::uint64_t seed, const char* address,
        Tai64n last_sent = {})
-      : rng(seed), indices(10, rng), handshaker(private_key, last_sent, indices, rng) {
+      : rng(seed), indices(kSlotBits, rng), handshaker(private_key, last_sent, indices, rng) {
     source.remote = net::Endpoint::parse(address).value();
   }
 

@@ -261,7 +261,7 @@ TEST_P(HandshakerTest, AForgedResponseDoesNotEndTheHandshake) {
 TEST_P(HandshakerTest, AFullSessionTableRefusesAndRecovers) {
   introduce();
   std::vector<ReceiverIndex> taken;
-  while (const auto index = b_->indices.allocate())
+  while (const auto index = b_->indices.allocate(WorkerId{}))
     taken.push_back(*index);
   a_->request(now_, wall_);
   EXPECT_EQ(deliver(*a_, *b_), HandshakeVerdict::kNoIndex);
@@ -398,6 +398,31 @@ TEST_P(HandshakerTest, AChangeThatChangesNothingLetsTheHandshakeFinish) {
   deliver(*a_, *b_);
   a_->handshaker.change_peer(kPeer, settings_for(*b_));
   EXPECT_EQ(deliver(*b_, *a_), HandshakeVerdict::kAccepted);
+}
+
+TEST_P(HandshakerTest, ThePeerBelongsToTheWorkerOfItsFirstInitiation) {
+  introduce();
+  a_->request(now_, wall_);
+  const auto owner_after = [&](WorkerId arrived_at) {
+    a_->tick(now_, wall_);  // sends again what was not answered
+    const HandshakeBytes initiation = a_->take_sent();
+    (void)b_->handshaker.input(now_, wall_, initiation.view(), a_->source, arrived_at);
+    HandshakeOutput output;
+    std::optional<WorkerId> owner;
+    while (b_->handshaker.poll_output(output)) {
+      if (const auto* seen = std::get_if<EndpointSeen>(&output)) owner = seen->owner;
+      if (const auto* install = std::get_if<InstallSession>(&output)) {
+        EXPECT_EQ(owner_of(install->keys.local_index, kSlotBits), owner);
+      }
+    }
+    return owner;
+  };
+  EXPECT_EQ(owner_after(WorkerId{3}), WorkerId{3});
+  pass(seconds(10));
+  EXPECT_EQ(owner_after(WorkerId{1}), WorkerId{3}) << "later ones may arrive anywhere";
+  b_->handshaker.set_owner(kPeer, WorkerId{15});
+  pass(seconds(10));
+  EXPECT_EQ(owner_after(WorkerId{1}), WorkerId{15});
 }
 
 TEST_P(HandshakerTest, DestructionReleasesTheIndicesOfUnfinishedHandshakes) {

@@ -30,6 +30,13 @@ using testing::SizeIs;
 
 constexpr const char* kNewKey = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
 
+const MappingStatus kMapping{"gateway",
+                             "udp",
+                             *net::Endpoint::parse("10.1.0.2:53"),
+                             *net::Endpoint::parse("192.0.2.1:20001"),
+                             1.5,
+                             298.5};
+
 class FakeNode final : public NodeControl {
  public:
   FakeNode() {
@@ -42,6 +49,12 @@ class FakeNode final : public NodeControl {
   }
   NodeStatus status() override { return full_sample_status(); }
   const Config& config() const override { return config_; }
+  Result<MappingList> mappings(const MappingQuery& query) override {
+    // Of three pieces the middle one is empty, as where many slots are unused.
+    const std::vector<MappingList> pieces = {{{kMapping}, 7}, {{}, 9}, {{kMapping, kMapping}, 0}};
+    asked = query;
+    return pieces[query.cursor == 0 ? 0 : query.cursor == 7 ? 1 : 2];
+  }
   Result<ReloadReport> reload() override {
     if (reload_fails) return failure("x.toml:3:1: bad", "mend it");
     return ReloadReport{{"new"}, {"other"}, {"old"}, {"interface.mtu: 1420 -> 1380"}};
@@ -58,6 +71,7 @@ class FakeNode final : public NodeControl {
   void request_stop() override { stopped = true; }
 
   Config config_;
+  MappingQuery asked;
   bool reload_fails = false;
   std::atomic<bool> stopped = false;
 };
@@ -169,6 +183,21 @@ TEST_F(LocalApi, AnswersSeveralRequestsOnOneConnection) {
   EXPECT_EQ(api.version().value(), RINGWAY_VERSION);
   EXPECT_THAT(api.metrics().value(), HasSubstr("ringway_up 1\n"));
   EXPECT_EQ(api.server_pid(), ::getpid());
+}
+
+TEST_F(LocalApi, PutsThePiecesOfTheMappingsTogether) {
+  start();
+  LocalApiClient api = client();
+  MappingQuery query;
+  query.subscriber = "gateway";
+  query.external = kMapping.external;
+  const auto mappings = api.mappings(query);
+  ASSERT_TRUE(mappings) << mappings.error().text();
+  EXPECT_THAT(*mappings, ElementsAre(kMapping, kMapping, kMapping));
+  stop();
+  EXPECT_EQ(node_.asked.subscriber, "gateway");
+  EXPECT_EQ(node_.asked.protocol, std::nullopt);
+  EXPECT_EQ(node_.asked.external, kMapping.external);
 }
 
 TEST_F(LocalApi, PassesReloadOnWithItsReportOrItsError) {

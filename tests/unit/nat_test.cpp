@@ -1,10 +1,13 @@
 #include "dataplane/nat/nat.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
+#include <vector>
 
 #include <gtest/gtest.h>
 
+#include "dataplane/nat/address_policy.hpp"
 #include "tests/unit/counted_allocations.hpp"
 #include "tests/unit/nat_world.hpp"
 
@@ -137,6 +140,60 @@ TEST(Nat, DeniesWhatLiesBehindOrBesideTheGateway) {
   EXPECT_EQ(world.nat().counters().mappings, 1U);
 }
 
+TEST(Nat, TheDeniedAreEveryDisguiseOfPrivatePlacesAndNothingElse) {
+  const std::vector<net::Prefix> all = default_denied();
+  const auto denied = [&](std::string_view text) {
+    const net::IpAddress wanted = address(text);
+    return std::ranges::any_of(all,
+                               [&](const net::Prefix& prefix) { return prefix.contains(wanted); });
+  };
+  for (const std::string_view text : {"10.1.2.3",
+                                      "172.31.255.255",
+                                      "192.168.0.1",
+                                      "100.64.0.1",
+                                      "169.254.169.254",
+                                      "0.0.0.0",
+                                      "127.0.0.1",
+                                      "192.0.0.8",
+                                      "198.19.0.1",
+                                      "224.0.0.1",
+                                      "255.255.255.255",
+                                      "::",
+                                      "::1",
+                                      "::10.0.0.1",
+                                      "100::1",
+                                      "fd00::1",
+                                      "fe80::1",
+                                      "fec0::1",
+                                      "ff02::1",
+                                      "::ffff:8.8.8.8",
+                                      "::ffff:10.0.0.1",
+                                      "::ffff:0:10.0.0.1",
+                                      "2001::1",
+                                      "2001:0:5ef5:79fb::1",
+                                      "2002:a00::1",
+                                      "2002:c0a8:101::1",
+                                      "64:ff9b::a00:1",
+                                      "64:ff9b::c0a8:101",
+                                      "64:ff9b:1::1"}) {
+    EXPECT_TRUE(denied(text)) << text;
+  }
+  for (const std::string_view text :
+       {"8.8.8.8", "172.32.0.1", "100.128.0.1", "192.0.2.1", "198.51.100.1", "203.0.113.1",
+        "198.20.0.1", "2001:1::1", "2001:db8::1", "2600::1", "2002:808:808::1", "64:ff9b::808:808",
+        "::ffff:0:8.8.8.8"}) {
+    EXPECT_FALSE(denied(text)) << text;
+  }
+}
+
+TEST(Nat, NoDeniedPrefixOverlapsAnother) {
+  const std::vector<net::Prefix> all = default_denied();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j)
+      EXPECT_FALSE(all[i].overlaps(all[j])) << all[i].to_string() << " " << all[j].to_string();
+  }
+}
+
 TEST(Nat, DeniesTheGatewaysOwnAddressBesidesHairpinning) {
   NatWorld world;
   PacketSpec ssh = tcp_from(kAliceV4, net::kTcpSyn);
@@ -175,6 +232,68 @@ TEST(Nat, DropsInnerAndOwnSourcesFromOutside) {
     spec.destination_port = sent.source().port;
     EXPECT_EQ(world.in(spec).drop, Drop::kSourceDenied) << source;
   }
+}
+
+TEST(Nat, ANewExternalAddressEndsTheMappingsOfTheOldOneAndNoOthers) {
+  NatWorld world;
+  const Passed v4 = world.out(kAlice, udp_from(kAliceV4));
+  const Passed v6 = world.out(kAlice, udp_from(kAliceV6));
+  (void)world.block_events();
+  world.nat().set_external_address(0, address("203.0.113.1"), world.now());
+  EXPECT_EQ(world.mappings().size(), 2U);  // it is the same one
+  world.nat().set_external_address(0, address("203.0.113.9"), world.now());
+  const auto events = world.block_events();
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_FALSE(events[0].allocated);
+  EXPECT_EQ(events[0].external_address, address("203.0.113.1"));
+  EXPECT_EQ(world.answer(v4).verdict, Verdict::kNotOurs);
+  EXPECT_EQ(world.answer(v6).verdict, Verdict::kForward);
+  const Passed again = world.out(kAlice, udp_from(kAliceV4));
+  EXPECT_EQ(again.source().address, address("203.0.113.9"));
+  EXPECT_EQ(world.answer(again).verdict, Verdict::kForward);
+  world.pass(Duration::seconds(600));
+  EXPECT_EQ(world.nat().counters().mappings, 0U);
+}
+
+TEST(Nat, ForwardsMoveToANewExternalAddress) {
+  Config config = NatWorld::small_config();
+  config.forwards = {{net::kProtocolUdp, 10'200, kAlice, {address(kAliceV4), 53}}};
+  NatWorld world(config);
+  world.nat().set_external_address(0, address("203.0.113.9"), world.now());
+  PacketSpec query = udp_from("198.51.100.77");
+  query.destination = address("203.0.113.9");
+  query.destination_port = 10'200;
+  const Passed in = world.in(query);
+  ASSERT_EQ(in.verdict, Verdict::kForward);
+  EXPECT_EQ(in.destination().address, address(kAliceV4));
+  EXPECT_EQ(in.destination().port, 53);
+}
+
+TEST(Nat, AnAddressThatIsNotThereYetHasOnlyItsPlace) {
+  Config config = NatWorld::small_config();
+  config.external_addresses[1] = {{}, net::Family::kIpv6};
+  NatWorld world(config);
+  EXPECT_EQ(world.out(kAlice, udp_from(kAliceV6)).drop, Drop::kNoExternalAddress);
+  PacketSpec nowhere = udp_from(kAliceV6);
+  nowhere.destination = address("::");
+  EXPECT_EQ(world.out(kAlice, nowhere).drop, Drop::kDestinationDenied);
+  world.nat().set_external_address(1, address("2001:db8:ffff::7"), world.now());
+  EXPECT_EQ(world.out(kAlice, udp_from(kAliceV6)).source().address, address("2001:db8:ffff::7"));
+}
+
+TEST(Nat, InnerNetworksAreExchangedWhileItRuns) {
+  NatWorld world;
+  PacketSpec spec = udp_from(kAliceV4);
+  spec.destination = address("198.51.100.200");
+  EXPECT_EQ(world.out(kAlice, spec).verdict, Verdict::kForward);
+  PrefixList inner(
+      {{*net::Prefix::parse("10.66.0.0/16"), *net::Prefix::parse("198.51.100.192/26")}});
+  world.nat().swap_inner_prefixes(inner);
+  spec.source_port = 4999;
+  EXPECT_EQ(world.out(kAlice, spec).drop, Drop::kDestinationDenied);
+  world.nat().swap_inner_prefixes(inner);
+  spec.source_port = 4998;
+  EXPECT_EQ(world.out(kAlice, spec).verdict, Verdict::kForward);
 }
 
 TEST(Nat, WithoutAnAddressOfTheFamilyNothingGoesOut) {
@@ -294,6 +413,62 @@ TEST(Nat, MappingsOutliveARestart) {
   after.pass(Duration::seconds(7000));
   PacketSpec ack;
   EXPECT_EQ(after.answer(tcp, ack).verdict, Verdict::kForward);
+}
+
+TEST(Nat, OpenConnectionsGoOnAfterARestartThoughOnlyTheServerSpeaks) {
+  NatWorld before;
+  const Passed sent = before.out(kAlice, tcp_from(kAliceV4, net::kTcpSyn));
+  PacketSpec syn_ack;
+  syn_ack.tcp_flags = net::kTcpSyn | net::kTcpAck;
+  (void)before.answer(sent, syn_ack);
+  (void)before.out(kAlice, tcp_from(kAliceV4, net::kTcpAck));
+  const Passed datagram = before.out(kAlice, udp_from(kAliceV4));
+  NatWorld after(NatWorld::small_config(), 99);
+  for (const MappingRecord& record : before.mappings())
+    ASSERT_TRUE(after.nat().restore(record, after.now()));
+  PacketSpec segment;
+  segment.tcp_flags = net::kTcpAck | net::kTcpPsh;
+  EXPECT_EQ(after.answer(sent, segment).verdict, Verdict::kForward);
+  // Nobody may begin a connection, end one, or send datagrams.
+  PacketSpec syn;
+  syn.tcp_flags = net::kTcpSyn;
+  EXPECT_EQ(after.answer(sent, syn).drop, Drop::kUnsolicitedSyn);
+  EXPECT_EQ(after.answer(datagram).drop, Drop::kFiltered);
+  PacketSpec reset;
+  reset.tcp_flags = net::kTcpRst;
+  EXPECT_EQ(after.answer(sent, reset).verdict, Verdict::kForward);
+  after.pass(Duration::seconds(59));
+  EXPECT_EQ(after.answer(sent, segment).verdict, Verdict::kForward);
+  after.pass(Duration::seconds(2));
+  EXPECT_EQ(after.answer(sent, segment).drop, Drop::kFiltered);
+  EXPECT_EQ(after.out(kAlice, tcp_from(kAliceV4, net::kTcpAck)).verdict, Verdict::kForward);
+  EXPECT_EQ(after.answer(sent, segment).verdict, Verdict::kForward);
+  after.pass(Duration::seconds(7000));  // the long timer: the reset has changed nothing
+  EXPECT_EQ(after.answer(sent, segment).verdict, Verdict::kForward);
+}
+
+TEST(Nat, ListsInPiecesHoweverFewOfManySlotsAreUsed) {
+  Config config = NatWorld::small_config();
+  config.max_mappings = 1U << 15;
+  config.first_port = 1024;
+  config.last_port = 65535;
+  config.max_ports_per_subscriber = 60'000;
+  config.max_mappings_per_subscriber = 60'000;
+  config.icmp_timeout = Duration::seconds(10);
+  NatWorld world(config);
+  for (std::uint16_t i = 0; i < 20'000; ++i)
+    (void)world.out(kAlice, ping_from(kAliceV4, static_cast<std::uint16_t>(i + 1)));
+  (void)world.out(kAlice, udp_from(kAliceV4));
+  ASSERT_EQ(world.mappings().size(), 20'001U);
+  world.pass(Duration::seconds(60));
+  std::array<MappingRecord, 4> page;
+  std::size_t count = 0;
+  const std::uint32_t cursor = world.nat().list(0, page, count, world.now());
+  EXPECT_EQ(count, 0U);
+  EXPECT_GT(cursor, 0U);
+  EXPECT_LT(cursor, 10'000U);
+  ASSERT_EQ(world.mappings().size(), 1U);
+  EXPECT_EQ(world.mappings()[0].protocol, net::kProtocolUdp);
 }
 
 TEST(Nat, RestoresNothingThatIsNotThisShards) {

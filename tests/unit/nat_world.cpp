@@ -46,13 +46,14 @@ NatWorld::NatWorld(const Config& config, std::uint64_t seed) : rng_(seed), nat_(
 Passed NatWorld::out(PeerId subscriber, PacketBytes packet) {
   Packet entry{packet.data(), static_cast<std::uint32_t>(packet.size()), subscriber};
   nat_.outbound({&entry, 1}, now_);
-  return {entry.verdict, entry.drop, entry.subscriber, std::move(packet)};
+  return {entry.verdict, entry.drop, entry.subscriber, std::move(packet), entry.shard};
 }
 
-Passed NatWorld::in(PacketBytes packet) {
+Passed NatWorld::in(PacketBytes packet, bool hairpin) {
   Packet entry{packet.data(), static_cast<std::uint32_t>(packet.size()), PeerId::none()};
+  entry.hairpin = hairpin;
   nat_.inbound({&entry, 1}, now_);
-  return {entry.verdict, entry.drop, entry.subscriber, std::move(packet)};
+  return {entry.verdict, entry.drop, entry.subscriber, std::move(packet), entry.shard};
 }
 
 Passed NatWorld::answer(const Passed& sent, PacketSpec spec) {
@@ -83,8 +84,11 @@ void NatWorld::pass(Duration time) {
 std::vector<Emitted> NatWorld::outputs() {
   std::vector<Emitted> all;
   for (Output output; nat_.poll_output(output);) {
-    all.push_back(
-        {output.to_internet, output.subscriber, {output.packet.begin(), output.packet.end()}});
+    all.push_back({output.to_internet,
+                   output.subscriber,
+                   {output.packet.begin(), output.packet.end()},
+                   output.to_shard,
+                   output.hairpin});
   }
   return all;
 }

@@ -21,6 +21,7 @@ struct Passed {
   Drop drop = Drop::kMalformed;
   PeerId subscriber;
   PacketBytes bytes;
+  WorkerId shard{};
 
   [[nodiscard]] Flow flow() const { return parse_flow(bytes); }
   [[nodiscard]] net::Endpoint source() const;
@@ -31,6 +32,8 @@ struct Emitted {
   bool to_internet = false;
   PeerId subscriber;
   PacketBytes bytes;
+  bool to_shard = false;
+  bool hairpin = false;
 };
 
 inline constexpr PeerId kAlice{1};
@@ -48,7 +51,7 @@ class NatWorld {
   Passed out(PeerId subscriber, const PacketSpec& spec) { return out(subscriber, build(spec)); }
   Passed out(PeerId subscriber, PacketBytes packet);
   Passed in(const PacketSpec& spec) { return in(build(spec)); }
-  Passed in(PacketBytes packet);
+  Passed in(PacketBytes packet, bool hairpin = false);
   // The answer to a packet that went out: its ends exchanged. Other fields as in `spec`.
   Passed answer(const Passed& sent, PacketSpec spec = {});
 

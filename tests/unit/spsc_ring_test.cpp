@@ -1,7 +1,9 @@
 #include "base/spsc_ring.hpp"
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -21,6 +23,22 @@ TEST(SpscRing, RefusesWhenFullAndKeepsTheValue) {
   EXPECT_EQ(**ring.try_pop(), 2);
   EXPECT_EQ(**ring.try_pop(), 3);
   EXPECT_FALSE(ring.try_pop());
+}
+
+TEST(SpscRing, MovesVectorsAsFarAsThereIsRoom) {
+  SpscRing<int> ring(4);
+  std::array three = {1, 2, 3};
+  EXPECT_EQ(ring.push_burst(three), 3U);
+  EXPECT_EQ(ring.push_burst(three), 1U) << "one had room";
+  std::array<int, 3> out{};
+  EXPECT_EQ(ring.pop_burst(std::span(out).first(2)), 2U);
+  EXPECT_EQ(ring.push_burst(std::span(three).last(2)), 2U);
+  EXPECT_EQ(ring.pop_burst(out), 3U);
+  EXPECT_EQ(out, (std::array{3, 1, 2}));
+  EXPECT_EQ(ring.pop_burst(out), 1U);
+  EXPECT_EQ(out[0], 3);
+  EXPECT_EQ(ring.pop_burst(out), 0U);
+  EXPECT_EQ(ring.push_burst({}), 0U);
 }
 
 TEST(SpscRing, KeepsOrderAcrossThreads) {

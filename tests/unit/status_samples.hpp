@@ -23,7 +23,8 @@ inline NodeStatus full_sample_status() {
   status.since_unix_s = 1700000000;
   status.uptime_s = 93784;
   status.full_tunnel = {FullTunnelState::kActive, "gateway", "IPv4 and IPv6"};
-  status.gateway = {true, true, "wan0", "af_xdp", "", "native", "ringway", 1234};
+  status.gateway = {true,      true, "wan0", "af_xdp", "", "native",
+                    "ringway", 1234, 70,     1194,     5,  "/var/log/ringway/nat.log"};
   status.ports = {{"inner", "tun ringway0: vnet_hdr, TSO4, TSO6", 1, 2, 3, 4, 5, 6, 7},
                   {"outer", "udp 51820: GSO, GRO", 11, 12, 13, 14, 15, 16, 17},
                   {"wan0",

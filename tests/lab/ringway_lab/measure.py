@@ -89,12 +89,13 @@ class BackgroundPing:
 class IperfServer:
     """One iperf3 server for one test, so that a test that went wrong cannot spoil the next."""
 
-    def __init__(self, namespace, port=IPERF_PORT):
+    def __init__(self, namespace, port=IPERF_PORT, interval_s=1):
         self.namespace = namespace
         self.port = port
+        self.interval_s = interval_s
 
     def __enter__(self):
-        self.process = self.namespace.start("iperf3", "-s", "-1", "-J", "-p", self.port,
+        self.process = self.namespace.start("iperf3", "-s", "-1", "-J", "-p", self.port, "-i", self.interval_s,
                                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         wait_until(lambda: self._listening() or not self.process.running(), "iperf3 -s listens")
         return self
@@ -129,6 +130,35 @@ def tcp_gbps(client, server, address, seconds, down=False, port=IPERF_PORT):
     with IperfServer(server, port):
         report = _iperf(client, address, seconds, *(["-R"] if down else []), port=port)
         return report["end"]["sum_received"]["bits_per_second"] / 1e9
+
+
+class BackgroundTcp:
+    """One TCP stream that runs while something else happens; afterwards it tells how it went over time."""
+
+    interval_s = 0.1
+
+    def __init__(self, client, server, address, seconds, *options, port=IPERF_PORT):
+        self.client, self.seconds = client, seconds
+        self.server = IperfServer(server, port, self.interval_s)
+        self.arguments = ("iperf3", "-c", address, "-J", "-p", port, "-t", seconds, "--connect-timeout", 5000,
+                          *options)
+
+    def __enter__(self):
+        self.server.__enter__()
+        self.process = self.client.start(*self.arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return self
+
+    def __exit__(self, *_exception):
+        self.process.stop(signal.SIGKILL)
+        self.server.__exit__()
+
+    def running(self):
+        return self.process.running()
+
+    def finish(self):
+        """Waits for the end; returns Gbit/s of each interval, as the receiver counted them."""
+        self.process.popen.communicate(timeout=self.seconds + IPERF_GRACE_SECONDS)
+        return [interval["sum"]["bits_per_second"] / 1e9 for interval in self.server.report()["intervals"]]
 
 
 def udp_kpps(client, server, address, seconds, payload_bytes=UDP_PAYLOAD_BYTES, port=IPERF_PORT):

@@ -78,6 +78,7 @@ class NodeSpec:
     full_tunnel: bool = False
     gateway: bool = False
     io: str | None = None  # of a gateway: "kernel", "af_xdp"; None says nothing
+    xdp_interfaces: tuple = ("lan", "wan")  # that af_xdp takes over
 
 
 _serial = itertools.count(1)
@@ -251,7 +252,8 @@ class Ringway:
         if self.spec.gateway:
             lines += ["[gateway]", "masquerade = true"]
             if self.spec.io:
-                lines += [f"io = {_toml(self.spec.io)}", 'interface = "wan"', 'xdp_interfaces = ["lan", "wan"]']
+                lines += [f"io = {_toml(self.spec.io)}", 'interface = "wan"',
+                          f"xdp_interfaces = {_toml(self.spec.xdp_interfaces)}"]
         lines += ["[api]", f"socket = {_toml(self.api_socket)}",
                   "[state]", f"directory = {_toml(self.directory / 'state')}"]
         for peer in self.spec.peers:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 from . import wire
 from .lab import LabError
@@ -10,24 +11,24 @@ TABLE = "rw_lab_count"
 
 
 class PathCounter:
-    """Counts datagrams that reach the router from either side, by what an observer can see: direction, type, length."""
+    """Counts packets that reach a machine, the router if no other is named, by what an observer can see."""
 
-    def __init__(self, topology, **matches):
-        self.router = topology.router
+    def __init__(self, topology, namespace=None, **matches):
+        self.namespace = namespace or topology.router
         self.matches = matches
 
     def __enter__(self):
         rules = "".join(f"counter {name} {{ }}\n" for name in self.matches)
         rules += "chain arriving {\ntype filter hook prerouting priority 0\n"
         rules += "".join(f"{match} counter name {name}\n" for name, match in self.matches.items())
-        self.router.nft(f"table inet {TABLE} {{\n{rules}}}\n}}\n")
+        self.namespace.nft(f"table inet {TABLE} {{\n{rules}}}\n}}\n")
         return self
 
     def __exit__(self, *_exception):
-        self.router.run("nft", "delete", "table", "inet", TABLE, check=False)
+        self.namespace.run("nft", "delete", "table", "inet", TABLE, check=False)
 
     def __getitem__(self, name):
-        text = self.router.run("nft", "list", "counter", "inet", TABLE, name).out
+        text = self.namespace.run("nft", "list", "counter", "inet", TABLE, name).out
         return int(re.search(r"packets (\d+)", text)[1])
 
 
@@ -44,16 +45,19 @@ def to_gateway(kind, message_bytes, gateway_port):
 
 
 class Flood:
-    """lab-flood on the router's link to the gateway: frames of its own making, sources as it likes."""
+    """lab-flood on a link to the gateway, the router's if no other is named: frames of its own making, sources as
+    it likes. `frames`: as bytes, or the file that holds them."""
 
-    def __init__(self, topology, program, frames, frames_per_second, seconds):
-        self.router = topology.router
-        self.path = topology.lab.directory / "flood.frames"
-        wire.write_frames(self.path, frames)
-        self.arguments = (program, "to-gateway", self.path, frames_per_second, seconds)
+    def __init__(self, topology, program, frames, frames_per_second, seconds, sender=None):
+        self.sender, interface = sender or (topology.router, "to-gateway")
+        path = frames
+        if not isinstance(frames, Path):
+            path = topology.lab.directory / "flood.frames"
+            wire.write_frames(path, frames)
+        self.arguments = (program, interface, path, frames_per_second, seconds)
 
     def __enter__(self):
-        self.process = self.router.start(*self.arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        self.process = self.sender.start(*self.arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                          text=True)
         return self
 

@@ -6,6 +6,9 @@
 
 The edges are not on-link with the gateway. The Internet has no route back to anything but its own
 link, so what arrives there without the gateway's address as its source gets no answer.
+
+OneArmed is the same with a gateway that has one interface, in the access network; WithoutNativeXdp the
+same with a gateway whose interfaces cannot run XDP by themselves.
 """
 
 from dataclasses import dataclass, field
@@ -76,26 +79,37 @@ class Topology:
     internet6 = "2001:db8:3::2"
     gateway_inner4 = "198.51.100.129"
     gateway_inner6 = "2001:db8:77::1"
+    far4 = "192.0.2.242"
+    far6 = "2001:db8:4::2"
+    gateway_interfaces = ("lan", "wan")
 
     def __post_init__(self):
         self.router = self.lab.namespace("router")
         self.gateway = self.lab.namespace("gateway")
         self.internet = self.lab.namespace("internet")
         self.router.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        self._connect_access()
+        self._connect_internet()
 
-        self.lab.link(self.router, "to-gateway", self.gateway, "lan")
+    def _link(self, one, one_interface, other, other_interface):
+        self.lab.link(one, one_interface, other, other_interface)
+
+    def _connect_access(self):
+        interface = self.gateway_interfaces[0]
+        self._link(self.router, "to-gateway", self.gateway, interface)
         self.router.ip(f"addr add {self.router4}/24 dev to-gateway",
                        f"addr add {self.router6}/64 dev to-gateway nodad",
                        f"route add default via {self.gateway4}",
                        f"route add default via {self.gateway6}",
                        # Answers to spoofed senders end here and not in a loop.
                        "route add blackhole 192.0.2.0/24", "route add blackhole 2001:db8:a::/48")
-        self.gateway.ip(f"addr add {self.gateway4}/24 dev lan",
-                        f"addr add {self.gateway6}/64 dev lan nodad",
+        self.gateway.ip(f"addr add {self.gateway4}/24 dev {interface}",
+                        f"addr add {self.gateway6}/64 dev {interface} nodad",
                         f"route add 192.0.2.0/24 via {self.router4}",
                         f"route add 2001:db8:a::/48 via {self.router6}")
 
-        self.lab.link(self.gateway, "wan", self.internet, "uplink")
+    def _connect_internet(self):
+        self._link(self.internet, "uplink", self.gateway, "wan")
         self.gateway.ip(f"addr add {self.wan4}/25 dev wan", f"addr add {self.wan6}/64 dev wan nodad")
         self.internet.ip(f"addr add {self.internet4}/25 dev uplink",
                          f"addr add {self.internet6}/64 dev uplink nodad")
@@ -111,6 +125,20 @@ class Topology:
                           f"route add default via {edge.router4}",
                           f"route add default via {edge.router6}")
         return edge
+
+    def add_far_host(self, mtu):
+        """A machine behind the Internet's first hop, on a link of the given MTU; the gateway has routes to it."""
+        far = self.lab.namespace("far")
+        self.lab.link(self.internet, "to-far", far, "uplink")
+        self.internet.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        self.internet.ip(f"link set mtu {mtu} dev to-far", "addr add 192.0.2.241/28 dev to-far",
+                         "addr add 2001:db8:4::1/64 dev to-far nodad")
+        far.ip(f"link set mtu {mtu} dev uplink", f"addr add {self.far4}/28 dev uplink",
+               f"addr add {self.far6}/64 dev uplink nodad",
+               "route add default via 192.0.2.241", "route add default via 2001:db8:4::1")
+        self.gateway.ip(f"route add 192.0.2.240/28 via {self.internet4}",
+                        f"route add 2001:db8:4::/64 via {self.internet6}")
+        return far
 
     def gateway_address(self, family):
         return self.gateway4 if family == 4 else self.gateway6
@@ -137,3 +165,28 @@ class Topology:
     def stop_masquerading(self):
         self.gateway.run("nft", "delete", "table", "inet", "rw_lab")
         self.gateway.sysctl(net__ipv4__ip_forward=0, net__ipv6__conf__all__forwarding=0)
+
+
+class OneArmed(Topology):
+    """A gateway with one interface: tunnel and Internet both lie behind the router."""
+
+    wan4, wan6 = Topology.gateway4, Topology.gateway6
+    gateway_interfaces = ("wan",)
+
+    def _connect_internet(self):
+        self.lab.link(self.router, "to-internet", self.internet, "uplink")
+        self.router.ip("addr add 198.51.100.1/25 dev to-internet", "addr add 2001:db8:3::1/64 dev to-internet nodad")
+        self.internet.ip(f"addr add {self.internet4}/25 dev uplink",
+                         f"addr add {self.internet6}/64 dev uplink nodad",
+                         "route add 203.0.113.0/24 via 198.51.100.1",
+                         "route add 2001:db8:2::/64 via 2001:db8:3::1")
+        self.gateway.ip(f"route add default via {self.router4}", f"route add default via {self.router6}")
+
+
+class WithoutNativeXdp(Topology):
+    """Interfaces with fewer receive queues than their peers have for sending: veth refuses native XDP there."""
+
+    def _link(self, one, one_interface, other, other_interface):
+        self.lab.link(one, one_interface, other, other_interface, one_options=("numtxqueues", 2))
+        # As behind a wire: what a network card receives is no longer than its MTU.
+        one.run("ethtool", "-K", one_interface, "tso", "off", "gso", "off", "tx-udp-segmentation", "off")

@@ -85,13 +85,25 @@ def tunnel_specs(topology, edge, kind=STOCK, outer_family=4, psk=None, full_tunn
     gateway_spec = NodeSpec(
         topology.gateway, gateway_keys,
         (f"{topology.gateway_inner4}/25", f"{topology.gateway_inner6}/64"), TUNNEL_PORT,
-        [peer_of(edge, edge_keys, kind, psk)], gateway=True)
+        [peer_of(edge, edge_keys, kind, psk)], gateway=True, xdp_interfaces=topology.gateway_interfaces)
     return gateway_spec, edge_spec
 
 
 def peer_of(edge, keys, kind=STOCK, psk=None):
     """An edge as its gateway sees it."""
     return Peer(edge.name, keys.public, (f"{edge.inner4}/32", f"{edge.inner6}/128"), psk=psk, kind=kind)
+
+
+def several_specs(topology, edges, kind=STOCK):
+    """One gateway and several full-tunnel edges: (gateway's NodeSpec, list of the edges' NodeSpecs)."""
+    gateway_spec, first = tunnel_specs(topology, edges[0], kind)
+    specs = [first]
+    for edge in edges[1:]:
+        _, spec = tunnel_specs(topology, edge, kind)
+        spec.peers[0].public_key = gateway_spec.keys.public
+        gateway_spec.peers.append(peer_of(edge, spec.keys, kind))
+        specs.append(spec)
+    return gateway_spec, specs
 
 
 PLAIN = Variant("plain", "no tunnel")

@@ -1,0 +1,82 @@
+#include "dataplane/hand_over.hpp"
+
+#include <bit>
+
+#include "base/bytes.hpp"
+#include "dataplane/tunnel/messages.hpp"
+#include "dataplane/tunnel/receiver_index.hpp"
+
+namespace ringway {
+namespace {
+
+// Everything but data is handled where it arrived, and so is what no worker can have sent for.
+WorkerId owner_of_sealed(const WorkerState& worker, const Slot& slot) {
+  using Layout = tunnel::DataLayout;
+  const WorkerId self = worker.handoff->self();
+  if (slot.length < Layout::kMinSize ||
+      slot.data[0] != static_cast<std::uint8_t>(tunnel::MessageType::kData)) {
+    return self;
+  }
+  const ReceiverIndex receiver{load_le<std::uint32_t>(slot.data + Layout::kReceiver)};
+  const WorkerId owner = tunnel::owner_of(receiver, worker.session_slot_bits);
+  return owner.value < worker.handoff->workers() ? owner : self;
+}
+
+}  // namespace
+
+void Leaving::hand_over(WorkerState& worker, HandoffKind kind) {
+  std::uint32_t owners = 0;  // a bit each
+  for (std::size_t i = 0; i < count_; ++i)
+    owners |= 1U << owners_[i].value;
+  Scratch<Slot, kVectorSegments> together;
+  for (; owners != 0; owners &= owners - 1) {
+    const WorkerId owner{static_cast<std::uint8_t>(std::countr_zero(owners))};
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (owners_[i] == owner) together[count++] = slots_[i];
+    }
+    worker.counters.handed_over.add(count);
+    const std::size_t refused = worker.handoff->give(owner, kind, {together.data(), count});
+    if (refused > 0) worker.drop(DropReason::kHandoffFull, refused);
+  }
+  count_ = 0;
+}
+
+std::size_t keep_own_sealed(WorkerState& worker, std::span<Slot> datagrams) {
+  if (worker.handoff == nullptr) return datagrams.size();
+  Leaving leaving;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < datagrams.size(); ++i) {
+    const WorkerId owner = owner_of_sealed(worker, datagrams[i]);
+    if (owner != worker.handoff->self()) {
+      leaving.add(datagrams[i], owner);
+      continue;
+    }
+    if (kept != i) datagrams[kept] = datagrams[i];
+    ++kept;
+  }
+  leaving.hand_over(worker, HandoffKind::kSealed);
+  return kept;
+}
+
+std::size_t keep_own_routed(WorkerState& worker, std::span<Slot> packets, std::span<PeerId> peers) {
+  if (worker.handoff == nullptr) return packets.size();
+  Leaving leaving;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    const bool known = peers[i].value < worker.owners.size();
+    if (known && worker.owners[peers[i].value] != worker.handoff->self()) {
+      leaving.add(packets[i], worker.owners[peers[i].value]);
+      continue;
+    }
+    if (kept != i) {
+      packets[kept] = packets[i];
+      peers[kept] = peers[i];
+    }
+    ++kept;
+  }
+  leaving.hand_over(worker, HandoffKind::kInner);
+  return kept;
+}
+
+}  // namespace ringway

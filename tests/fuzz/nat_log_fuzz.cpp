@@ -1,0 +1,20 @@
+// Lines of the NAT's log. What is understood is formatted to a line that means the same.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/check.hpp"
+#include "controlplane/nat_state/nat_log.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace ringway::control;
+  auto line = parse_nat_log_line({reinterpret_cast<const char*>(data), size});
+  if (!line) return 0;
+  const auto again = parse_nat_log_line(format_nat_log_line(*line));
+  // The form has four digits for the year, and milliseconds.
+  constexpr std::int64_t kYear10000 = 253'402'300'800;
+  if (line->at.unix_seconds() >= kYear10000) return 0;
+  line->at = ringway::WallTime::from_unix_ns(line->at.unix_ns() / 1'000'000 * 1'000'000);
+  CHECK(again && *again == *line);
+  return 0;
+}

@@ -1,0 +1,210 @@
+"""What goes wrong around a gateway on AF_XDP: links, neighbours, routes, and others who use XDP. Whatever it is,
+nothing leaks meanwhile, and it goes on by itself afterwards."""
+
+import json
+import time
+
+import pytest
+
+from ringway_lab import measure, nodes, path
+from ringway_lab.lab import wait_until
+from ringway_lab.topology import TUNNEL_PORT
+
+CHANGE_SECONDS = 3
+KEPT_FRAMES = nodes.ROOT / "tests" / "vectors" / "hostile_frames.txt"
+HOSTILE_RATE = 100_000  # frames a second
+HOSTILE_SECONDS = 4  # all of them, and some again
+
+
+def reaches(edge, address):
+    return measure.can_ping(edge.namespace, address, timeout=1)
+
+
+def wait_until_reached(edge, *addresses, timeout=CHANGE_SECONDS):
+    for address in addresses:
+        wait_until(lambda: reaches(edge, address), f"packets reach {address}", timeout)
+
+
+@pytest.mark.parametrize("side", ["Internet", "tunnel"])
+def test_neighbours_mac_address_may_change(topology, edge, xdp_tunnel, side):
+    """The neighbour announces it, as hosts and routers do; what the kernel learns counts here at once."""
+    neighbour, interface = (topology.internet, "uplink") if side == "Internet" else (topology.router, "to-gateway")
+    neighbour.sysctl(**{f"net__ipv4__conf__{interface}__arp_notify": 1,
+                        f"net__ipv6__conf__{interface}__ndisc_notify": 1})
+    neighbour.ip(f"link set address 02:00:00:00:00:77 dev {interface}")
+    wait_until_reached(edge, topology.internet4, topology.internet6)
+
+
+@pytest.mark.parametrize("interface", ["wan", "lan"])
+def test_port_may_go_down_and_up(topology, edge, xdp_tunnel, interface):
+    addresses = {"wan": topology.wan6, "lan": topology.gateway6}
+    topology.gateway.ip(f"link set down dev {interface}")
+    assert not reaches(edge, topology.internet4)
+    # The kernel forgets IPv6 addresses and routes by an interface that goes down.
+    topology.gateway.ip(f"link set up dev {interface}", f"addr replace {addresses[interface]}/64 dev {interface} nodad")
+    if interface == "lan":
+        topology.gateway.ip(f"route replace 192.0.2.0/24 via {topology.router4}",
+                            f"route replace 2001:db8:a::/48 via {topology.router6}")
+    wait_until_reached(edge, topology.internet4, topology.internet6)
+
+
+def test_connection_survives_a_port_that_flaps(topology, edge, xdp_tunnel):
+    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 4) as tcp:
+        time.sleep(0.5)
+        topology.gateway.ip("link set down dev wan")
+        time.sleep(0.5)
+        topology.gateway.ip("link set up dev wan")
+        rates = tcp.finish()
+    assert sum(rates[:4]) > 0 and sum(rates[-10:]) > 0, rates
+
+
+def ways_to_far(topology):
+    """A far host behind either interface; returns by interface what `ip route` calls the way, for each family."""
+    far = topology.add_far_host(1500)
+    topology.lab.link(topology.router, "to-far", far, "other")
+    topology.router.ip("addr add 192.0.2.225/28 dev to-far", "addr add 2001:db8:5::1/64 dev to-far nodad",
+                       "route add 192.0.2.240/28 via 192.0.2.226", "route add 2001:db8:4::/64 via 2001:db8:5::2")
+    far.ip("addr add 192.0.2.226/28 dev other", "addr add 2001:db8:5::2/64 dev other nodad")
+    topology.gateway.ip("route del 2001:db8:4::/64")
+    return {"wan": (topology.internet4, topology.internet6), "lan": (topology.router4, topology.router6)}
+
+
+def second_hops(topology, edge):
+    """The routers behind the gateway, as traceroute shows them."""
+    return tuple(edge.namespace.run("traceroute", "-n", "-q", 1, "-w", 1, "-f", 2, "-m", 2, address).out.split("\n")[1]
+                 .split()[1] for address in (topology.far4, topology.far6))
+
+
+def test_route_changes_take_effect(topology, edge, xdp_tunnel):
+    """From one interface to the other, to nowhere, and back: of a prefix, and the default route."""
+    gateway, _ = xdp_tunnel
+    ways = ways_to_far(topology)
+
+    def route(way, kind=""):
+        via4, via6 = ways[way]
+        topology.gateway.ip(f"route replace {kind} 192.0.2.240/28" + ("" if kind else f" via {via4}"))
+        topology.gateway.ip(f"route replace {kind} default" + ("" if kind else f" via {via6}"), family=6)
+
+    for way in ("wan", "lan", "wan"):
+        route(way)
+        wait_until(lambda: second_hops(topology, edge) == ways[way], f"packets go by {way}", CHANGE_SECONDS)
+        wait_until_reached(edge, topology.far4, topology.far6)
+        assert reaches(edge, topology.internet4)
+    route("wan", "unreachable")
+    for address in (topology.far4, topology.far6):
+        wait_until(lambda: not reaches(edge, address), "packets have no way any more", CHANGE_SECONDS)
+    assert gateway.drops()["unreachable"] >= 2
+    route("wan")
+    wait_until_reached(edge, topology.far4, topology.far6)
+
+
+def take_program_off(topology, interface):
+    """As whoever may do everything can: the link by which the program is there is cut."""
+    link = json.loads(topology.gateway.run("ip", "-j", "-d", "link", "show", "dev", interface).out)[0]
+    links = json.loads(topology.lab.run("bpftool", "-j", "link").out)
+    number, = [each["id"] for each in links if each.get("prog_id") == link["xdp"]["prog"]["id"]]
+    topology.lab.run("bpftool", "link", "detach", "id", number)
+
+
+def program_on(topology, interface):
+    return "xdp" in topology.gateway.run("ip", "link", "show", "dev", interface).out
+
+
+@pytest.mark.parametrize("interface", ["wan", "lan"])
+def test_program_that_somebody_took_off_comes_back(topology, edge, xdp_tunnel, interface):
+    """A connection through the NAT lives on: the kernel, which has its packets meanwhile, keeps silent."""
+    gateway, _ = xdp_tunnel
+    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 4) as tcp:
+        time.sleep(0.5)
+        take_program_off(topology, interface)
+        wait_until(lambda: program_on(topology, interface), "the program is back", CHANGE_SECONDS)
+        wait_until_reached(edge, topology.internet4, topology.internet6)
+        rates = tcp.finish()
+    assert sum(rates[:4]) > 0 and sum(rates[-10:]) > 0, rates
+    assert gateway.status()["gateway"]["xdp_mode"] == "native"
+    assert f"XDP program off {interface}" in gateway.log()
+
+
+FOREIGN_PROGRAM = """
+__attribute__((section("xdp"), used)) int pass_all(void *context) { return 2; }
+char _license[] __attribute__((section("license"), used)) = "GPL";
+"""
+
+
+def test_program_of_somebody_else_is_named_and_outlived(topology, edge, xdp_tunnel):
+    """While another program has the interface, nothing comes from the Internet, and the kernel answers nobody: a
+    connection lives on. The status says who it is."""
+    gateway, _ = xdp_tunnel
+    source, program = (topology.lab.directory / name for name in ("foreign.c", "foreign.o"))
+    source.write_text(FOREIGN_PROGRAM)
+    topology.lab.run("clang", "-target", "bpf", "-O2", "-c", source, "-o", program)
+
+    def status():
+        return gateway.status()["gateway"]
+
+    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 7) as tcp:
+        time.sleep(0.5)
+        take_program_off(topology, "wan")
+        topology.gateway.ip(f"link set dev wan xdp object {program} section xdp")
+        wait_until(lambda: status()["xdp_mode"] == "off", "the status shows it", CHANGE_SECONDS)
+        assert "pass_all" in status()["io_reason"] and "wan" in status()["io_reason"]
+        assert "pass_all" in gateway.command("status").out
+        assert not reaches(edge, topology.internet4)
+        topology.gateway.ip("link set dev wan xdp off")
+        wait_until(lambda: status()["xdp_mode"] == "native", "the program is back", CHANGE_SECONDS)
+        wait_until_reached(edge, topology.internet4, topology.internet6)
+        rates = tcp.finish()
+    assert sum(rates[:4]) > 0 and sum(rates[-10:]) > 0, rates
+
+
+def external_port(topology, port):
+    """Where a TCP connection to the Internet's `port` comes from, as the Internet sees it."""
+    ends = topology.internet.run("ss", "-Htn", "state", "established", f"( sport = :{port} )").out.split("\n")[0]
+    return int(ends.split()[3].rsplit(":", 1)[1])
+
+
+def hostile_frames(topology, side, live_port):
+    """The file of all frames that lab-hostile-frames makes, as the neighbour on that side sends them: to a port of
+    the NAT's that is in use, or to the tunnel's."""
+    out = topology.lab.directory / f"hostile-{side}.frames"
+    ends, port = {
+        "Internet": ((topology.internet4, topology.internet6, topology.wan4, topology.wan6), live_port),
+        "tunnel": ((topology.router4, topology.router6, topology.gateway4, topology.gateway6), TUNNEL_PORT)}[side]
+    topology.lab.run(nodes.program("lab-hostile-frames"), out, KEPT_FRAMES, 1, *ends, measure.IPERF_PORT, port, port,
+                     port, TUNNEL_PORT, *[address for edge in topology.edges.values() for address in (
+                         edge.inner4, edge.inner6)], topology.gateway_inner4, topology.gateway_inner6)
+    return out
+
+
+@pytest.mark.load
+@pytest.mark.parametrize("side", ["Internet", "tunnel"])
+def test_hostile_frames_do_no_harm(topology, edge, xdp_tunnel, side):
+    """By the hundred thousand, from the wire: the gateway drops and counts them, nobody gets what is not his, and
+    it serves as before."""
+    gateway, _ = xdp_tunnel
+    sender = {"Internet": (topology.internet, "uplink"), "tunnel": (topology.router, "to-gateway")}[side]
+    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 1):
+        wait_until(lambda: topology.internet.run("ss", "-Htn", "state", "established").out, "the connection is there")
+        frames = hostile_frames(topology, side, external_port(topology, measure.IPERF_PORT))
+    before, memory = gateway.status(), nodes.pss_mb(gateway.pid)
+    strangers = {"outside": f'iifname "uplink" ip saddr != {topology.wan4}',
+                 "outside6": f'iifname "uplink" ip6 saddr != {{ {topology.wan6}, fe80::/10 }}'}
+    foreign = {"inside": f'iifname "ringway0" ip daddr != {edge.inner4}',
+               "inside6": f'iifname "ringway0" ip6 daddr != {edge.inner6}'}
+    with path.PathCounter(topology, topology.internet, **strangers) as outside, \
+            path.PathCounter(topology, edge.namespace, **foreign) as inside:
+        with path.Flood(topology, nodes.program("lab-flood"), frames, HOSTILE_RATE, HOSTILE_SECONDS, sender) as flood:
+            sent = json.loads(flood.finish())["sent"]
+        wait_until_reached(edge, topology.internet4, topology.internet6)
+        assert [outside[name] for name in strangers] == [0, 0]
+        assert [inside[name] for name in foreign] == [0, 0]
+    assert sent > 0.5 * HOSTILE_RATE * HOSTILE_SECONDS
+    after = gateway.status()
+    dropped = sum(after["drops"].values()) - sum(before["drops"].values())
+    received, received_before = (sum(port["rx_packets"] for port in status["ports"]) for status in (after, before))
+    print(f"{side}: {sent} sent, {received - received_before} taken, {dropped} dropped")
+    assert 0.1 * sent < dropped <= received - received_before
+    assert after["pid"] == before["pid"] and nodes.pss_mb(gateway.pid) < memory + 16
+    assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+    assert measure.fetch_page(edge.namespace, topology.internet6) == topology.wan6
+    assert measure.tcp_gbps(edge.namespace, topology.internet, topology.internet4, 1) > 0

@@ -1,0 +1,264 @@
+"""What a gateway with its own NAT tells its operator, and what outlives a crash: open connections of both kinds of
+client, mappings, endpoints."""
+
+import dataclasses
+import datetime
+import json
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pairs import PAIRS
+from ringway_lab import measure, nodes, variants
+from ringway_lab.lab import LabError, wait_until
+from ringway_lab.nodes import AES_GCM, AF_XDP
+
+RESTART_SECONDS = 3
+KEPT_SECONDS = 2  # a round of the keeper and some
+CLIENTS = ["ringway-aes", "stock-ringway"]
+PORT = 7777
+
+
+def make_gateway(topology, edge, pair="ringway-aes"):
+    """(gateway, edge node), not started; the gateway keeps a log of its NAT."""
+    edge_type, gateway_type, kind = PAIRS[pair]
+    gateway_spec, edge_spec = variants.tunnel_specs(topology, edge, kind)
+    gateway_spec.io = AF_XDP
+    gateway = gateway_type(gateway_spec, "gateway")
+    gateway.write_configuration(with_log(gateway))
+    return gateway, edge_type(edge_spec, edge.name)
+
+
+def with_log(gateway):
+    return gateway.configuration().replace(f'io = "{AF_XDP}"', f'io = "{AF_XDP}"\nnat_log = "{log_path(gateway)}"')
+
+
+def log_path(gateway):
+    return gateway.directory / "nat.log"
+
+
+@pytest.fixture
+def tunnel(topology, edge):
+    gateway, node = make_gateway(topology, edge)
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
+        yield gateway, node
+
+
+def in_json(gateway, *words):
+    return json.loads(gateway.command(*words, "--json").out)
+
+
+SERVER = """
+import socket, sys, threading
+def serve(c):
+    try:
+        if c.recv(1) == b"d":                # down: as much as goes
+            while True:
+                c.sendall(bytes(4096))
+        while data := c.recv(65536):         # echo
+            c.sendall(data)
+    except OSError:
+        pass                                 # the client is gone
+s = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True)
+print("listening", flush=True)
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+"""
+
+CLIENT = """
+import socket, sys, threading, time
+host, port, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+c = socket.create_connection((host, port), timeout=10)
+c.settimeout(None)
+c.sendall(b"d" if way == "down" else b"e")
+def send():
+    while True:
+        c.sendall(bytes(512))
+        time.sleep(0.005)
+if way == "echo":
+    threading.Thread(target=send, daemon=True).start()
+total, said = 0, 0
+while data := c.recv(65536):
+    total += len(data)
+    if time.monotonic() - said > 0.02:
+        said = time.monotonic()
+        print(total, flush=True)
+print("closed", flush=True)
+"""
+
+
+class Connection:
+    """An open TCP connection from the edge to the Internet, and how much of it has arrived."""
+
+    def __init__(self, edge, address, way):
+        self.log = edge.namespace.lab.directory / f"connection-{way}-{time.monotonic_ns()}.txt"
+        with self.log.open("wb") as out:
+            self.process = edge.namespace.start(sys.executable, "-c", CLIENT, address, PORT, way, stdout=out,
+                                                stderr=out)
+
+    def received(self):
+        lines = self.log.read_text().split("\n")[:-1]
+        if lines and not lines[-1].isdigit():
+            raise LabError(f"the connection ended: {lines[-1]}")
+        return int(lines[-1]) if lines else 0
+
+    def wait_for_more(self, what, timeout):
+        before = self.received()
+        wait_until(lambda: self.received() > before, what, timeout)
+
+
+@pytest.mark.parametrize("pair", CLIENTS)
+def test_open_connections_survive_a_crash_under_load(topology, edge, pair):
+    """Also one on which only the server speaks: its client has nothing to say that would let it in."""
+    server = topology.internet.start(sys.executable, "-c", SERVER, PORT, stdout=subprocess.PIPE)
+    assert server.popen.stdout.readline() == b"listening\n"
+    gateway, node = make_gateway(topology, edge, pair)
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
+        connections = {(way, address): Connection(edge, address, way)
+                       for way in ("echo", "down") for address in (topology.internet4, topology.internet6)}
+        for name, connection in connections.items():
+            connection.wait_for_more(f"{name} carries data", 5)
+        time.sleep(KEPT_SECONDS)
+        gateway.stop(signal.SIGKILL)
+        time.sleep(0.3)
+        before = {name: connection.received() for name, connection in connections.items()}
+        began = time.monotonic()
+        gateway.start()
+        for name, connection in connections.items():
+            wait_until(lambda c=connection, n=name: c.received() > before[n], f"{name} goes on",
+                       RESTART_SECONDS - (time.monotonic() - began))
+        assert gateway.status()["gateway"]["mappings"] >= len(connections)
+
+
+def test_crash_of_the_kernels_gateway_is_survived_too(topology, edge):
+    """conntrack keeps the mappings there; the gateway has to find its peers again."""
+    gateway_spec, edge_spec = variants.tunnel_specs(topology, edge, AES_GCM)
+    gateway, node = nodes.Ringway(gateway_spec, "gateway"), nodes.Ringway(edge_spec, "edge")
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4)
+        time.sleep(KEPT_SECONDS)
+        gateway.stop(signal.SIGKILL)
+        began = time.monotonic()
+        gateway.start()
+        wait_until(lambda: measure.can_ping(edge.namespace, topology.internet4, timeout=1),
+                   "the tunnel carries packets again", RESTART_SECONDS - (time.monotonic() - began))
+
+
+def test_mappings_are_listed(topology, edge, tunnel):
+    gateway, _ = tunnel
+    assert measure.look_up(edge.namespace, topology.internet4)
+    mappings = in_json(gateway, "nat")
+    udp = [one for one in mappings if one["protocol"] == "udp"]
+    assert udp and all(one["subscriber"] == edge.name for one in mappings)
+    assert udp[0]["inner"].startswith(f"{edge.inner4}:") and udp[0]["external"].startswith(f"{topology.wan4}:")
+    assert 0 < udp[0]["expires_s"] <= 300.2 and udp[0]["idle_s"] >= 0
+    assert {one["protocol"] for one in in_json(gateway, "nat", "--protocol", "icmp")} == {"icmp"}
+    assert in_json(gateway, "nat", "--subscriber", "nobody") == []
+    text = gateway.command("nat", "--protocol", "udp").out
+    assert re.search(rf"^edge +udp +{re.escape(edge.inner4)}:\d+ +{re.escape(topology.wan4)}:\d+ +\d+s +[45]m", text,
+                     re.MULTILINE), text
+    refused = gateway.command("nat", "--protocol", "sctp", check=False)
+    assert refused.status == 1 and "tcp, udp, icmp or icmpv6" in refused.err
+
+
+def test_who_had_a_port(topology, edge, tunnel):
+    gateway, node = tunnel
+    key = node.spec.keys.public
+    assert measure.look_up(edge.namespace, topology.internet4)
+    port = int(in_json(gateway, "nat", "--protocol", "udp")[0]["external"].rsplit(":", 1)[1])
+    who = in_json(gateway, "nat", "who", topology.wan4, port, "--protocol", "udp")
+    holder, = who["holders"]
+    assert (holder["subscriber"], holder["public_key"], holder["until"]) == (edge.name, key, None)
+    assert holder["inner"].startswith(edge.inner4) and who["notes"] == []
+    used = datetime.datetime.now(datetime.timezone.utc)
+    # Its block comes back with the peer, and is nobody's afterwards.
+    gateway.call("remove_peer", name=edge.name)
+    wait_until(lambda: "returned" in log_path(gateway).read_text(), "the log says that blocks came back")
+    assert in_json(gateway, "nat", "who", topology.wan4, port)["holders"] == []
+    at_that_time = in_json(gateway, "nat", "who", topology.wan4, port, "--protocol", "udp", "--at",
+                           used.isoformat(timespec="milliseconds"))
+    then, = at_that_time["holders"]
+    assert then["subscriber"] == edge.name and then["until"] is not None
+    earlier = in_json(gateway, "nat", "who", topology.wan4, port, "--at", int(used.timestamp()) - 3600)
+    assert earlier["holders"] == [] and "begins" in earlier["notes"][0]
+
+
+def test_log_names_blocks_and_no_destination(topology, edge, tunnel):
+    gateway, node = tunnel
+    assert measure.fetch_page(edge.namespace, topology.internet4)
+    wait_until(lambda: "protocol=tcp" in log_path(gateway).read_text(), "the log has a block of TCP ports")
+    text = log_path(gateway).read_text()
+    assert re.search(rf"^\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}Z given protocol=tcp address={re.escape(topology.wan4)} "
+                     rf"ports=\d+-\d+ subscriber={edge.name} key={re.escape(node.spec.keys.public)}$", text, re.MULTILINE)
+    assert text.splitlines()[0].endswith(" started")
+    assert topology.internet4 not in text and topology.internet6 not in text
+    assert stat.S_IMODE(log_path(gateway).stat().st_mode) == 0o600
+    state = gateway.directory / "state" / "gateway-state"
+    wait_until(state.exists, "the state is kept")
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    # logrotate: renamed, then told to open it anew.
+    log_path(gateway).rename(log_path(gateway).with_suffix(".log.1"))
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_until(log_path(gateway).exists, "the log is opened anew")
+    assert gateway.stop() == 0
+    assert log_path(gateway).read_text().splitlines()[-1].endswith(" stopped")
+
+
+def test_external_addresses_may_change(topology, edge, tunnel):
+    """As DHCP and a provider's new prefix do it: NAT, steering and link follow within a second."""
+    for old, new, server in ((f"{topology.wan4}/25", "198.51.100.9/25", topology.internet4),
+                             (f"{topology.wan6}/64", "2001:db8:3::9/64", topology.internet6)):
+        assert measure.fetch_page(edge.namespace, server) == old.split("/")[0]
+        nodad = " nodad" if ":" in new else ""
+        topology.gateway.ip(f"addr del {old} dev wan", f"addr add {new} dev wan{nodad}")
+        wait_until(lambda: measure.can_ping(edge.namespace, server, timeout=0.2), f"packets pass from {new}", 1)
+        assert measure.fetch_page(edge.namespace, server) == new.split("/")[0]
+
+
+def test_new_peers_networks_are_the_tunnels_at_once(topology, edge, tunnel):
+    """An inner address outside the gateway's own network, which a moment ago was somewhere on the Internet."""
+    gateway, node = tunnel
+    second = topology.add_edge("second")
+    inner = "192.0.2.250"
+    keys = nodes.KeyPair.generate(topology.lab)
+    spec = nodes.NodeSpec(second.namespace, keys, (f"{inner}/32",), node.spec.listen_port,
+                          [dataclasses.replace(node.spec.peers[0])], full_tunnel=True)
+    gateway.spec.peers.append(nodes.Peer("second", keys.public, (f"{inner}/32",), kind=AES_GCM))
+    assert not measure.can_ping(edge.namespace, inner, timeout=1)
+    gateway.write_configuration(with_log(gateway))
+    assert gateway.call("reload")["added"] == ["second"]
+    with nodes.Ringway(spec, "second"):
+        measure.wait_for_path(second.namespace, topology.internet4)
+        wait_until(lambda: measure.can_ping(edge.namespace, inner, timeout=1), "peers reach each other", 3)
+    subscribers = {one["subscriber"] for one in in_json(gateway, "nat")}
+    assert subscribers == {"edge", "second"}
+
+
+def test_settings_that_need_a_restart_are_named(topology, edge, tunnel):
+    gateway, _ = tunnel
+    gateway.write_configuration(with_log(gateway).replace("nat.log", "other.log").replace("mtu = 1420", "mtu = 1400"))
+    report = gateway.call("reload")
+    assert [line.split(":")[0] for line in report["needs_restart"]] == ["interface.mtu", "gateway.nat_log"]
+
+
+def test_damaged_state_is_said_and_does_no_harm(topology, edge):
+    gateway, node = make_gateway(topology, edge)
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4)
+        state = gateway.directory / "state" / "gateway-state"
+        wait_until(state.exists, "the state is kept")
+        gateway.stop(signal.SIGKILL)
+        content = bytearray(state.read_bytes())
+        content[-1] ^= 1
+        state.write_bytes(content)
+        gateway.start()
+        assert "mappings and endpoints of the last run are lost" in gateway.log()
+        wait_until(lambda: measure.can_ping(edge.namespace, topology.internet4, timeout=1),
+                   "the tunnel carries packets again", 25)
