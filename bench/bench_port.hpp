@@ -82,7 +82,7 @@ class BenchPort final : public io::Port {
     sent_.samples.resize(sample_count_);
     return sent_;
   }
-  [[nodiscard]] const BufferPool& pool() const { return pool_; }
+  [[nodiscard]] BufferPool& pool() { return pool_; }
   // Null, as at first: nothing is timed. The copying is no stage's.
   void set_stage_clock(StageClock* clock) { stage_clock_ = clock; }
   // Spent in copying what arrives, since construction.

@@ -32,9 +32,12 @@ std::uint64_t mixed(std::uint64_t value) {
 
 }  // namespace
 
-GatewayFlows::GatewayFlows(std::uint32_t flows, std::uint32_t subscribers)
+GatewayFlows::GatewayFlows(std::uint32_t flows, std::uint32_t subscribers, std::uint32_t worker,
+                           std::uint32_t workers)
     : flows_(flows),
       subscribers_(subscribers),
+      worker_(worker),
+      workers_(workers),
       addresses_a_subscriber_((flows / subscribers) / kInnerPorts + 1),
       external_(flows) {
   CHECK(flows >= 1 && flows <= kMaxFlows && subscribers >= 1);
@@ -46,23 +49,32 @@ nat::Config GatewayFlows::nat_config() const {
   // A subscriber takes at least a block.
   const std::uint32_t ports =
       std::max(flows_, subscribers_ * config.block_ports) + subscribers_ * config.block_ports;
-  const std::uint32_t addresses = ports / kFlowsAnExternalAddress + 1;
+  const std::uint32_t addresses = ports / (kFlowsAnExternalAddress / workers_) + 1;
   CHECK(addresses <= kMaxExternalAddresses);
   for (std::uint32_t i = 0; i < addresses; ++i)
     config.external_addresses.push_back(address_of(kFirstExternalAddress + i));
-  config.first_port = kFirstPort;
-  config.last_port = UINT16_MAX;
+  const std::uint32_t share = (UINT16_MAX + 1U - kFirstPort) / workers_;
+  for (std::uint32_t i = 0; i < workers_; ++i) {
+    const auto first = static_cast<std::uint16_t>(kFirstPort + i * share);
+    const auto last = static_cast<std::uint16_t>(first + share - 1);
+    if (i == worker_) {
+      config.first_port = first;
+      config.last_port = last;
+    } else {
+      config.other_shards.push_back({{static_cast<std::uint8_t>(i)}, first, last});
+    }
+  }
   config.max_mappings = std::max(flows_ + flows_ / 8, 1024U);
   config.max_ports_per_subscriber = UINT32_MAX;
   config.max_mappings_per_subscriber = UINT32_MAX;
-  config.max_subscribers = std::max(subscribers_, config.max_subscribers);
+  config.max_subscribers = std::max(workers_ * subscribers_, config.max_subscribers);
   config.inner_prefixes = {{address_of(kFirstInnerAddress), 15}};
   return config;
 }
 
 std::vector<tunnel::AllowedIp> GatewayFlows::allowed_ips() const {
   std::vector<tunnel::AllowedIp> entries;
-  for (std::uint32_t subscriber = 0; subscriber < subscribers_; ++subscriber) {
+  for (std::uint32_t subscriber = 0; subscriber < workers_ * subscribers_; ++subscriber) {
     for (std::uint32_t i = 0; i < addresses_a_subscriber_; ++i) {
       const std::uint32_t address = kFirstInnerAddress + subscriber * addresses_a_subscriber_ + i;
       entries.push_back({{address_of(address), 32}, {subscriber}});
@@ -77,8 +89,8 @@ std::uint32_t GatewayFlows::flow_of(std::uint64_t packet_number) const {
 
 std::uint32_t GatewayFlows::inner_address(std::uint32_t flow) const {
   const std::uint32_t of_subscriber = flow / subscribers_;
-  return kFirstInnerAddress + subscriber_of(flow) * addresses_a_subscriber_ +
-         of_subscriber / kInnerPorts;
+  const std::uint32_t subscriber = worker_ * subscribers_ + subscriber_of(flow);
+  return kFirstInnerAddress + subscriber * addresses_a_subscriber_ + of_subscriber / kInnerPorts;
 }
 
 std::uint16_t GatewayFlows::inner_port(std::uint32_t flow) const {

@@ -21,11 +21,13 @@ class GatewayFlows {
   static constexpr std::uint16_t kServerPort = 443;
   static constexpr std::uint32_t kServerAddress = 0xcb00'710a;  // 203.0.113.10
 
-  // Flows are dealt out to the subscribers in turn.
-  GatewayFlows(std::uint32_t flows, std::uint32_t subscribers);
+  // Flows are dealt out to the subscribers in turn. Each of `workers` has as many of both.
+  GatewayFlows(std::uint32_t flows, std::uint32_t subscribers, std::uint32_t worker,
+               std::uint32_t workers);
 
-  // A NAT with room for all flows, and as many external addresses as their ports need.
+  // The worker's NAT, with room for all flows, and as many external addresses as their ports need.
   [[nodiscard]] nat::Config nat_config() const;
+  // Of all workers.
   [[nodiscard]] std::vector<tunnel::AllowedIp> allowed_ips() const;
 
   [[nodiscard]] std::uint32_t count() const { return flows_; }
@@ -51,6 +53,8 @@ class GatewayFlows {
  private:
   std::uint32_t flows_;
   std::uint32_t subscribers_;
+  std::uint32_t worker_;
+  std::uint32_t workers_;
   std::uint32_t addresses_a_subscriber_;
   std::vector<std::uint64_t> external_;                        // by flow: address << 16 | port
   std::unordered_map<std::uint64_t, std::uint32_t> owner_of_;  // of an external address and port

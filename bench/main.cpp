@@ -240,6 +240,19 @@ Run add_pipeline(CLI::App& app) {
       "Packets lie in memory as a device leaves them, not just copied by a kernel");
   command->add_flag("--stages", options->stages,
                     "Also the cycles of each stage, from rounds of their own");
+  command
+      ->add_option(
+          "--workers", options->workers,
+          "Workers, on a core each from --core on, each with so many peers and flows, 1 to 16")
+      ->check(between(1, static_cast<int>(kMaxWorkers)))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      ->add_option("--misplaced", options->misplaced_percent,
+                   "Peers whose packets reach another worker and are handed over, 0 to 100 percent")
+      ->check(between(0, 100))
+      ->type_name("PERCENT")
+      ->capture_default_str();
   command->add_option("--packets", options->packets, "Different packets a round, 4096 to 1048576")
       ->check(between(4096, 1 << 20))
       ->type_name("N")

@@ -12,13 +12,10 @@
 
 #include "base/check.hpp"
 #include "bench/measure.hpp"
-#include "dataplane/forwarding/ethernet_link.hpp"
-#include "dataplane/scratch.hpp"
+#include "bench/pipeline.hpp"
+#include "bench/pipeline_crew.hpp"
 #include "dataplane/stage_clock.hpp"
-#include "dataplane/to_internet.hpp"
 #include "dataplane/tunnel/raw_aead.hpp"
-#include "dataplane/worker.hpp"
-#include "dataplane/worker_state.hpp"
 
 namespace ringway::bench {
 namespace {
@@ -46,6 +43,7 @@ struct Row {
   double crypto_cycles = 0;
   std::uint64_t samples_compared = 0;
   std::array<double, kStageCount> stage_cycles{};  // where they were asked for
+  double one_worker_cycles = 0;                    // of several: one alone, in the same rounds
 
   [[nodiscard]] double overhead() const { return cycles - crypto_cycles; }
   [[nodiscard]] double mpps(double tsc_hz) const { return tsc_hz / cycles * 1e-6; }
@@ -55,221 +53,49 @@ struct Row {
   }
 };
 
-// ---- The worker and what it stands between ----
+// ---- Rounds ----
 
-io::PortCapabilities inner_capabilities(const TrafficShape& shape) {
-  io::PortCapabilities capabilities;
-  capabilities.tcp_trains_rx = capabilities.tcp_trains_tx = true;
-  capabilities.mtu = static_cast<std::uint16_t>(std::max(kInnerMtu, shape.packet_bytes));
-  return capabilities;
+// Adds the cycles a packet of the worker's turns alone, a sample each kTimedPackets.
+Result<void> run_round(Pipeline& pipeline, std::uint64_t sample_interval,
+                       std::vector<double>& samples) {
+  pipeline.begin_round(sample_interval);
+  while (!pipeline.exhausted()) {
+    const std::uint64_t before = pipeline.packets_sent();
+    const std::uint64_t copying = pipeline.copy_cycles();
+    const std::uint64_t start = tsc();
+    while (pipeline.packets_sent() - before < kTimedPackets && !pipeline.exhausted())
+      pipeline.turn();
+    const std::uint64_t cycles = tsc() - start - (pipeline.copy_cycles() - copying);
+    const std::uint64_t packets = pipeline.packets_sent() - before;
+    if (packets >= kTimedPackets) {  // not the rest of a round
+      samples.push_back(static_cast<double>(cycles) / static_cast<double>(packets));
+    }
+  }
+  return pipeline.end_round();
 }
 
-io::PortCapabilities outer_capabilities() {
-  io::PortCapabilities capabilities;
-  capabilities.datagram_trains_rx = capabilities.datagram_trains_tx = true;
-  capabilities.max_train_segments = kMaxDatagramTrainSegments;
-  capabilities.max_train_bytes = kMaxDatagramTrainBytes;
-  return capabilities;
+// A round whose stages are timed, each for itself, and nothing else.
+Result<void> run_stages(Pipeline& pipeline, std::array<std::vector<double>, kStageCount>& samples) {
+  pipeline.begin_round(kSampleInterval);
+  StageClock clock;
+  pipeline.watch_stages(&clock);
+  while (!pipeline.exhausted()) {
+    const StageClock before = clock;
+    const std::uint64_t packets_before = pipeline.packets_sent();
+    clock.start();
+    while (pipeline.packets_sent() - packets_before < kTimedPackets && !pipeline.exhausted())
+      pipeline.turn();
+    const auto packets = static_cast<double>(pipeline.packets_sent() - packets_before);
+    if (packets < kTimedPackets) break;
+    for (std::size_t i = 0; i < kStageCount; ++i) {
+      const auto stage = static_cast<Stage>(i);
+      samples[i].push_back(static_cast<double>(clock.cycles(stage) - before.cycles(stage)) /
+                           packets);
+    }
+  }
+  pipeline.watch_stages(nullptr);
+  return pipeline.end_round();
 }
-
-class Pipeline {
- public:
-  [[nodiscard]] static Result<std::unique_ptr<Pipeline>> open(const TrafficShape& shape,
-                                                              const PipelineBenchOptions& options) {
-    std::unique_ptr<Pipeline> pipeline(new Pipeline(shape, options));
-    if (nat::Nat* nat = pipeline->nat()) {
-      // The mappings are made as a subscriber's packets would make them, beside the worker.
-      auto opened = pipeline->traffic_.open_flows(*nat, pipeline->now_);
-      if (!opened) return tl::unexpected(opened.error());
-    }
-    return pipeline;
-  }
-
-  // One round. Adds the cycles a packet of the worker's turns alone, a sample each kTimedPackets.
-  [[nodiscard]] Result<void> run(std::uint64_t sample_interval, std::vector<double>& samples) {
-    begin_round(sample_interval);
-    BenchPort& from = input();
-    BenchPort& to = output();
-    while (!from.exhausted()) {
-      const std::uint64_t before = to.packets_sent();
-      const std::uint64_t copying = from.copy_cycles();
-      const std::uint64_t start = tsc();
-      while (to.packets_sent() - before < kTimedPackets && !from.exhausted())
-        turn();
-      const std::uint64_t cycles = tsc() - start - (from.copy_cycles() - copying);
-      const std::uint64_t packets = to.packets_sent() - before;
-      if (packets >= kTimedPackets) {  // not the rest of a round
-        samples.push_back(static_cast<double>(cycles) / static_cast<double>(packets));
-      }
-    }
-    return end_round();
-  }
-
-  // One round whose stages are timed, each for itself, and nothing else.
-  [[nodiscard]] Result<void> run_stages(std::array<std::vector<double>, kStageCount>& samples) {
-    begin_round(kSampleInterval);
-    StageClock clock;
-    watch_stages(&clock);
-    while (!input().exhausted()) {
-      const StageClock before = clock;
-      const std::uint64_t packets_before = output().packets_sent();
-      clock.start();
-      while (output().packets_sent() - packets_before < kTimedPackets && !input().exhausted())
-        turn();
-      const auto packets = static_cast<double>(output().packets_sent() - packets_before);
-      if (packets < kTimedPackets) break;
-      for (std::size_t i = 0; i < kStageCount; ++i) {
-        const auto stage = static_cast<Stage>(i);
-        samples[i].push_back(static_cast<double>(clock.cycles(stage) - before.cycles(stage)) /
-                             packets);
-      }
-    }
-    watch_stages(nullptr);
-    return end_round();
-  }
-
-  [[nodiscard]] std::uint64_t samples_compared() const { return samples_compared_; }
-  [[nodiscard]] std::string describe_crypto() const { return worker_->describe_crypto(); }
-
- private:
-  Pipeline(const TrafficShape& shape, const PipelineBenchOptions& options)
-      : shape_(shape),
-        traffic_(shape),
-        inner_(inner_capabilities(shape), options.arrival, options.burst),
-        outer_(outer_capabilities(), options.arrival, options.burst),
-        frames_({}, options.arrival, options.burst),
-        ethernet_(std::array<io::Port*, 1>{&frames_}, outer_, PipelineTraffic::link_options()),
-        worker_(std::make_unique<Worker>(WorkerOptions{}, inner_,
-                                         is_gateway(shape.path) ? ethernet_.datagrams() : outer_,
-                                         link_, rng_)) {
-    if (is_gateway(shape.path)) {
-      (void)ethernet_.swap_table(PipelineTraffic::forwarding_table(), now_);
-      worker_->open_internet_side(ethernet_.packets(), traffic_.flows()->nat_config());
-    }
-    if (shape.path == PipelinePath::kNatOnly) {
-      translator_ =
-          std::make_unique<WorkerState>(WorkerOptions{}, inner_, outer_, unused_link_, rng_);
-      translator_->internet =
-          std::make_unique<InternetSide>(frames_, traffic_.flows()->nat_config(), rng_, nullptr);
-    }
-    for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
-      tell(command::AddPeer{std::make_unique<Peer>(PeerId{peer}, true)});
-      tell(command::PreferPath{{peer}, {traffic_.endpoint(peer), {}, 0}});
-      tell(command::InstallSession{
-          std::make_unique<tunnel::Session>(traffic_.session_keys(peer, now_))});
-    }
-    tell(
-        command::SetAllowedIps{std::make_unique<const tunnel::AllowedIps>(traffic_.allowed_ips())});
-    worker_->run_once(now_);
-  }
-
-  // Null where nothing is translated.
-  [[nodiscard]] nat::Nat* nat() {
-    if (translator_ != nullptr) return &translator_->internet->nat;
-    return is_gateway(shape_.path) ? &worker_->internet_side()->nat : nullptr;
-  }
-
-  // What is measured.
-  void turn() {
-    switch (shape_.path) {
-      case PipelinePath::kNatOnly:
-        return translate_burst();
-      case PipelinePath::kNull:
-        return pass_burst();
-      default:
-        worker_->run_once(now_);
-    }
-  }
-  // The stages of a gateway from the Internet's side of the tunnel on.
-  void translate_burst() {
-    Scratch<Slot, kBurstSlots> burst;
-    const std::size_t received = frames_.rx_burst({burst.data(), burst.size()});
-    end_stage(translator_->stage_clock, Stage::kReceive);
-    to_internet(*translator_, {burst.data(), received},
-                traffic_.subscribers().subspan(passed_, received), now_);
-    passed_ += received;
-  }
-  void pass_burst() {
-    Scratch<Slot, kBurstSlots> burst;
-    const std::size_t received = frames_.rx_burst({burst.data(), burst.size()});
-    end_stage(null_clock_, Stage::kReceive);
-    frames_.tx_burst({burst.data(), received});
-    end_stage(null_clock_, Stage::kTransmit);
-  }
-
-  void begin_round(std::uint64_t sample_interval) {
-    traffic_.offer_round(input());
-    passed_ = 0;
-    output().keep_samples(sample_interval, shape_.packets,
-                          shape_.output_header_bytes() + shape_.message_bytes());
-  }
-  [[nodiscard]] Result<void> end_round() {
-    // What the link had taken from the wire ahead of the worker.
-    for (int extra = 0; extra < 2 && is_gateway(shape_.path); ++extra)
-      turn();
-    samples_compared_ += output().sent().samples.size();
-    return check(output());
-  }
-
-  void watch_stages(StageClock* clock) {
-    worker_->set_stage_clock(clock);
-    ethernet_.set_stage_clock(clock);
-    input().set_stage_clock(clock);
-    if (translator_ != nullptr) translator_->stage_clock = clock;
-    null_clock_ = clock;
-  }
-
-  // Of everything but the tunnel's edges, one port carries both ways.
-  [[nodiscard]] bool is_edge() const { return takes_trains(shape_.path); }
-  [[nodiscard]] BenchPort& input() {
-    if (!is_edge()) return frames_;
-    return seals(shape_.path) ? inner_ : outer_;
-  }
-  [[nodiscard]] BenchPort& output() {
-    if (!is_edge()) return frames_;
-    return seals(shape_.path) ? outer_ : inner_;
-  }
-
-  void tell(Command&& command) {
-    // NOLINTNEXTLINE(bugprone-use-after-move): not taken when full
-    while (!link_.commands.try_push(std::move(command)))
-      worker_->run_once(now_);
-    while (link_.events.try_pop()) {
-    }
-  }
-
-  // No packet of ours may be dropped; where one was, the reasons say more than the count.
-  [[nodiscard]] Result<void> check(BenchPort& to) {
-    std::string reasons;
-    const WorkerCounters& counters =
-        translator_ != nullptr ? translator_->counters : worker_->counters();
-    for (std::size_t i = 0; i < kDropReasonCount; ++i) {
-      const std::uint64_t drops = counters.drops.value(static_cast<DropReason>(i));
-      if (drops == 0) continue;
-      reasons += " " + std::string(kDropReasonTexts[i].label) + " " + std::to_string(drops);
-    }
-    if (!reasons.empty()) return failure("wrong result: packets were dropped:" + reasons);
-    if (inner_.pool().held() + outer_.pool().held() + frames_.pool().held() != 0)
-      return failure("wrong result: buffers were not released");
-    return traffic_.check_round(to.sent());
-  }
-
-  const Instant now_ = Instant::now();  // stands still: sessions do not age
-  TrafficShape shape_;
-  PipelineTraffic traffic_;
-  BenchPort inner_;
-  BenchPort outer_;
-  BenchPort frames_;  // a gateway's only Ethernet port; what else has only one
-  forwarding::EthernetLink ethernet_;
-  ControlLink link_;
-  SystemRng rng_;  // as a node's worker has it
-  std::uint64_t samples_compared_ = 0;
-  std::unique_ptr<Worker> worker_;
-  ControlLink unused_link_;
-  std::unique_ptr<WorkerState> translator_;  // a gateway's worker without a tunnel (nat-only)
-  std::size_t passed_ = 0;                   // packets of the round so far (nat-only)
-  StageClock* null_clock_ = nullptr;
-};
 
 // ---- What the machine can do at best ----
 
@@ -345,7 +171,8 @@ Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& optio
   for (int round = 0; round < most_rounds; ++round) {
     if (round > kLeastRounds && std::chrono::steady_clock::now() >= end) break;
     const bool first = round == 0;
-    auto checked = pipeline.run(first ? kFirstRoundSampleInterval : kSampleInterval, samples);
+    auto checked =
+        run_round(pipeline, first ? kFirstRoundSampleInterval : kSampleInterval, samples);
     if (!checked) return tl::unexpected<Error>(std::move(checked.error()));
     raw.run();
     if (first) {
@@ -354,13 +181,53 @@ Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& optio
     }
     ++row.rounds;
     if (!options.stages) continue;
-    auto staged = pipeline.run_stages(stage_samples);
+    auto staged = run_stages(pipeline, stage_samples);
     if (!staged) return tl::unexpected<Error>(std::move(staged.error()));
   }
   for (std::size_t i = 0; i < kStageCount; ++i)
     row.stage_cycles[i] = median(stage_samples[i]);
   row.samples_compared = pipeline.samples_compared();
   row.cycles = median(samples);
+  row.crypto_cycles = raw.cycles();
+  return row;
+}
+
+// Several workers, and one alone between their rounds.
+Result<Row> measure_crew(const TrafficShape& shape, const PipelineBenchOptions& options,
+                         double seconds, std::string& engines) {
+  Row row;
+  row.shape = shape;
+  TrafficShape alone = shape;
+  alone.workers = 1;
+  alone.misplaced_peers = 0;
+  auto crew = PipelineCrew::open(shape, options);
+  if (!crew) return tl::unexpected<Error>(std::move(crew.error()));
+  auto one = PipelineCrew::open(alone, options);
+  if (!one) return tl::unexpected<Error>(std::move(one.error()));
+  engines = (*crew)->describe_crypto();
+  SeededRng rng(2);
+  RawLoops raw(shape, rng);
+  std::vector<double> samples;
+  std::vector<double> one_samples;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  const auto most_rounds = static_cast<int>(kMaxPackets / shape.packets);
+  for (int round = 0; round < most_rounds; ++round) {
+    if (round > kLeastRounds && std::chrono::steady_clock::now() >= end) break;
+    const bool first = round == 0;
+    const std::uint64_t interval = first ? kFirstRoundSampleInterval : kSampleInterval;
+    const auto together = (*crew)->run(interval);
+    if (!together) return tl::unexpected<Error>(together.error());
+    const auto by_itself = (*one)->run(interval);
+    if (!by_itself) return tl::unexpected<Error>(by_itself.error());
+    raw.run();
+    if (first) continue;
+    samples.push_back(*together);
+    one_samples.push_back(*by_itself);
+    ++row.rounds;
+  }
+  row.samples_compared = (*crew)->samples_compared() + (*one)->samples_compared();
+  row.cycles = median(samples);
+  row.one_worker_cycles = median(one_samples);
   row.crypto_cycles = raw.cycles();
   return row;
 }
@@ -431,6 +298,11 @@ void print_table(const std::vector<Row>& rows, const PipelineBenchOptions& optio
                 colours.reset, row.cycles, row.crypto_cycles, row.overhead(),
                 bar(row, colours).c_str());
     if (options.stages) print_stages(row, colours);
+    if (row.shape.workers > 1) {
+      std::printf("%s         %u workers: %.2f times one alone (%.0f cycles)%s\n", colours.dim,
+                  row.shape.workers, row.one_worker_cycles / row.cycles, row.one_worker_cycles,
+                  colours.reset);
+    }
   }
   std::printf(
       "\n%sA packet is an inner one; Gbit/s are its bits. Medians over rounds of %u different "
@@ -470,6 +342,10 @@ nlohmann::ordered_json to_json(const Row& row, double tsc_hz, bool stages) {
       }
     }
   }
+  if (row.shape.workers > 1) {
+    json["one_worker_cycles_per_packet"] = rounded(row.one_worker_cycles, 1);
+    json["times_one_worker"] = rounded(row.one_worker_cycles / row.cycles, 3);
+  }
   json["rounds"] = row.rounds;
   json["samples_compared"] = row.samples_compared;
   json["verified"] = true;  // otherwise the run has failed
@@ -484,6 +360,8 @@ void print_json(const std::vector<Row>& rows, const PipelineBenchOptions& option
   json["engines"] = engines;
   json["peers"] = options.peers;
   json["flows"] = options.flows;
+  json["workers"] = options.workers;
+  json["misplaced_percent"] = options.misplaced_percent;
   json["burst"] = options.burst;
   json["packets_a_round"] = options.packets;
   json["arrival"] = options.arrival == Arrival::kCopied ? "copied" : "in place";
@@ -503,8 +381,9 @@ std::vector<TrafficShape> shapes_of(const PipelineBenchOptions& options) {
         if (!takes_trains(path) && trains) continue;  // frames come one by one
         for (const std::uint32_t bytes : options.packet_bytes) {
           const std::uint32_t segments = trains ? TrafficShape::longest_train(bytes) : 1;
-          shapes.push_back(
-              {path, suite, bytes, segments, options.peers, options.packets, options.flows});
+          shapes.push_back({path, suite, bytes, segments, options.peers, options.packets,
+                            options.flows, 0, options.workers,
+                            options.peers * options.misplaced_percent / 100});
         }
       }
     }
@@ -512,9 +391,35 @@ std::vector<TrafficShape> shapes_of(const PipelineBenchOptions& options) {
   return shapes;
 }
 
+Result<void> check_crew(const PipelineBenchOptions& options) {
+  if (options.workers == 1) {
+    if (options.misplaced_percent == 0) return {};
+    return failure("--misplaced needs another worker", "give --workers 2 or more");
+  }
+  if (options.stages) return failure("--stages are those of one worker", "leave --workers out");
+  for (const PipelinePath path : options.paths) {
+    if (path == PipelinePath::kNatOnly || path == PipelinePath::kNull) {
+      return failure(std::string(path_name(path)) + " has no workers", "leave --workers out");
+    }
+  }
+  if (options.misplaced_percent == 0) return {};
+  if (options.peers * options.misplaced_percent / 100 == 0) {
+    return failure("whole peers are misplaced, and that share of them is none",
+                   "give more --peers");
+  }
+  if (options.arrival == Arrival::kInPlace) {
+    return failure("--misplaced and --cold do not go together");
+  }
+  return {};
+}
+
 }  // namespace
 
 int run_pipeline_bench(const PipelineBenchOptions& options) {
+  if (const auto possible = check_crew(options); !possible) {
+    std::fprintf(stderr, "ringway-bench: %s\n", possible.error().text().c_str());
+    return 1;
+  }
   if (options.core) {
     if (const auto pinned = pin_to_core(*options.core); !pinned) {
       std::fprintf(stderr, "ringway-bench: %s\n", pinned.error().text().c_str());
@@ -527,7 +432,8 @@ int run_pipeline_bench(const PipelineBenchOptions& options) {
   std::string engines;
   for (const TrafficShape& shape : shapes) {
     const double seconds = options.seconds / static_cast<double>(shapes.size());
-    const auto row = measure(shape, options, seconds, engines);
+    const auto row =
+        (shape.workers == 1 ? measure : measure_crew)(shape, options, seconds, engines);
     if (!row) {
       std::fprintf(stderr, "ringway-bench: %s, %u B: %s\n", path_name(shape.path),
                    shape.packet_bytes, row.error().text().c_str());

@@ -21,7 +21,9 @@ struct PipelineBenchOptions {
   std::uint32_t packets = 65'536;  // a round, all of them different
   Arrival arrival = Arrival::kCopied;
   bool stages = false;
-  double seconds = 12;  // for everything
+  std::uint32_t workers = 1;            // each with so many peers and flows
+  std::uint32_t misplaced_percent = 0;  // of peers, whose packets reach another worker's port
+  double seconds = 12;                  // for everything
   std::optional<unsigned> core;
   bool json = false;
 };

@@ -12,6 +12,7 @@
 #include "base/net/tcp.hpp"
 #include "base/net/udp.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
+#include "dataplane/worker_state.hpp"
 
 namespace ringway::bench {
 namespace {
@@ -29,9 +30,11 @@ constexpr std::uint32_t kFirstRemoteIndex = 0x5200'0000;
 constexpr std::uint32_t kPeersAnAddress = 32768;
 
 // All over the session table, as the random ones of a node are; an odd factor gives each peer a
-// slot of its own.
-constexpr ReceiverIndex local_index(std::uint32_t peer) {
-  return {peer * 0x9e37'79b1};
+// slot of its own. The worker's bits are where a node has them.
+ReceiverIndex local_index(std::uint32_t peer, std::uint32_t worker) {
+  const unsigned slot_bits = WorkerOptions{}.session_slot_bits;
+  const std::uint32_t workers = (kMaxWorkers - 1) << slot_bits;
+  return {((peer * 0x9e37'79b1) & ~workers) | worker << slot_bits};
 }
 
 // splitmix64's finaliser: what a payload's words are made of.
@@ -144,7 +147,8 @@ std::uint32_t TrafficShape::longest_train(std::uint32_t packet_bytes) {
 
 PipelineTraffic::PipelineTraffic(const TrafficShape& shape)
     : shape_(shape),
-      flows_(translates(shape.path) ? std::make_unique<GatewayFlows>(shape.flows, shape.peers)
+      flows_(translates(shape.path) ? std::make_unique<GatewayFlows>(shape.flows, shape.peers,
+                                                                     shape.worker, shape.workers)
                                     : nullptr),
       pool_((shape.packets + shape.train_segments - 1) / shape.train_segments,
             buffer_bytes_for(shape)),
@@ -180,10 +184,10 @@ std::shared_ptr<const forwarding::ForwardingTable> PipelineTraffic::forwarding_t
 
 tunnel::SessionKeys PipelineTraffic::session_keys(std::uint32_t peer, Instant created) const {
   tunnel::SessionKeys keys;
-  keys.peer = {peer};
+  keys.peer = id_of(peer);
   keys.suite = shape_.suite;
   keys.initiator = true;
-  keys.local_index = local_index(peer);
+  keys.local_index = local_index(peer, shape_.worker);
   keys.remote_index = {kFirstRemoteIndex + peer};
   keys.send_key = keys_[peer];
   keys.receive_key = keys_[peer];  // one direction is measured, the other stays unused
@@ -194,11 +198,8 @@ tunnel::SessionKeys PipelineTraffic::session_keys(std::uint32_t peer, Instant cr
 std::vector<tunnel::AllowedIp> PipelineTraffic::allowed_ips() const {
   if (flows_ != nullptr) return flows_->allowed_ips();
   std::vector<tunnel::AllowedIp> entries;
-  for (std::uint32_t peer = 0; peer < shape_.peers; ++peer) {
-    std::array<std::uint8_t, 4> address;
-    store_be(address.data(), kFirstPeerAddress + peer);
-    entries.push_back({{net::IpAddress::v4(address.data()), 32}, {peer}});
-  }
+  for (std::uint32_t id = 0; id < shape_.workers * shape_.peers; ++id)
+    entries.push_back({{address_v4(kFirstPeerAddress + id), 32}, {id}});
   return entries;
 }
 
@@ -268,7 +269,7 @@ Result<void> PipelineTraffic::open_flows(nat::Nat& nat, Instant now) {
                       GatewayFlows::kServerPort,
                       kSentTtl,
                       true};
-    nat::Packet packet{memory.data(), kHeaderBytes, {flows_->subscriber_of(flow)}};
+    nat::Packet packet{memory.data(), kHeaderBytes, id_of(flows_->subscriber_of(flow))};
     write(inside, net::kTcpSyn);
     nat.outbound({&packet, 1}, now);
     if (packet.verdict != nat::Verdict::kForward) return wrong("a flow that the NAT does not take");
@@ -294,7 +295,7 @@ Result<void> PipelineTraffic::learn(std::uint32_t flow, const std::uint8_t* pack
 void PipelineTraffic::write_super_packet(std::uint64_t first, std::uint32_t count,
                                          std::uint8_t* to) const {
   const std::uint32_t payload_bytes = shape_.packet_bytes - kHeaderBytes;
-  const std::uint32_t peer_address = kFirstPeerAddress + peer_of(first);
+  const std::uint32_t peer_address = kFirstPeerAddress + id_of(peer_of(first)).value;
   const bool out = shape_.path == PipelinePath::kEdgeOut;
   write_headers(first, payload_bytes, kHeaderBytes + count * payload_bytes,
                 out ? Ends{kOurAddress, peer_address} : Ends{peer_address, kOurAddress}, to);
@@ -310,7 +311,7 @@ std::uint32_t PipelineTraffic::write_messages(std::uint64_t first, std::uint32_t
     std::uint8_t* const message = to + i * shape_.message_bytes();
     std::uint8_t* const text = message + DataLayout::kCiphertext;
     tunnel::emit_message_header(message, tunnel::MessageType::kData, shape_.suite);
-    store_le(message + DataLayout::kReceiver, local_index(peer).value);
+    store_le(message + DataLayout::kReceiver, local_index(peer, shape_.worker).value);
     store_le(message + DataLayout::kCounter, far_end.next_counter);
     write_packet(first + i, text);
     std::memset(text + shape_.packet_bytes, 0, shape_.text_bytes() - shape_.packet_bytes);
@@ -343,7 +344,7 @@ void PipelineTraffic::offer_round(BenchPort& port) {
       write_packet(first_number_ + number, slot.data);
     }
     if (header_bytes > 0) write_frame_headers(first_number_ + number, {slot.data, bytes});
-    subscribers_.push_back({peer_of(first_number_ + number)});
+    subscribers_.push_back(id_of(peer_of(first_number_ + number)));
     parcels_.push_back(
         {frame, header_bytes + bytes, slot.buffer, &endpoints_[peer_of(first_number_ + number)]});
   }
@@ -362,6 +363,19 @@ void PipelineTraffic::offer_round(BenchPort& port) {
     slot.checksum_offset = TcpView::kChecksumAt;
   }
   port.offer(parcels_, slot);
+}
+
+// Both have the same peers' packets at the same places, in buffers of the same kind.
+void PipelineTraffic::exchange_misplaced(PipelineTraffic& other) {
+  CHECK(parcels_.size() == other.parcels_.size());
+  for (std::size_t i = 0; i < parcels_.size(); ++i) {
+    if (!is_misplaced(first_number_ + i * shape_.train_segments)) continue;
+    Parcel& ours = parcels_[i];
+    Parcel& theirs = other.parcels_[i];
+    CHECK(ours.length == theirs.length);
+    std::swap_ranges(ours.data, ours.data + ours.length, theirs.data);
+    std::swap(ours.remote, theirs.remote);
+  }
 }
 
 void PipelineTraffic::write_frame_headers(std::uint64_t number, Bytes payload) const {
@@ -424,15 +438,14 @@ Result<void> PipelineTraffic::check_round(const BenchPort::Sent& sent) {
                  " bytes in all came out");
   }
   if (pool_.held() != 0) return wrong("buffers of the input were not released");
-  std::uint64_t earliest = first_number_;
+  Earliest earliest = {first_number_, first_number_};
   for (const std::vector<std::uint8_t>& text : sent.samples) {
     if (auto checked = check_sample(text, earliest); !checked) return checked;
   }
   return {};
 }
 
-Result<void> PipelineTraffic::check_sample(std::vector<std::uint8_t> text,
-                                           std::uint64_t& earliest) {
+Result<void> PipelineTraffic::check_sample(std::vector<std::uint8_t> text, Earliest& earliest) {
   const bool sealed = seals(shape_.path);
   if (is_gateway(shape_.path)) {
     if (auto stripped = strip_frame_headers(text); !stripped) return stripped;
@@ -446,10 +459,11 @@ Result<void> PipelineTraffic::check_sample(std::vector<std::uint8_t> text,
     return wrong("a packet of " + std::to_string(text.size()) + " bytes");
   }
   const auto number = load_le<std::uint64_t>(text.data() + kHeaderBytes);
-  if (number < earliest || number >= first_number_ + shape_.packets) {
+  if (number < first_number_ || number >= first_number_ + shape_.packets ||
+      number < earliest[is_misplaced(number)]) {
     return wrong("a packet out of order");
   }
-  earliest = number + 1;
+  earliest[is_misplaced(number)] = number + 1;
   if (shape_.path == PipelinePath::kToInternet || shape_.path == PipelinePath::kNatOnly) {
     if (auto learned = learn(flows_->flow_of(number), text.data()); !learned) return learned;
   }

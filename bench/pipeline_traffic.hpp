@@ -3,6 +3,7 @@
 // addresses; sealed input for the way in; the judgement of what came out.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -58,6 +59,10 @@ struct TrafficShape {
   std::uint32_t peers;           // in turn, a train or single packet each
   std::uint32_t packets;         // a round
   std::uint32_t flows = 1;       // of a gateway: live mappings, in random order
+  // Of several workers, which one's traffic this is: each has peers, flows and ports of its own.
+  std::uint32_t worker = 0;
+  std::uint32_t workers = 1;
+  std::uint32_t misplaced_peers = 0;  // the first of them reach the next worker's port instead
 
   // What is encrypted: the packet and its padding.
   [[nodiscard]] std::uint32_t text_bytes() const;
@@ -82,6 +87,10 @@ class PipelineTraffic {
   [[nodiscard]] static forwarding::LinkOptions link_options();
   [[nodiscard]] static std::shared_ptr<const forwarding::ForwardingTable> forwarding_table();
 
+  // Of all workers together.
+  [[nodiscard]] PeerId id_of(std::uint32_t peer) const {
+    return {shape_.worker * shape_.peers + peer};
+  }
   // The worker's end of each peer's session.
   [[nodiscard]] tunnel::SessionKeys session_keys(std::uint32_t peer, Instant created) const;
   [[nodiscard]] const net::Endpoint& endpoint(std::uint32_t peer) const { return endpoints_[peer]; }
@@ -96,6 +105,8 @@ class PipelineTraffic {
   // One round of input, sealed with fresh counters on the way in, for `port` to hand over. The
   // last round's must have been released.
   void offer_round(BenchPort& port);
+  // Of two rounds on offer, the packets of misplaced peers change places.
+  void exchange_misplaced(PipelineTraffic& other);
   // Whose the packets of the round are, in order, where the path translates.
   [[nodiscard]] std::span<const PeerId> subscribers() const { return subscribers_; }
   // What came of it: every packet, and the samples byte by byte.
@@ -103,6 +114,9 @@ class PipelineTraffic {
 
  private:
   [[nodiscard]] std::uint32_t peer_of(std::uint64_t number) const;
+  [[nodiscard]] bool is_misplaced(std::uint64_t number) const {
+    return peer_of(number) < shape_.misplaced_peers;
+  }
   void write_packet(std::uint64_t number, std::uint8_t* to) const;
   // As a gateway's subscriber has it, or as the Internet has it.
   enum class Side : std::uint8_t { kInside, kOutside };
@@ -124,7 +138,10 @@ class PipelineTraffic {
     std::uint64_t next_counter = 0;        // to seal with, or to expect at the earliest
   };
 
-  [[nodiscard]] Result<void> check_sample(std::vector<std::uint8_t> text, std::uint64_t& earliest);
+  // The next number of each of two streams: what arrived at the worker's own port, and what was
+  // handed over.
+  using Earliest = std::array<std::uint64_t, 2>;
+  [[nodiscard]] Result<void> check_sample(std::vector<std::uint8_t> text, Earliest& earliest);
 
   TrafficShape shape_;
   std::unique_ptr<GatewayFlows> flows_;

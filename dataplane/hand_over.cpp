@@ -64,9 +64,11 @@ std::size_t keep_own_routed(WorkerState& worker, std::span<Slot> packets, std::s
   Leaving leaving;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < packets.size(); ++i) {
-    const bool known = peers[i].value < worker.owners.size();
-    if (known && worker.owners[peers[i].value] != worker.handoff->self()) {
-      leaving.add(packets[i], worker.owners[peers[i].value]);
+    const std::uint32_t id = peers[i].value;
+    const bool elsewhere = id < worker.owners.size() && worker.peers[id] == nullptr &&
+                           worker.owners[id] != worker.handoff->self();
+    if (elsewhere) {
+      leaving.add(packets[i], worker.owners[id]);
       continue;
     }
     if (kept != i) {
