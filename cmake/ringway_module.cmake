@@ -1,8 +1,10 @@
 # One target per module, all with the same warnings, sanitizers and include root.
 #
-#   ringway_module(NAME SOURCES a.cpp b.cpp USES ringway_base ...)      a static library
-#   ringway_program(NAME SOURCES main.cpp USES ...)                     an executable in bin/
-#   ringway_unit_test(NAME [NO_TSAN] SOURCES x_test.cpp USES ...)       a GoogleTest program, registered with CTest
+#   ringway_module(NAME [COLD] SOURCES a.cpp b.cpp USES ringway_base ...)   a static library
+#   ringway_program(NAME [COLD] SOURCES main.cpp USES ...)                  an executable in bin/
+#       COLD: no packet, handshake or route waits for it, and its vendor headers (JSON, TOML, Asio,
+#       command lines) take long to optimise: it is compiled with less optimisation.
+#   ringway_unit_test(NAME [NO_TSAN] SOURCES x_test.cpp USES ...)   a GoogleTest program, registered with CTest
 #       The target unit_tests builds them all. NO_TSAN: there is nothing for ThreadSanitizer to find
 #       (one thread, or threads that meet in sockets only), so its preset leaves the program out.
 
@@ -30,21 +32,66 @@ endif()
 if(RINGWAY_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
   target_compile_definitions(ringway_options INTERFACE _GLIBCXX_ASSERTIONS)
 endif()
-if(RINGWAY_FUZZ)
-  # Coverage for libFuzzer in every module; -fsanitize=function of clang 14 cannot compile coroutines.
-  target_compile_options(ringway_options INTERFACE -fsanitize=fuzzer-no-link -fno-sanitize=function)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND RINGWAY_SANITIZE)
+  # -fsanitize=function of clang 14 cannot compile coroutines.
+  target_compile_options(ringway_options INTERFACE -fno-sanitize=function)
 endif()
 
+# For what need not be fast: the compiler's time counts more.
+add_library(ringway_cold_options INTERFACE)
+if(RINGWAY_SANITIZE)
+  target_compile_options(ringway_cold_options INTERFACE -O0)
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_options(ringway_cold_options INTERFACE -O1)
+endif()
+
+# Headers that most sources include are parsed once: the first target of a kind precompiles them for
+# all of its kind, which therefore have the same options. Modules do so where they are instrumented
+# only: their other builds notice a source that lacks an #include.
+set(RINGWAY_STD_HEADERS
+  <algorithm> <array> <cstdint> <cstring> <functional> <map> <memory> <optional> <set> <span> <string>
+  <string_view> <utility> <variant> <vector> <tl/expected.hpp>)
+set(RINGWAY_TEST_HEADERS ${RINGWAY_STD_HEADERS}
+  <deque> <filesystem> <fstream> <sstream> <thread> <tuple> <gmock/gmock.h> <gtest/gtest.h>)
+
+function(ringway_precompile name kind)
+  get_property(owner GLOBAL PROPERTY RINGWAY_${kind}_HEADERS_OWNER)
+  if(owner)
+    target_precompile_headers(${name} REUSE_FROM ${owner})
+  else()
+    target_precompile_headers(${name} PRIVATE ${ARGN})
+    set_property(GLOBAL PROPERTY RINGWAY_${kind}_HEADERS_OWNER ${name})
+  endif()
+endfunction()
+
+# What modules and programs have in common.
+function(ringway_compile name cold)
+  if(cold)
+    set(kind COLD)
+    target_link_libraries(${name} PRIVATE ringway_cold_options)
+  else()
+    set(kind MODULE)
+  endif()
+  if(RINGWAY_SANITIZE)
+    ringway_precompile(${name} ${kind} ${RINGWAY_STD_HEADERS})
+  endif()
+  if(RINGWAY_FUZZ) # coverage, by which libFuzzer finds its way
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
+endfunction()
+
 function(ringway_module name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(ARG "COLD" "" "SOURCES;USES" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC ringway_options ${ARG_USES})
+  ringway_compile(${name} ${ARG_COLD})
 endfunction()
 
 function(ringway_program name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(ARG "COLD" "" "SOURCES;USES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ringway_options ${ARG_USES})
+  ringway_compile(${name} ${ARG_COLD})
 endfunction()
 
 add_custom_target(unit_tests)
@@ -52,16 +99,14 @@ add_custom_target(unit_tests)
 function(ringway_unit_test name)
   cmake_parse_arguments(ARG "NO_TSAN" "" "SOURCES;USES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ringway_options ${ARG_USES} GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE
+    ringway_options ringway_cold_options ${ARG_USES} GTest::gmock GTest::gtest_main)
+  ringway_precompile(${name} TEST ${RINGWAY_TEST_HEADERS})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC 12 is wrong about std::vector's growth and about tests that replace operator new; in tests
     # AddressSanitizer finds the true cases.
     target_compile_options(${name} PRIVATE -Wno-array-bounds -Wno-stringop-overflow
       -Wno-stringop-overread -Wno-mismatched-new-delete)
-  endif()
-  if(CMAKE_BUILD_TYPE STREQUAL "Release")
-    # What is tested is optimised as it is shipped; the tests themselves need not be.
-    target_compile_options(${name} PRIVATE -O1)
   endif()
   if(ARG_NO_TSAN AND RINGWAY_SANITIZE STREQUAL "thread")
     set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)

@@ -246,7 +246,10 @@ show_build_failure() {
 build_preset() {
   mkdir -p "$RINGWAY_ROOT/build/$1"
   {
-    flock 8
+    if ! flock --nonblock 8; then
+      say "    $1: being built already, see build/$1/build.log"
+      flock 8
+    fi
     build_preset_alone "$@" 8>&-
   } 8>"$RINGWAY_ROOT/build/$1/.lock"
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Runs the fuzzers of the build preset fuzz, each for SECONDS, as many at a time as there are cores.
 # Seeds are read from tests/fuzz/corpus/NAME/; what a run finds beyond them goes to
-# build/fuzz/corpus/NAME/, inputs that crash to build/fuzz/crashes/.
+# build/fuzz/corpus/NAME/, inputs that crash to build/fuzz/crashes/. RINGWAY_FUZZ_BUILD names another
+# build than build/fuzz, such as build/asan-ubsan.
 #
 #   tests/fuzz/run.sh SECONDS [NAME...]
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-BUILD=$ROOT/build/fuzz
+BUILD=${RINGWAY_FUZZ_BUILD:-$ROOT/build/fuzz}
 
 # ASan of clang 14 and kernels that randomise addresses by more than 28 bits do not go together.
 FIXED_ADDRESSES=()

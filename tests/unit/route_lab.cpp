@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <libmnl/libmnl.h>
+
 #include "base/check.hpp"
 #include "base/time.hpp"
 
@@ -111,6 +113,20 @@ struct RouteQuestion {
   std::array<std::uint8_t, 16> address{};
 };
 
+struct RouteAnswer {
+  unsigned interface = 0;
+  const std::uint8_t* gateway = nullptr;
+};
+
+int read_attribute(const nlattr* attribute, void* data) {
+  auto& answer = *static_cast<RouteAnswer*>(data);
+  const auto* value = static_cast<const std::uint8_t*>(mnl_attr_get_payload(attribute));
+  const auto type = mnl_attr_get_type(attribute);
+  if (type == RTA_OIF) std::memcpy(&answer.interface, value, sizeof answer.interface);
+  if (type == RTA_GATEWAY) answer.gateway = value;
+  return MNL_CB_OK;
+}
+
 std::string describe_route(const nlmsghdr& answer, const net::IpAddress& destination) {
   rtmsg body{};
   std::memcpy(&body, NLMSG_DATA(&answer), sizeof body);
@@ -127,19 +143,15 @@ std::string describe_route(const nlmsghdr& answer, const net::IpAddress& destina
     default:
       return "unreachable";
   }
-  unsigned interface = 0;
+  RouteAnswer route;
+  CHECK(mnl_attr_parse(&answer, sizeof body, read_attribute, &route) == MNL_CB_OK);
+  if (route.interface != ::if_nametoindex("e0")) return "not ours";
   net::IpAddress neighbour = destination;
-  auto length = RTM_PAYLOAD(&answer);
-  for (auto* attribute = RTM_RTA(NLMSG_DATA(&answer)); RTA_OK(attribute, length);
-       attribute = RTA_NEXT(attribute, length)) {
-    const auto* value = static_cast<const std::uint8_t*>(RTA_DATA(attribute));
-    if (attribute->rta_type == RTA_OIF) std::memcpy(&interface, value, sizeof interface);
-    if (attribute->rta_type == RTA_GATEWAY) {
-      neighbour = destination.is_v4() ? net::IpAddress::v4(value) : net::IpAddress::v6(value);
-    }
+  if (route.gateway != nullptr) {
+    neighbour =
+        destination.is_v4() ? net::IpAddress::v4(route.gateway) : net::IpAddress::v6(route.gateway);
   }
-  if (interface != ::if_nametoindex("e0")) return "not ours";
-  return "interface " + std::to_string(interface) + " neighbour " + neighbour.to_string();
+  return "interface " + std::to_string(route.interface) + " neighbour " + neighbour.to_string();
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ class RouteLab : public HostLab {
  protected:
   static constexpr std::uint8_t kPort = 3;
   // A change takes effect within a second; instrumented code is several times slower.
-#ifdef __SANITIZE_ADDRESS__
+#ifdef RINGWAY_INSTRUMENTED
   static constexpr Duration kPatience = Duration::seconds(10);
 #else
   static constexpr Duration kPatience = Duration::seconds(1);
