@@ -58,8 +58,14 @@ std::size_t Handoff::take(HandoffKind kind, std::span<Slot> out) {
     Lane* lane = lanes_from_[giver];
     if (lane == nullptr) continue;
     const std::size_t count = lane->ring(kind).pop_burst(out.subspan(taken));
-    for (Slot& slot : out.subspan(taken, count))
+    for (Slot& slot : out.subspan(taken, count)) {
+      // It lies in another core's cache, and the stages look at one after the other. (ringway-bench
+      // pipeline --workers 2 --misplaced 50 --path edge-in --size 64: 217 cycles without, 205
+      // with.)
+      __builtin_prefetch(slot.data);
+      __builtin_prefetch(slot.data + kCacheLineBytes);
       adopt(*lane, slot);
+    }
     taken += count;
   }
   return taken;
