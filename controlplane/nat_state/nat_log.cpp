@@ -232,6 +232,7 @@ void PortHistory::add(const NatLogLine& line) {
   switch (line.kind) {
     case NatLogKind::kStarted:
     case NatLogKind::kStopped:
+      if (!complete_from_) complete_from_ = line.at;
       return close(line.at, 0);
     case NatLogKind::kLost:
       losses_.push_back(line.at);
