@@ -147,10 +147,6 @@ Result<void> Node::open_ports() {
   auto outer = io::UdpPort::open(udp);
   if (!outer) return tl::unexpected(outer.error());
   outer_ = std::move(*outer);
-  if (outer_->handshakes() == nullptr) {
-    log_warn("handshakes share the data's socket, where a flood of them costs the tunnels more: " +
-             outer_->single_socket_reason());
-  }
 
   io::TunOptions tun;
   tun.name = config_.interface.name;

@@ -21,13 +21,17 @@ void BorrowedPool::adopt(Slot& slot) {
 }
 
 void BorrowedPool::return_home() {
+  std::size_t waiting = 0;
   for (const std::uint32_t buffer : view_.free_) {
     // It has come again meanwhile, or stands in the list twice because it had.
     if (view_.references_[buffer] != 0 || adopted_[buffer] == 0) continue;
-    CHECK(home_.try_push({buffer, adopted_[buffer]}));
-    adopted_[buffer] = 0;
+    if (home_.try_push({buffer, adopted_[buffer]})) {
+      adopted_[buffer] = 0;
+    } else {
+      view_.free_[waiting++] = buffer;
+    }
   }
-  view_.free_.clear();
+  view_.free_.resize(waiting);
 }
 
 void BorrowedPool::take_back() {

@@ -28,7 +28,8 @@ class BorrowedPool {
 
   // The slot's reference to its buffer is this worker's from now on.
   void adopt(Slot& slot);
-  // Sends buffers that nobody here refers to any more on their way; once a turn.
+  // Sends buffers that nobody here refers to any more on their way; once a turn. What finds no room
+  // waits for the next.
   void return_home();
   // Lender's thread: puts what came home into its pool; once a turn.
   void take_back();
@@ -45,7 +46,9 @@ class BorrowedPool {
   BufferPool& lender_;
   BufferPool view_;
   std::vector<std::uint16_t> adopted_;  // by buffer: slots it came in and that are not back
-  SpscRing<Homecoming> home_;           // as large as the pool: never full
+  // As large as the pool. A buffer may stand in it several times: the slots of a train may come,
+  // and go, one by one while the lender is busy.
+  SpscRing<Homecoming> home_;
 };
 
 }  // namespace ringway

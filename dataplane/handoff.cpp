@@ -137,6 +137,7 @@ HandoffMesh::~HandoffMesh() {
     }
     for (const auto& pool : lane->pools) {
       DCHECK(pool->held() == 0);
+      pool->take_back();  // makes room for all that is left
       pool->return_home();
       pool->take_back();
     }

@@ -26,6 +26,7 @@ Result<void> read_log(const std::string& path, PortHistory& history) {
   for (std::string text; std::getline(file, text);) {
     if (const auto line = parse_nat_log_line(text)) history.add(*line);
   }
+  if (file.bad()) return system_failure("reading the NAT's log " + path, errno);
   return {};
 }
 
@@ -44,12 +45,19 @@ void add_live(std::vector<PortHolder>& holders, const MappingStatus& mapping) {
   holders.push_back({mapping.protocol, mapping.subscriber, {}, mapping.inner, {}, {}});
 }
 
-void add_caveats(WhoAnswer& answer, const PortHistory& history, WallTime at) {
+void add_caveats(WhoAnswer& answer, const WhoQuestion& question, const PortHistory& history,
+                 WallTime at) {
   const auto begins = history.begins();
   if (!begins || at < *begins) {
     answer.caveats.push_back(begins ? "the log begins at " + utc_text(*begins) + " only"
                                     : "the log is empty");
     return;
+  }
+  const auto complete_from = history.complete_from();
+  const bool certain = question.protocol != 0 && !answer.holders.empty();
+  if (!certain && (!complete_from || at < *complete_from)) {
+    answer.caveats.push_back("who was given a port before " + utc_text(*begins) +
+                             " and kept it is not in this log: an older one may know");
   }
   WallTime since = *begins;
   for (const PortHolder& holder : answer.holders)
@@ -124,7 +132,7 @@ Result<WhoAnswer> who_had(const WhoQuestion& question, const std::vector<std::st
                               tenancy.from,
                               tenancy.until});
   }
-  if (!log_files.empty()) add_caveats(answer, history, at);
+  if (!log_files.empty()) add_caveats(answer, question, history, at);
   for (const MappingStatus& mapping : live)
     add_live(answer.holders, mapping);
   return answer;

@@ -19,6 +19,7 @@ namespace ringway::control {
 namespace {
 
 constexpr std::int64_t kMillisecondNs = 1'000'000;
+constexpr std::int64_t kSecondNs = 1'000'000'000;
 
 struct ProtocolName {
   std::uint8_t number;
@@ -155,15 +156,20 @@ std::string utc_text(WallTime time) {
 Result<WallTime> parse_time(std::string_view text) {
   constexpr std::size_t kCalendarLength = 19;
   std::int64_t seconds = 0;
-  if (read_number(text, seconds) && seconds >= 0 && seconds < INT64_MAX / 1'000'000'000) {
-    return WallTime::from_unix_ns(seconds * 1'000'000'000);
+  // A WallTime ends in the year 2262.
+  const auto has_place = [](std::int64_t unix_s) {
+    return unix_s >= 0 && unix_s < INT64_MAX / kSecondNs;
+  };
+  if (read_number(text, seconds) && has_place(seconds)) {
+    return WallTime::from_unix_ns(seconds * kSecondNs);
   }
   std::string_view rest = text.substr(std::min(text.size(), kCalendarLength));
   std::int64_t ns = 0;
   std::int64_t offset_s = 0;
   if (read_calendar(text.substr(0, kCalendarLength), seconds) && take_fraction(rest, ns) &&
-      (rest.empty() || rest == "Z" || read_offset(rest, offset_s)) && seconds >= offset_s) {
-    return WallTime::from_unix_ns((seconds - offset_s) * 1'000'000'000 + ns);
+      (rest.empty() || rest == "Z" || read_offset(rest, offset_s)) &&
+      has_place(seconds - offset_s)) {
+    return WallTime::from_unix_ns((seconds - offset_s) * kSecondNs + ns);
   }
   return failure("'" + std::string(text) + "' is not a time",
                  "expected something like 2026-11-21T11:35:08Z, or Unix seconds");
@@ -226,6 +232,7 @@ void PortHistory::add(const NatLogLine& line) {
   switch (line.kind) {
     case NatLogKind::kStarted:
     case NatLogKind::kStopped:
+      if (!complete_from_) complete_from_ = line.at;
       return close(line.at, 0);
     case NatLogKind::kLost:
       losses_.push_back(line.at);

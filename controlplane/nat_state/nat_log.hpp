@@ -79,6 +79,9 @@ class PortHistory {
   [[nodiscard]] std::vector<PortTenancy> at(WallTime time) const;
   // Since when there has been a line: before that nothing is known.
   [[nodiscard]] std::optional<WallTime> begins() const { return begins_; }
+  // Since when nothing is missing that was given out before the log began: the first mark of a
+  // start or end.
+  [[nodiscard]] std::optional<WallTime> complete_from() const { return complete_from_; }
   // Whether events are missing in between, so that an answer that rests on them may be wrong.
   [[nodiscard]] bool lost_between(WallTime from, WallTime to) const;
 
@@ -91,6 +94,7 @@ class PortHistory {
   std::uint8_t protocol_;
   std::vector<PortTenancy> tenancies_;
   std::optional<WallTime> begins_;
+  std::optional<WallTime> complete_from_;
   std::vector<WallTime> losses_;
 };
 

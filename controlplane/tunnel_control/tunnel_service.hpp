@@ -132,6 +132,10 @@ class TunnelService {
     std::optional<WorkerId> owner;
     std::unique_ptr<Peer> unplaced;
   };
+  struct MappingRequest {
+    WorkerId asked;
+    std::function<void(const MappingPage&)> done;
+  };
   // A request that every worker answers.
   struct SnapshotRequest {
     std::function<void(const WorkerSnapshot&)> done;
@@ -152,6 +156,7 @@ class TunnelService {
   void handle_events_of(WorkerId worker, Instant now, WallTime wall);
   void handle(Event& event, WorkerId from, Instant now, WallTime wall);
   void name_next_cursor(MappingPage& page, WorkerId from) const;
+  void answer_mapping_request(WorkerId from, MappingPage& page);
   void add_to_snapshot(WorkerId from, const WorkerSnapshot& part);
   void handle_control_frame(PeerId id, const event::ControlFrameReceived& received, Instant now);
   void send_frame(PeerId id, const PeerRecord& record, const tunnel::Path& to,
@@ -171,7 +176,7 @@ class TunnelService {
   std::uint32_t next_id_ = 0;
   Instant latest_ = Instant::distant_past();       // `now` of the last call
   std::deque<SnapshotRequest> snapshot_requests_;  // answered in order
-  std::deque<std::function<void(const MappingPage&)>> mapping_requests_;
+  std::deque<MappingRequest> mapping_requests_;    // those of each worker in order
   std::function<void(const BlockEventBatch&)> heard_of_blocks_;
   std::deque<PeerId> to_reach_;
   TunnelServiceCounters counters_;

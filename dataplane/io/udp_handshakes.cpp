@@ -27,10 +27,6 @@ constexpr int kEmptyReadsUntilWatched = 4;
 constexpr std::uint32_t kDataSocket = 0;
 constexpr std::uint32_t kHandshakeSocket = 1;
 
-// In a range that no system gives to users or containers.
-constexpr uid_t kNobodysUser = 0xfffffffd;
-constexpr gid_t kSameGroup = static_cast<gid_t>(-1);
-
 bool set_int(int fd, int option, int value) {
   return ::setsockopt(fd, SOL_SOCKET, option, &value, sizeof value) == 0;
 }
@@ -57,23 +53,14 @@ bool bind_beside(int data_fd, int fd) {
          set_int(data_fd, SO_REUSEPORT, 1) && ::bind(fd, generic, length) == 0;
 }
 
-// Between its first and its last step the port is open to programs of our user: microseconds, once.
-bool share_port(int data_fd, int fd, std::uint8_t data_type) {
-  return bind_beside(data_fd, fd) && attach_choice(fd, data_type) &&
-         ::fchown(fd, kNobodysUser, kSameGroup) == 0 &&
-         ::fchown(data_fd, kNobodysUser, kSameGroup) == 0;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<UdpHandshakes>> UdpHandshakes::join(int data_fd, int own_fd,
                                                            std::uint8_t data_type) {
-  if (!share_port(data_fd, own_fd, data_type)) {
+  if (!bind_beside(data_fd, own_fd) || !attach_choice(own_fd, data_type)) {
     const int error = errno;
     ::close(own_fd);
-    set_int(data_fd, SO_REUSEPORT, 0);
-    return system_failure("sharing the UDP port between two sockets", error,
-                          error == EPERM ? "needs CAP_CHOWN" : "");
+    return system_failure("sharing the UDP port between two sockets", error);
   }
   const int epoll_fd = ::epoll_create1(EPOLL_CLOEXEC);
   CHECK(epoll_fd >= 0);

@@ -12,11 +12,10 @@
 //      └─────────────────────────────┘
 //        found empty several times in a row
 //
-// Both sockets are bound to one address by SO_REUSEPORT, of which nobody else may make use. The
-// data socket is bound without it, so that a taken port is an error as ever; it is set when the
-// second one joins. From then on the kernel would let in any program of the same user that asks for
-// SO_REUSEPORT too. So the sockets are given to a user ID that nobody has (which needs CAP_CHOWN;
-// it is not looked at for anything else but rules of policy routing by uidrange).
+// Both sockets are bound to one address by SO_REUSEPORT. The data socket is bound without it, so
+// that a taken port is an error as ever, for a second node too; it is set when the second socket
+// joins. From then on the kernel lets in programs of the same user that ask for SO_REUSEPORT: who
+// runs one as root means it.
 // Worker thread. Sources: socket(7), Linux net/core/sock_reuseport.c, net/ipv4/udp.c.
 #pragma once
 
@@ -38,8 +37,7 @@ class UdpHandshakes {
   static constexpr std::uint32_t kQueueBytes = 1U << 20;
 
   // data_fd: bound, and not by SO_REUSEPORT. own_fd: set up like it, not bound; it is taken over,
-  // on failure too. Datagrams that begin with data_type go to data_fd, all others to own_fd. After
-  // a failure data_fd has the port for itself, as before.
+  // on failure too. Datagrams that begin with data_type go to data_fd, all others to own_fd.
   [[nodiscard]] static Result<std::unique_ptr<UdpHandshakes>> join(int data_fd, int own_fd,
                                                                    std::uint8_t data_type);
   ~UdpHandshakes();

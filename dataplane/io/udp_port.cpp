@@ -82,11 +82,8 @@ Result<std::unique_ptr<UdpPort>> UdpPort::open(const UdpOptions& options) {
                                            port->segmentation_refusals_);
   if (!effective.data_type) return port;
   auto handshakes = port->part_handshakes(effective);
-  if (handshakes) {
-    port->handshakes_ = std::move(*handshakes);
-  } else {
-    port->single_socket_reason_ = handshakes.error().text();
-  }
+  if (!handshakes) return tl::unexpected(handshakes.error());
+  port->handshakes_ = std::move(*handshakes);
   return port;
 }
 

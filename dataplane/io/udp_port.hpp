@@ -28,7 +28,7 @@ struct UdpOptions {
   bool receive_offload = true;       // UDP_GRO
   bool segmentation_offload = true;  // UDP_SEGMENT
   // The first byte of datagrams that are data. All others then come by a socket of their own
-  // (udp_handshakes.hpp), as far as the kernel permits. Not set: one socket.
+  // (udp_handshakes.hpp). Not set: one socket.
   std::optional<std::uint8_t> data_type;
   bool ipv6 = true;  // false: an IPv4-only socket even where the host has IPv6
 };
@@ -73,9 +73,8 @@ class UdpPort final : public Port {
   // rx_burst: with every slot returned, pool().held() == prepared_buffers().
   [[nodiscard]] BufferPool& pool() { return pool_; }
   [[nodiscard]] std::uint32_t prepared_buffers() const { return receiver_->prepared_buffers(); }
-  // Null where all comes by one socket; why, though it was asked for otherwise.
+  // Null where all comes by one socket.
   [[nodiscard]] const UdpHandshakes* handshakes() const { return handshakes_.get(); }
-  [[nodiscard]] const std::string& single_socket_reason() const { return single_socket_reason_; }
 
  private:
   struct Sender;
@@ -98,7 +97,6 @@ class UdpPort final : public Port {
   std::unique_ptr<UdpReceiver> receiver_;
   std::unique_ptr<Sender> sender_;
   std::unique_ptr<UdpHandshakes> handshakes_;
-  std::string single_socket_reason_;
   std::uint32_t calls_ = 0;  // of rx_burst
 };
 

@@ -23,9 +23,9 @@ class CookieChecker {
 
   // `message`: a whole initiation or response of exact length.
   [[nodiscard]] bool mac1_valid(ConstBytes message) const;
-  // The cookie is bound to source address and port.
   // False for all zeros, which is what a sender without a cookie leaves there.
   [[nodiscard]] static bool has_mac2(ConstBytes message);
+  // The cookie is bound to source address and port.
   [[nodiscard]] bool mac2_valid(Instant now, ConstBytes message, const net::Endpoint& source);
   // 64 bytes, smaller than either message that can trigger it. The suite byte is the message's.
   void make_reply(Instant now, ConstBytes message, const net::Endpoint& source,

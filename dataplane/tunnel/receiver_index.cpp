@@ -14,7 +14,7 @@ ReceiverIndexAllocator::ReceiverIndexAllocator(unsigned slot_bits, Rng& rng)
 
 std::optional<ReceiverIndex> ReceiverIndexAllocator::allocate(WorkerId owner) {
   if (used_count_ == used_.size()) return std::nullopt;
-  const auto owner_mask = static_cast<std::uint32_t>((kMaxWorkers - 1) << slot_bits_);
+  const std::uint32_t owner_mask = std::uint32_t{kMaxWorkers - 1} << slot_bits_;
   ReceiverIndex index{(rng_.next_u32() & ~owner_mask) | std::uint32_t{owner.value} << slot_bits_};
   // A nearly full table would make drawing at random slow: walk on to the next free slot.
   while (used_[index.value & mask_]) {

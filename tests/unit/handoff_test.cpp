@@ -107,6 +107,28 @@ TEST(Handoff, SlotsOfOneBufferCountOnBothSides) {
   EXPECT_EQ(two.pool.held(), 0U);
 }
 
+// A train's packets may come one by one, and be done with, while the lender is busy.
+TEST(Handoff, ABufferMayGoHomeInMorePiecesThanTheLenderHasBuffers) {
+  constexpr std::size_t kParts = 5;
+  TwoWorkers two(1);
+  const Slot whole = allocate(two.pool, 1);
+  for (std::size_t i = 1; i < kParts; ++i)
+    BufferPool::retain(whole);
+  for (std::size_t i = 0; i < kParts; ++i) {
+    std::array part = {whole};
+    EXPECT_EQ(two.first.give(kSecond, HandoffKind::kInner, part), 0U);
+    std::array<Slot, 1> taken;
+    ASSERT_EQ(two.second.take(HandoffKind::kInner, taken), 1U);
+    BufferPool::release(taken[0]);
+    two.second.reclaim();
+  }
+  two.first.reclaim();
+  EXPECT_EQ(two.pool.held(), 1U) << "what found no room waits";
+  two.second.reclaim();
+  two.first.reclaim();
+  EXPECT_EQ(two.pool.held(), 0U);
+}
+
 TEST(Handoff, AFullRingRefusesAndFrees) {
   TwoWorkers two(2 * kHandoffRingSlots);
   std::vector<Slot> slots;

@@ -79,9 +79,10 @@ TEST(NatLogTime, IsReadInEveryUsualForm) {
     ASSERT_TRUE(parsed) << text;
     EXPECT_EQ(*parsed, time) << text;
   }
-  for (const char* text : {"", "now", "2026-11-21", "2026-02-30T00:00:00Z", "2026-11-21T25:00:00Z",
-                           "2026-11-21T11:35:08+2", "2026-11-21T11:35:08.Z", "-5",
-                           "2026-11-21T11:35:08Zulu", "99999999999999999999"}) {
+  for (const char* text :
+       {"", "now", "2026-11-21", "2026-02-30T00:00:00Z", "2026-11-21T25:00:00Z",
+        "2026-11-21T11:35:08+2", "2026-11-21T11:35:08.Z", "-5", "2026-11-21T11:35:08Zulu",
+        "99999999999999999999", "9999-12-31T23:59:59Z", "1970-01-01T00:00:00+01:00"}) {
     EXPECT_FALSE(parse_time(text)) << text;
   }
 }
@@ -187,7 +188,8 @@ TEST_F(NatLogFile, RecordsNameTheSubscriberAsOfThen) {
 
 TEST_F(NatLogFile, AnswersWhoHadAPortFromSeveralFiles) {
   std::filesystem::create_directories(directory_ + "/log");
-  std::ofstream(path() + ".1") << format_nat_log_line(block(NatLogKind::kGiven, 100, "laptop"))
+  std::ofstream(path() + ".1") << format_nat_log_line(mark(NatLogKind::kStarted, 90)) << "\n"
+                               << format_nat_log_line(block(NatLogKind::kGiven, 100, "laptop"))
                                << "\n1970-01-01T00:0\n";
   std::ofstream(path()) << format_nat_log_line(block(NatLogKind::kReturned, 200, "laptop")) << "\n";
   cli::WhoQuestion question{*net::IpAddress::parse("192.0.2.1"), 20032, 0, at_second(150)};
@@ -208,6 +210,25 @@ TEST_F(NatLogFile, AnswersWhoHadAPortFromSeveralFiles) {
                 .find("nobody had 192.0.2.1:20032"),
             std::string::npos);
   EXPECT_FALSE(cli::who_had(question, {path() + ".7"}, {}));
+  EXPECT_FALSE(cli::who_had(question, {directory_}, {})) << "opened, but cannot be read";
+}
+
+TEST_F(NatLogFile, ClaimsNothingOfWhatWasGivenBeforeTheLogBegan) {
+  std::filesystem::create_directories(directory_ + "/log");
+  // Rotated, without the older part; the block is TCP's.
+  std::ofstream(path()) << format_nat_log_line(block(NatLogKind::kGiven, 100, "laptop")) << "\n";
+  const auto caveats = [&](std::uint8_t protocol) {
+    const cli::WhoQuestion question{*net::IpAddress::parse("192.0.2.1"), 20032, protocol,
+                                    at_second(150)};
+    const auto answer = cli::who_had(question, {path()}, {});
+    return answer ? answer->caveats.size() : 99;
+  };
+  EXPECT_EQ(caveats(17), 1U) << "nobody, as far as this log goes";
+  EXPECT_EQ(caveats(0), 1U) << "somebody may have the UDP port of that number";
+  EXPECT_EQ(caveats(6), 0U);
+  std::ofstream(path(), std::ios::app)
+      << format_nat_log_line(mark(NatLogKind::kStarted, 140)) << "\n";
+  EXPECT_EQ(caveats(17), 0U);
 }
 
 TEST(NatTable, IsSortedAndSaysHowManyThereAre) {

@@ -447,6 +447,37 @@ TEST(Nat, OpenConnectionsGoOnAfterARestartThoughOnlyTheServerSpeaks) {
   EXPECT_EQ(after.answer(sent, segment).verdict, Verdict::kForward);
 }
 
+// Who sends into the minute after a restart is answered by a reset, which must not let him in.
+TEST(Nat, WhoIsRefusedAfterARestartStaysAStranger) {
+  NatWorld before;
+  const Passed sent = before.out(kAlice, tcp_from(kAliceV4, net::kTcpSyn));
+  PacketSpec syn_ack;
+  syn_ack.tcp_flags = net::kTcpSyn | net::kTcpAck;
+  (void)before.answer(sent, syn_ack);
+  (void)before.out(kAlice, tcp_from(kAliceV4, net::kTcpAck));
+  NatWorld after(NatWorld::small_config(), 99);
+  for (const MappingRecord& record : before.mappings())
+    ASSERT_TRUE(after.nat().restore(record, after.now()));
+  PacketSpec probe;
+  probe.source = address("198.51.100.66");
+  probe.source_port = 4444;
+  probe.destination = sent.source().address;
+  probe.destination_port = sent.source().port;
+  probe.protocol = net::kProtocolTcp;
+  probe.tcp_flags = net::kTcpAck;
+  ASSERT_EQ(after.in(probe).verdict, Verdict::kForward);
+  PacketSpec refusal = tcp_from(kAliceV4, net::kTcpRst);
+  refusal.destination = probe.source;
+  refusal.destination_port = probe.source_port;
+  EXPECT_EQ(after.out(kAlice, refusal).verdict, Verdict::kForward);
+  probe.tcp_flags = net::kTcpSyn;
+  EXPECT_EQ(after.in(probe).drop, Drop::kUnsolicitedSyn);
+  after.pass(Duration::seconds(600));  // past the short timer
+  EXPECT_EQ(after.mappings().size(), 1U) << "the refusal has ended the subscriber's connection";
+  probe.tcp_flags = net::kTcpAck;
+  EXPECT_EQ(after.in(probe).drop, Drop::kFiltered);
+}
+
 TEST(Nat, ListsInPiecesHoweverFewOfManySlotsAreUsed) {
   Config config = NatWorld::small_config();
   config.max_mappings = 1U << 15;

@@ -1,12 +1,8 @@
 #include "dataplane/io/udp_handshakes.hpp"
 
-#include <array>
-
-#include <linux/capability.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/unit/udp_port_fixture.hpp"
@@ -43,8 +39,7 @@ class UdpPortHandshakes : public UdpPortTest, public ::testing::WithParamInterfa
   }
   std::unique_ptr<UdpPort> open_parted() {
     auto port = open(parted());
-    EXPECT_NE(port->handshakes(), nullptr) << port->single_socket_reason();
-    EXPECT_EQ(port->single_socket_reason(), "");
+    EXPECT_NE(port->handshakes(), nullptr);
     return port;
   }
 
@@ -213,28 +208,11 @@ TEST_P(UdpPortHandshakes, MarkIsSetOnBothSocketsAndAnswersLeaveFromThePort) {
   UdpOptions options = parted();
   options.mark = 0x5257;
   auto b = open(options);
-  ASSERT_NE(b->handshakes(), nullptr) << b->single_socket_reason();
   EXPECT_EQ(send(*b, {fill(*b, message(2), endpoint("127.0.0.1", a->local_port()))}), 0U);
   const auto received = receive(*a, 1);
   ASSERT_EQ(received.size(), 1U);
   EXPECT_EQ(received[0].remote.port, b->local_port());
   release_all(received);
-}
-
-// A stranger's socket that asks to share the port; the error number of its bind.
-int bind_sharing(const char* address, std::uint16_t port) {
-  const net::IpAddress parsed = net::IpAddress::parse(address).value();
-  Slot slot;
-  slot.remote = {parsed, port};
-  UdpSocketAddress to;
-  const bool v6 = !parsed.is_v4();
-  const socklen_t length = emit_remote(slot, v6, to);
-  const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
-  const int error = ::bind(fd, reinterpret_cast<sockaddr*>(&to), length) == 0 ? 0 : errno;
-  ::close(fd);
-  return error;
 }
 
 TEST_P(UdpPortHandshakes, PortInUseIsAClearErrorWhoeverHasIt) {
@@ -263,64 +241,6 @@ TEST_P(UdpPortHandshakes, PortInUseIsAClearErrorWhoeverHasIt) {
   const auto second = UdpPort::open(options);
   EXPECT_FALSE(second.has_value());
   ::close(stranger);
-}
-
-TEST_P(UdpPortHandshakes, NobodyJoinsThePort) {
-  auto b = open_parted();
-  for (const char* address : {"0.0.0.0", "127.0.0.1"})
-    EXPECT_EQ(bind_sharing(address, b->local_port()), EADDRINUSE) << address;
-  if (!GetParam()) return;
-  for (const char* address : {"::", "::1"})
-    EXPECT_EQ(bind_sharing(address, b->local_port()), EADDRINUSE) << address;
-}
-
-TEST_P(UdpPortHandshakes, SocketThatCannotJoinLeavesTheOtherAsItWas) {
-  auto a = open();
-  auto b = open();
-  // Of the other family, it cannot have the same address.
-  const auto joined = UdpHandshakes::join(b->wake_fd(), ::socket(AF_INET, SOCK_DGRAM, 0), kData);
-  ASSERT_FALSE(joined.has_value());
-  EXPECT_NE(joined.error().text().find("sharing the UDP port"), std::string::npos);
-  EXPECT_EQ(bind_sharing("::", b->local_port()), EADDRINUSE);
-  EXPECT_EQ(send(*a, {fill(*a, message(1), endpoint("127.0.0.1", b->local_port()))}), 0U);
-  const auto received = receive(*b, 1);
-  EXPECT_EQ(received.size(), 1U);
-  release_all(received);
-}
-
-// The calling thread's effective capabilities without one of them, until it goes.
-class WithoutCapability {
- public:
-  explicit WithoutCapability(int capability) {
-    EXPECT_EQ(::syscall(SYS_capget, &header_, before_.data()), 0);
-    auto reduced = before_;
-    reduced[static_cast<std::size_t>(capability / 32)].effective &= ~(1U << capability % 32);
-    EXPECT_EQ(::syscall(SYS_capset, &header_, reduced.data()), 0);
-  }
-  ~WithoutCapability() { EXPECT_EQ(::syscall(SYS_capset, &header_, before_.data()), 0); }
-  WithoutCapability(const WithoutCapability&) = delete;
-  WithoutCapability& operator=(const WithoutCapability&) = delete;
-
- private:
-  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> before_{};
-};
-
-TEST_P(UdpPortHandshakes, WithoutTheRightToCloseThePortItStaysOneSocket) {
-  auto a = open();
-  std::unique_ptr<UdpPort> b;
-  {
-    const WithoutCapability none(CAP_CHOWN);
-    b = open(parted());
-  }
-  EXPECT_EQ(b->handshakes(), nullptr);
-  EXPECT_NE(b->single_socket_reason().find("CAP_CHOWN"), std::string::npos);
-  EXPECT_EQ(bind_sharing("0.0.0.0", b->local_port()), EADDRINUSE);
-  const net::Endpoint to = endpoint("127.0.0.1", b->local_port());
-  EXPECT_EQ(send(*a, {fill(*a, message(1), to), fill(*a, message(kData, 0, 99), to)}), 0U);
-  const auto received = receive(*b, 2);
-  EXPECT_EQ(datagram_count(received), 2U);
-  release_all(received);
 }
 
 INSTANTIATE_TEST_SUITE_P(Sockets, UdpPortHandshakes, ::testing::Values(true, false),
