@@ -82,29 +82,36 @@ TEST(GatewayPressure, AFullRingTowardsTheTunnelCostsPacketsAndIsCounted) {
   gateway.expect_all_home();
 }
 
-// Every frame is in the transmit ring or in the receive queue: what needs one of its own has none.
-TEST(GatewayPressure, WithoutAFreeFrameAnswersAreDroppedAndCounted) {
+// No frame is free: what is sealed where it lies needs none, what the gateway itself has to say
+// does.
+TEST(GatewayPressure, WithoutAFreeFrameOnlyWhatNeedsItsOwnIsDroppedAndCounted) {
   WholeGateway gateway({.frames = kFewFrames}, {.frames = kFewFrames});
   ASSERT_EQ(send_flows(gateway, 5000, 1), 1U);
   gateway.turn();
   const auto sent = gateway.received().by_internet;
   ASSERT_EQ(sent.size(), 1U);
-  std::size_t offered = 0;
+  PacketSpec expiring = answer_to(gateway, sent[0]);
+  expiring.ttl = 1;  // its sender is to be told
+  ASSERT_TRUE(gateway.offer_packet(build(expiring)));
+  std::size_t answers = 0;
   while (gateway.offer_packet(build(answer_to(gateway, sent[0]))))
-    ++offered;
-  EXPECT_EQ(offered, kFewFrames);
+    ++answers;
+  EXPECT_EQ(answers, kFewFrames - 1);
   std::vector<Slot> kept(kFewFrames);
   kept.resize(gateway.lan.alloc_burst(kept));
-  EXPECT_EQ(kept.size(), kFewFrames) << "the port that frames for the tunnel come from";
+  EXPECT_EQ(kept.size(), kFewFrames) << "the port that frames of the gateway's own come from";
   gateway.turn();
-  EXPECT_EQ(gateway.received().by_subscriber.size() + gateway.drops(DropReason::kNoBuffer),
-            offered);
-  EXPECT_GT(gateway.drops(DropReason::kNoBuffer), 0U);
+  auto received = gateway.received();
+  EXPECT_EQ(received.by_subscriber.size(), answers);
+  EXPECT_TRUE(received.by_internet.empty());
+  EXPECT_EQ(gateway.drops(DropReason::kNatTtlExpired), 1U);
+  EXPECT_EQ(gateway.drops(DropReason::kNoBuffer), 1U);
   for (const Slot& slot : kept)
     BufferPool::release(slot);
-  ASSERT_TRUE(gateway.offer_packet(build(answer_to(gateway, sent[0]))));
+  ASSERT_TRUE(gateway.offer_packet(build(expiring)));
   gateway.turn();
-  EXPECT_EQ(gateway.received().by_subscriber.size(), 1U);
+  EXPECT_EQ(gateway.received().by_internet.size(), 1U);
+  EXPECT_EQ(gateway.drops(DropReason::kNoBuffer), 1U);
   gateway.expect_all_home();
 }
 
