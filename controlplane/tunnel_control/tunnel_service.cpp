@@ -218,7 +218,7 @@ void TunnelService::request_mappings(std::uint32_t cursor,
   auto page = std::make_unique<MappingPage>();
   if (worker >= workers_.size()) return done(*page);
   page->cursor = cursor & kCursorMask;
-  mapping_requests_.push_back(std::move(done));
+  mapping_requests_.push_back({{static_cast<std::uint8_t>(worker)}, std::move(done)});
   workers_[worker].send(command::ListMappings{std::move(page)});
 }
 
@@ -405,14 +405,20 @@ void TunnelService::handle(Event& event, WorkerId from, Instant now, WallTime wa
                    channel(from).send(command::LendBlockEvents{std::move(e.batch)});
                  },
                  [&](event::MappingsListed& e) {
-                   CHECK(!mapping_requests_.empty());
-                   const auto done = std::move(mapping_requests_.front());
-                   mapping_requests_.pop_front();
                    name_next_cursor(*e.page, from);
-                   done(*e.page);
+                   answer_mapping_request(from, *e.page);
                  },
              },
              event);
+}
+
+// Each worker answers in order, and workers do not wait for each other.
+void TunnelService::answer_mapping_request(WorkerId from, const MappingPage& page) {
+  const auto request = std::ranges::find(mapping_requests_, from, &MappingRequest::worker);
+  CHECK(request != mapping_requests_.end());
+  const auto done = std::move(request->done);
+  mapping_requests_.erase(request);
+  done(page);
 }
 
 void TunnelService::add_to_snapshot(WorkerId from, const WorkerSnapshot& part) {
