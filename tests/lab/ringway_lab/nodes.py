@@ -252,8 +252,9 @@ class Ringway:
         if self.spec.gateway:
             lines += ["[gateway]", "masquerade = true"]
             if self.spec.io:
-                lines += [f"io = {_toml(self.spec.io)}", 'interface = "wan"',
-                          f"xdp_interfaces = {_toml(self.spec.xdp_interfaces)}"]
+                lines += [f"io = {_toml(self.spec.io)}", 'interface = "wan"']
+            if self.spec.io == AF_XDP:
+                lines += [f"xdp_interfaces = {_toml(self.spec.xdp_interfaces)}"]
         lines += ["[api]", f"socket = {_toml(self.api_socket)}",
                   "[state]", f"directory = {_toml(self.directory / 'state')}"]
         for peer in self.spec.peers:
