@@ -46,20 +46,21 @@ Json interface_json(const Forwarder& forwarder, std::size_t number) {
   Json steering = Json::object();
   for (const control::SteeringCounter& counter : interfaces.steering_counters(number))
     steering[std::string(counter.label)] = counter.packets;
-  const xdp_statistics kernel = port.statistics();
+  Json losses = Json::object();
+  for (const control::RingLoss& loss : interfaces.ring_losses(number))
+    losses[std::string(loss.label)] = loss.count;
   return {{"side", kSides[number]},
           {"name", interfaces.name(number)},
           {"description", port.describe()},
           {"rx_packets", counters.rx_packets.value()},
           {"rx_bytes", counters.rx_bytes.value()},
           {"rx_bursts", counters.rx_bursts.value()},
-          {"rx_ring_full", kernel.rx_ring_full},
-          {"rx_no_frame", kernel.rx_fill_ring_empty_descs},
           {"tx_packets", counters.tx_packets.value()},
           {"tx_bytes", counters.tx_bytes.value()},
           {"tx_bursts", counters.tx_bursts.value()},
           {"tx_dropped", counters.tx_dropped.value()},
-          {"steering", std::move(steering)}};
+          {"steering", std::move(steering)},
+          {"ring_losses", std::move(losses)}};
 }
 
 Json report(const Forwarder& forwarder, double seconds) {
@@ -106,10 +107,11 @@ void print_table(const Json& report) {
   for (const Json& interface : report["interfaces"]) {
     std::printf("%s, %s\n", interface["side"].get_ref<const std::string&>().c_str(),
                 interface["description"].get_ref<const std::string&>().c_str());
-    std::printf("  received %s, sent %s, refused by the device %s, no room in its ring %s\n",
+    std::printf("  received %s, sent %s, refused by the device %s\n",
                 interface["rx_packets"].dump().c_str(), interface["tx_packets"].dump().c_str(),
-                interface["tx_dropped"].dump().c_str(), interface["rx_ring_full"].dump().c_str());
+                interface["tx_dropped"].dump().c_str());
     std::printf("  steering: %s\n", counts_text(interface["steering"]).c_str());
+    std::printf("  ring losses: %s\n", counts_text(interface["ring_losses"]).c_str());
   }
 }
 

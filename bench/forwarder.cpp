@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <span>
 #include <utility>
 
@@ -15,6 +13,7 @@
 #include "base/net/inner_packet.hpp"
 #include "controlplane/host/gateway_nat.hpp"
 #include "dataplane/buffer_pool.hpp"
+#include "dataplane/nat_output.hpp"
 #include "dataplane/scratch.hpp"
 #include "dataplane/worker_state.hpp"
 
@@ -253,18 +252,7 @@ void Forwarder::send_nat_outputs() {
       continue;
     }
     Slot slot;
-    if (link_->packets().alloc_burst({&slot, 1}) == 0) {
-      drops_.add(DropReason::kNoBuffer);
-      continue;
-    }
-    if (output.packet.size() > slot.tailroom) {
-      drops_.add(DropReason::kTooBig);
-      BufferPool::release(slot);
-      continue;
-    }
-    std::memcpy(slot.data, output.packet.data(), output.packet.size());
-    slot.length = static_cast<std::uint32_t>(output.packet.size());
-    slot.tailroom -= slot.length;
+    if (!copy_to_slot(link_->packets(), output.packet, slot, drops_)) continue;
     drops_.add(DropReason::kTxFailed, link_->packets().tx_burst({&slot, 1}));
   }
 }

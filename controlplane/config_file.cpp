@@ -28,6 +28,7 @@
 #include "controlplane/config.hpp"
 #include "controlplane/config_schema.hpp"
 #include "controlplane/keys.hpp"
+#include "dataplane/forwarding/ethernet_link.hpp"
 
 namespace ringway::control {
 namespace {
@@ -349,7 +350,8 @@ void Reader::read_gateway_io(const Section& section) {
       {"auto", GatewayIo::kAuto}, {"kernel", GatewayIo::kKernel}, {"af_xdp", GatewayIo::kAfXdp}};
   const Field io = section.field("io");
   choice<GatewayIo>(io, kinds, gateway.io);
-  texts(section.field("xdp_interfaces"), R"(a list of interfaces like ["eth0"])",
+  const Field interfaces = section.field("xdp_interfaces");
+  texts(interfaces, R"(a list of interfaces like ["eth0"])",
         [&](const std::string& name, const Field& field) {
           expect_interface(field, name);
           if (std::ranges::count(gateway.xdp_interfaces, name) > 0) {
@@ -357,7 +359,17 @@ void Reader::read_gateway_io(const Section& section) {
           }
           gateway.xdp_interfaces.push_back(name);
         });
-  if (gateway.io != GatewayIo::kAfXdp) return;
+  constexpr std::size_t kMost = forwarding::EthernetLink::kMaxPorts;
+  if (gateway.xdp_interfaces.size() > kMost) {
+    problem(interfaces.position(),
+            "gateway.xdp_interfaces: at most " + std::to_string(kMost) + " interfaces");
+  }
+  if (gateway.io != GatewayIo::kAfXdp) {
+    if (interfaces) {
+      problem(interfaces.position(), "gateway.xdp_interfaces: needs gateway.io = \"af_xdp\"");
+    }
+    return;
+  }
   if (!gateway.masquerade)
     problem(io.position(), "gateway.io: af_xdp needs gateway.masquerade = true");
   if (gateway.interface.empty() && gateway.xdp_interfaces.size() == 1) {

@@ -107,6 +107,12 @@ void write_ports(Text& text, const std::vector<PortStatus>& ports) {
     for (const LabelledCount& reason : port.steering)
       text.sample({{"port", port.name}, {"reason", reason.label}}, reason.count);
   }
+  text.family("port_ring_losses_total", "counter",
+              "What the kernel lost at an AF_XDP port's rings, by its own counters.");
+  for (const PortStatus& port : ports) {
+    for (const LabelledCount& reason : port.ring_losses)
+      text.sample({{"port", port.name}, {"reason", reason.label}}, reason.count);
+  }
 }
 
 void write_gateway(Text& text, const GatewayStatus& gateway) {

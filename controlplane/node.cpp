@@ -614,9 +614,12 @@ void Node::fill_gateway(NodeStatus& status) const {
   gateway.nat_log = config_.gateway.nat_log;
   gateway.block_events_lost = nat_records_->lost();
   for (std::size_t i = 0; i < interfaces.size(); ++i) {
-    status.ports.push_back(port_status(interfaces.name(i), *interfaces.ports()[i]));
+    PortStatus& port =
+        status.ports.emplace_back(port_status(interfaces.name(i), *interfaces.ports()[i]));
     for (const SteeringCounter& counter : interfaces.steering_counters(i))
-      status.ports.back().steering.push_back({std::string(counter.label), counter.packets});
+      port.steering.push_back({std::string(counter.label), counter.packets});
+    for (const RingLoss& loss : interfaces.ring_losses(i))
+      port.ring_losses.push_back({std::string(loss.label), loss.count});
   }
   add_drops(status.drops, xdp_->link().drops());
 }

@@ -42,6 +42,7 @@ void visit_fields(Visit& visit, PortStatus& status) {
   visit("tx_bursts", status.tx_bursts);
   visit("tx_dropped", status.tx_dropped);
   visit("steering", status.steering);
+  visit("ring_losses", status.ring_losses);
 }
 
 template <typename Visit>

@@ -81,6 +81,7 @@ struct PortStatus {
   std::uint64_t tx_dropped = 0;
   // Of AF_XDP: every reason of bpf/shared.h for which a packet came here or went to the kernel.
   std::vector<LabelledCount> steering{};
+  std::vector<LabelledCount> ring_losses{};  // likewise, what the kernel lost at the port's rings
   bool operator==(const PortStatus&) const = default;
 };
 

@@ -209,6 +209,15 @@ std::string XdpInterfaces::reason() const {
   return {};
 }
 
+std::vector<RingLoss> XdpInterfaces::ring_losses(std::size_t number) const {
+  const xdp_statistics kernel = ports_[number]->statistics();
+  return {{"rx_ring_full", kernel.rx_ring_full},
+          {"rx_fill_ring_empty", kernel.rx_fill_ring_empty_descs},
+          {"rx_dropped", kernel.rx_dropped},
+          {"rx_invalid", kernel.rx_invalid_descs},
+          {"tx_invalid", kernel.tx_invalid_descs}};
+}
+
 std::vector<SteeringCounter> XdpInterfaces::steering_counters(std::size_t number) const {
   return interfaces_[number].steering->counters();
 }

@@ -30,6 +30,13 @@ struct XdpInterfaceOptions {
   SteeringMode steering = SteeringMode::kOwnAddresses;
 };
 
+// One count of the kernel's, by its name (XDP_STATISTICS, Linux
+// Documentation/networking/af_xdp.rst).
+struct RingLoss {
+  std::string_view label;
+  std::uint64_t count = 0;
+};
+
 class XdpInterfaces {
  public:
   // Interfaces and ports are numbered as in `options`, NextHop::port too. on_notice: lines for the
@@ -67,6 +74,8 @@ class XdpInterfaces {
   // "native" or "generic", the lesser of all interfaces; "off" where one is without its program.
   [[nodiscard]] std::string mode() const;
   [[nodiscard]] std::string reason() const;  // why not better; empty when it is the best
+  // What the kernel lost at the rings of an interface's port, all reasons.
+  [[nodiscard]] std::vector<RingLoss> ring_losses(std::size_t number) const;
   // Where packets went: of one interface, all reasons.
   [[nodiscard]] std::vector<SteeringCounter> steering_counters(std::size_t number) const;
 

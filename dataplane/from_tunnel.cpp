@@ -89,9 +89,8 @@ bool is_usable(WorkerState& worker, const tunnel::Session* session, ReceiverInde
   return true;
 }
 
-// 3 find: everything that this stage and the next ones need is sent for first. With 10,000 peers,
-// 64 B (`ringway-bench pipeline --path to-internet`), that and the beginnings of the keys take the
-// worker's overhead from 1715 cycles to 466.
+// 3 find: everything that this stage and the next ones need is sent for first; with many peers it
+// is in no near cache (docs/BENCHMARKS.md, a gateway's ways).
 void find(WorkerState& worker, OpenVector& vector, Instant now) {
   for (std::size_t i = 0; i < vector.count; ++i) {
     const WorkerState::SessionEntry& entry = worker.session_entry(vector.receivers[i]);

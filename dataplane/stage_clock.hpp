@@ -23,8 +23,7 @@ namespace ringway {
   X(kPart, "part")                    \
   X(kTranslate, "translate")          \
   X(kRoute, "route")                  \
-  X(kReserve, "reserve")              \
-  X(kFrame, "frame")                  \
+  X(kFrame, "reserve and frame")      \
   X(kSeal, "seal")                    \
   X(kEncapsulate, "encapsulate")      \
   X(kOuterChecksum, "outer checksum") \

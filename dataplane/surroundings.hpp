@@ -35,6 +35,7 @@ struct Surroundings {
     Way way;
   };
   std::vector<Entry> entries;
+  entries.reserve(inner.size() + own.size());
   for (const net::Prefix& prefix : inner)
     entries.push_back({prefix, Way::kSubscriber});
   for (const net::IpAddress& address : own)

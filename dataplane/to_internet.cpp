@@ -1,11 +1,10 @@
 #include "dataplane/to_internet.hpp"
 
-#include <cstring>
-
 #include "base/net/inner_packet.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/hand_over.hpp"
 #include "dataplane/host_access.hpp"
+#include "dataplane/nat_output.hpp"
 #include "dataplane/scratch.hpp"
 #include "dataplane/to_tunnel.hpp"
 
@@ -47,23 +46,6 @@ void transmit(WorkerState& worker, std::span<Slot> slots) {
   if (slots.empty()) return;
   const std::size_t refused = worker.internet->port.tx_burst(slots);
   if (refused > 0) worker.drop(DropReason::kTxFailed, refused);
-}
-
-// A buffer of the Internet port with a copy of `packet`; false, counted, where there is none.
-bool copy_to_slot(WorkerState& worker, ConstBytes packet, Slot& slot) {
-  if (worker.internet->port.alloc_burst({&slot, 1}) == 0) {
-    worker.drop(DropReason::kNoBuffer);
-    return false;
-  }
-  if (packet.size() > slot.tailroom) {
-    worker.drop(DropReason::kTooBig);
-    BufferPool::release(slot);
-    return false;
-  }
-  std::memcpy(slot.data, packet.data(), packet.size());
-  slot.length = static_cast<std::uint32_t>(packet.size());
-  slot.tailroom -= slot.length;
-  return true;
 }
 
 // Packets for the Internet, and the NAT's view of each.
@@ -167,7 +149,7 @@ void send_nat_outputs(WorkerState& worker, Instant now) {
       continue;
     }
     Slot slot;
-    if (!copy_to_slot(worker, output.packet, slot)) continue;
+    if (!copy_to_slot(worker.internet->port, output.packet, slot, worker.counters.drops)) continue;
     if (output.to_internet) {
       transmit(worker, {&slot, 1});
       continue;

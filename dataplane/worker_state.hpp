@@ -121,10 +121,6 @@ struct WorkerState {
   [[nodiscard]] SessionEntry& session_entry(ReceiverIndex index) {
     return sessions[index.value & session_mask];
   }
-  [[nodiscard]] tunnel::Session* find_session(ReceiverIndex index) {
-    tunnel::Session* session = session_entry(index).session;
-    return session != nullptr && session->local_index() == index ? session : nullptr;
-  }
   void drop(DropReason reason, std::uint64_t packets = 1) { counters.drops.add(reason, packets); }
   // False, and the event is lost, when the ring is full: only for what will be said again.
   bool push_event(Event&& event) {

@@ -98,12 +98,6 @@ class Ip4View {
   const std::uint8_t* data_;
 };
 
-// The sum of a header without options: twenty bytes, too few for the big loops' set-up.
-[[nodiscard]] inline std::uint64_t ip4_plain_header_sum(const std::uint8_t* ip) {
-  return checksum_add(checksum_add(load_le<std::uint64_t>(ip), load_le<std::uint64_t>(ip + 8)),
-                      load_le<std::uint32_t>(ip + 16));
-}
-
 // The same, writable. Setters leave the checksum as it was unless they say otherwise.
 class Ip4MutableView : public Ip4View {
  public:

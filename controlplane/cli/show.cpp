@@ -376,6 +376,9 @@ std::string render_status(const NodeStatus& status, const Palette& palette) {
   for (const PortStatus& port : status.ports) {
     lines.line(port.name + " port", port_text(port, palette));
     if (!port.steering.empty()) lines.line(port.name + " steering", counts_text(port.steering));
+    if (!port.ring_losses.empty()) {
+      lines.line(port.name + " ring losses", counts_text(port.ring_losses));
+    }
   }
   lines.line("dropped packets", counts_text(status.drops));
   lines.line("handshakes", counts_text(status.handshakes));

@@ -404,9 +404,21 @@ void TunnelService::handle(Event& event, WorkerId from, Instant now, WallTime wa
                    heard_of_blocks_(*e.batch);
                    channel(from).send(command::LendBlockEvents{std::move(e.batch)});
                  },
-                 [&](event::MappingsListed& e) { answer_mapping_request(from, *e.page); },
+                 [&](event::MappingsListed& e) {
+                   name_next_cursor(*e.page, from);
+                   answer_mapping_request(from, *e.page);
+                 },
              },
              event);
+}
+
+// Each worker answers in order, and workers do not wait for each other.
+void TunnelService::answer_mapping_request(WorkerId from, const MappingPage& page) {
+  const auto request = std::ranges::find(mapping_requests_, from, &MappingRequest::worker);
+  CHECK(request != mapping_requests_.end());
+  const auto done = std::move(request->done);
+  mapping_requests_.erase(request);
+  done(page);
 }
 
 void TunnelService::add_to_snapshot(WorkerId from, const WorkerSnapshot& part) {
@@ -422,16 +434,6 @@ void TunnelService::add_to_snapshot(WorkerId from, const WorkerSnapshot& part) {
   const SnapshotRequest complete = std::move(snapshot_requests_.front());
   snapshot_requests_.pop_front();
   complete.done(complete.sum);
-}
-
-// Several may be under way, and a worker does not wait for another.
-void TunnelService::answer_mapping_request(WorkerId from, MappingPage& page) {
-  const auto request = std::ranges::find(mapping_requests_, from, &MappingRequest::asked);
-  CHECK(request != mapping_requests_.end());
-  const auto done = std::move(request->done);
-  mapping_requests_.erase(request);
-  name_next_cursor(page, from);
-  done(page);
 }
 
 // At the end of one worker's mappings the next one's begin.

@@ -132,15 +132,16 @@ class TunnelService {
     std::optional<WorkerId> owner;
     std::unique_ptr<Peer> unplaced;
   };
-  struct MappingRequest {
-    WorkerId asked;
-    std::function<void(const MappingPage&)> done;
-  };
   // A request that every worker answers.
   struct SnapshotRequest {
     std::function<void(const WorkerSnapshot&)> done;
     WorkerSnapshot sum;
     std::uint32_t missing = 0;  // a bit for each worker that has not answered
+  };
+  // A request that one worker answers.
+  struct MappingRequest {
+    WorkerId worker;
+    std::function<void(const MappingPage&)> done;
   };
 
   [[nodiscard]] WorkerChannel& channel(WorkerId worker) { return workers_[worker.value]; }
@@ -155,8 +156,8 @@ class TunnelService {
   void handle(tunnel::HandshakeOutput& output, WallTime wall);
   void handle_events_of(WorkerId worker, Instant now, WallTime wall);
   void handle(Event& event, WorkerId from, Instant now, WallTime wall);
+  void answer_mapping_request(WorkerId from, const MappingPage& page);
   void name_next_cursor(MappingPage& page, WorkerId from) const;
-  void answer_mapping_request(WorkerId from, MappingPage& page);
   void add_to_snapshot(WorkerId from, const WorkerSnapshot& part);
   void handle_control_frame(PeerId id, const event::ControlFrameReceived& received, Instant now);
   void send_frame(PeerId id, const PeerRecord& record, const tunnel::Path& to,
@@ -176,7 +177,7 @@ class TunnelService {
   std::uint32_t next_id_ = 0;
   Instant latest_ = Instant::distant_past();       // `now` of the last call
   std::deque<SnapshotRequest> snapshot_requests_;  // answered in order
-  std::deque<MappingRequest> mapping_requests_;    // those of each worker in order
+  std::deque<MappingRequest> mapping_requests_;    // likewise, each worker's
   std::function<void(const BlockEventBatch&)> heard_of_blocks_;
   std::deque<PeerId> to_reach_;
   TunnelServiceCounters counters_;

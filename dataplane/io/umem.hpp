@@ -61,13 +61,6 @@ class Umem {
   [[nodiscard]] std::uint32_t frame_of(std::uint64_t address) const {
     return static_cast<std::uint32_t>(address / frame_bytes_);
   }
-  // Whose frame is it? Of a place that is in no pool: nullptr.
-  [[nodiscard]] BufferPool* pool_of(const std::uint8_t* data) const {
-    for (const auto& pool : pools_) {
-      if (pool->owns(data)) return pool.get();
-    }
-    return nullptr;
-  }
   // "8192 frames of 2048 bytes in huge pages"
   [[nodiscard]] std::string describe() const;
 

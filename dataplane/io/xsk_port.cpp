@@ -54,6 +54,10 @@ std::string device_driver(int fd, const std::string& device) {
   return info.driver;
 }
 
+std::uint8_t* start_of(const Umem& umem, std::uint32_t frame) {
+  return umem.at(std::uint64_t{frame} * umem.frame_bytes());
+}
+
 bool checksums_are_complete(XskOptions::Checksums option, const std::string& driver) {
   if (option != XskOptions::Checksums::kByDriver) {
     return option == XskOptions::Checksums::kComplete;
@@ -103,17 +107,16 @@ XskPort::XskPort(const Umem& umem, BufferPool& pool, std::unique_ptr<XskSocket> 
 XskPort::~XskPort() {
   if (!socket_->close()) return;
   for (std::uint32_t frame = 0; frame < umem_.frame_count(); ++frame) {
-    const std::uint64_t address = std::uint64_t{frame} * umem_.frame_bytes();
-    if (receiving_[frame] != 0) release_frame(address);
-    for (; sending_[frame] != 0; --sending_[frame])
-      release_frame(address);
+    if (receiving_[frame] != 0) BufferPool::release(pool_.slot_at(start_of(umem_, frame), 0));
+    while (sending_[frame].slots != 0)
+      release_sent(frame);
   }
 }
 
-void XskPort::release_frame(std::uint64_t address) {
-  std::uint8_t* const data = umem_.at(address);
-  BufferPool& home = pool_.owns(data) ? pool_ : *umem_.pool_of(data);
-  BufferPool::release(home.slot_at(data, 0));
+void XskPort::release_sent(std::uint32_t frame) {
+  Sending& sent = sending_[frame];
+  --sent.slots;
+  BufferPool::release(sent.home->slot_at(start_of(umem_, frame), 0));
 }
 
 // --- Receiving ---------------------------------------------------------------------------------
@@ -234,7 +237,9 @@ bool XskPort::put_into_ring(const Slot& slot) {
   }
   xdp_desc& descriptor = *xsk_ring_prod__tx_desc(&socket_->tx, at);
   descriptor = {umem_.address_of(slot.data), slot.length, 0};
-  ++sending_[umem_.frame_of(descriptor.addr)];
+  Sending& sending = sending_[umem_.frame_of(descriptor.addr)];
+  sending.home = slot.home;
+  ++sending.slots;
   ++sending_count_;
   ++unsubmitted_;
   return true;
@@ -252,8 +257,7 @@ void XskPort::complete() {
   if (count == 0) return;
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint64_t address = *xsk_ring_cons__comp_addr(&socket_->completion, at + i);
-    --sending_[umem_.frame_of(address)];
-    release_frame(address);
+    release_sent(umem_.frame_of(address));
   }
   xsk_ring_cons__release(&socket_->completion, count);
   sending_count_ -= count;

@@ -10,7 +10,7 @@
 //
 // A slot of any pool of the same UMEM goes out without a copy, one from elsewhere is copied into a
 // frame of ours. A frame goes home by the thread that reclaims it, so the pools of all slots that a
-// worker sends are the worker's own.
+// worker sends are the worker's own, or stand for another's (borrowed_pool.hpp).
 //
 // In a turn of the worker: rx_burst, the pipeline, tx_burst of everything that leaves, reclaim.
 #pragma once
@@ -44,7 +44,8 @@ class XskPort final : public Port {
   // should hold twice the ring's entries for each port, and what the worker keeps for itself.
   [[nodiscard]] static Result<std::unique_ptr<XskPort>> open(const Umem& umem, BufferPool& pool,
                                                              const XskOptions& options);
-  // Takes every frame back to its pool. Slots that were handed out stay valid.
+  // Takes every frame back to its pool; those of the slots that it sent are still there. Slots that
+  // were handed out stay valid.
   ~XskPort() override;
 
   // Received frames, kPartial where a local sender left its checksum to the device; then gives the
@@ -71,7 +72,7 @@ class XskPort final : public Port {
   // Frames that left by tx without being copied, and those that were.
   [[nodiscard]] std::uint64_t tx_in_place() const { return tx_in_place_.value(); }
   [[nodiscard]] std::uint64_t tx_copied() const { return tx_copied_.value(); }
-  // What the kernel dropped at this queue's rings. A system call.
+  // What the kernel dropped at this queue's rings. A system call; any thread.
   [[nodiscard]] xdp_statistics statistics() const { return socket_->statistics(); }
   // Where frames are: pool().held() == frames().total() + the worker's slots, as long as no slots
   // share a frame and one port uses the pool.
@@ -88,7 +89,7 @@ class XskPort final : public Port {
   void send();
   void send_and_complete();
   void complete();
-  void release_frame(std::uint64_t address);
+  void release_sent(std::uint32_t frame);
 
   const Umem& umem_;
   BufferPool& pool_;
@@ -98,9 +99,13 @@ class XskPort final : public Port {
   bool checksums_complete_ = true;
   std::uint32_t max_frame_bytes_ = 0;
   std::uint32_t unsubmitted_ = 0;  // descriptors written behind the tx ring's producer
-  // What the kernel has, by frame of the UMEM: given to receive into; how often given to send.
+  // What the kernel has, by frame of the UMEM: given to receive into; given to send.
+  struct Sending {
+    BufferPool* home = nullptr;  // of the slots
+    std::uint16_t slots = 0;
+  };
   std::vector<std::uint8_t> receiving_;
-  std::vector<std::uint16_t> sending_;
+  std::vector<Sending> sending_;
   std::uint32_t receiving_count_ = 0;
   std::uint32_t sending_count_ = 0;
   Counter tx_in_place_;

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <queue>
@@ -19,6 +18,7 @@
 #include "base/time.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
 #include "dataplane/worker.hpp"
+#include "tests/sim/memory_timestamps.hpp"
 #include "tests/sim/sim_port.hpp"
 
 namespace ringway::sim {
@@ -30,23 +30,6 @@ struct LinkFaults {
   std::uint64_t corruption = 0;
   Duration min_delay = Duration::milliseconds(5);
   Duration max_delay = Duration::milliseconds(5);  // above min_delay: reordering
-};
-
-class MemoryTimestamps final : public control::TimestampStore {
- public:
-  void store_sent(const tunnel::Tai64n& timestamp) override { sent_ = timestamp; }
-  void store_received(const tunnel::PublicKey& peer, const tunnel::Tai64n& timestamp) override {
-    received_[peer] = timestamp;
-  }
-  tunnel::Tai64n last_sent() const override { return sent_; }
-  tunnel::Tai64n last_received(const tunnel::PublicKey& peer) const override {
-    const auto found = received_.find(peer);
-    return found == received_.end() ? tunnel::Tai64n{} : found->second;
-  }
-
- private:
-  tunnel::Tai64n sent_{};
-  std::map<tunnel::PublicKey, tunnel::Tai64n> received_;
 };
 
 struct PairOptions {

@@ -37,7 +37,9 @@ ConfigHost test_host() {
     if (path.ends_with("some.psk")) return parse_preshared_key(kPsk);
     return failure("opening key file " + path + ": No such file or directory");
   };
-  host.interface_exists = [](const std::string& name) { return name == "wan0" || name == "lan0"; };
+  host.interface_exists = [](const std::string& name) {
+    return name == "wan0" || name.starts_with("lan");
+  };
   host.group_exists = [](const std::string& name) { return name == "ringway"; };
   host.cpu_count = 2;
   return host;
@@ -205,6 +207,8 @@ TEST_P(BadConfig, IsReportedWhereItStands) {
 
 std::vector<BadCase> bad_cases() {
   const std::string base = with_interface("");  // two lines
+  const std::string af_xdp =
+      base + "[gateway]\nmasquerade = true\ninterface = \"wan0\"\nio = \"af_xdp\"\n";  // six
   const auto interface = [&](const std::string& line) { return base + line + "\n"; };
   const auto peer_line = [&](const std::string& line) { return base + peer("a", kKeyA, line); };
   return {
@@ -237,18 +241,25 @@ std::vector<BadCase> bad_cases() {
        5,
        {"gateway.interface"}},
       {"af_xdp_interface_left_out",
-       base + "[gateway]\nmasquerade = true\ninterface = \"wan0\"\nio = \"af_xdp\"\n"
-              "xdp_interfaces = [\"lan0\"]\n",
+       af_xdp + "xdp_interfaces = [\"lan0\"]\n",
        6,
        {"gateway.interface", "'wan0'", "xdp_interfaces"}},
       {"xdp_interface_twice",
-       base + "[gateway]\nxdp_interfaces = [\"wan0\", \"wan0\"]\n",
-       4,
+       af_xdp + "xdp_interfaces = [\"wan0\", \"wan0\"]\n",
+       7,
        {"each interface once"}},
       {"xdp_interface_absent",
-       base + "[gateway]\nxdp_interfaces = [\"wan7\"]\n",
-       4,
+       af_xdp + "xdp_interfaces = [\"wan0\", \"wan7\"]\n",
+       7,
        {"\"wan7\"", "an interface that exists"}},
+      {"xdp_interfaces_too_many",
+       af_xdp + "xdp_interfaces = [\"wan0\", \"lan0\", \"lan1\", \"lan2\", \"lan3\"]\n",
+       7,
+       {"gateway.xdp_interfaces", "at most 4"}},
+      {"xdp_interfaces_of_the_kernel",
+       base + "[gateway]\nmasquerade = true\nio = \"kernel\"\nxdp_interfaces = [\"wan0\"]\n",
+       6,
+       {"gateway.xdp_interfaces", "af_xdp"}},
       {"nat_log_without_a_nat",
        base + "[gateway]\nmasquerade = true\nnat_log = \"/var/log/nat.log\"\n",
        5,

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include "dataplane/io/memory_port.hpp"
 #include "dataplane/tunnel/receiver_index.hpp"
 #include "dataplane/worker.hpp"
+#include "tests/unit/peer_end.hpp"
 
 namespace ringway::testing_support {
 
@@ -173,19 +175,6 @@ class GatewayFixture : public testing::Test {
   [[nodiscard]] ReceiverIndex local_index(std::uint32_t peer) const {
     return {static_cast<std::uint32_t>(owner_of(peer)) << kSlotBits | peer};
   }
-  tunnel::SessionKeys session_keys(std::uint32_t peer) const {
-    tunnel::SessionKeys keys;
-    keys.peer = {peer};
-    keys.suite = tunnel::Suite::kAes256Gcm;
-    keys.initiator = true;
-    keys.local_index = local_index(peer);
-    keys.remote_index = {1000 + peer};
-    keys.send_key = keys_[peer];
-    keys.receive_key = keys_[peer];
-    keys.created = kStart;
-    return keys;
-  }
-
   void tell(std::size_t worker, Command&& command) {
     ASSERT_TRUE(nodes_[worker]->link.commands.try_push(std::move(command)));
   }
@@ -200,19 +189,7 @@ class GatewayFixture : public testing::Test {
     }
   }
 
-  // As a peer's end of the tunnel seals it.
-  Packet sealed(std::uint32_t peer, const Packet& packet) {
-    Packet message(DataLayout::kCiphertext + packet.size() + tunnel::kTagBytes);
-    tunnel::emit_message_header(message.data(), tunnel::MessageType::kData,
-                                tunnel::Suite::kAes256Gcm);
-    store_le(message.data() + DataLayout::kReceiver, local_index(peer).value);
-    store_le(message.data() + DataLayout::kCounter, counter_[peer]);
-    std::memcpy(message.data() + DataLayout::kCiphertext, packet.data(), packet.size());
-    tunnel::AeadJob job{bulk_[peer].get(), message.data() + DataLayout::kCiphertext,
-                        static_cast<std::uint32_t>(packet.size()), false, counter_[peer]++};
-    crypto_.seal({&job, 1});
-    return message;
-  }
+  Packet sealed(std::uint32_t peer, const Packet& packet) { return ends_[peer].sealed(packet); }
   // `worker`: on whose queue it arrives.
   void send_from(std::uint32_t peer, const Packet& packet, std::size_t worker = 0) {
     ASSERT_TRUE(nodes_[worker]->outer.inject_copy(sealed(peer, packet), remote(peer)));
@@ -243,16 +220,8 @@ class GatewayFixture : public testing::Test {
     std::vector<Packet> packets;
     const std::vector<Packet> messages = taken(nodes_[owner_of(peer)]->outer, &to);
     for (std::size_t i = 0; i < messages.size(); ++i) {
-      Packet message = messages[i];
       EXPECT_EQ(to[i], remote(peer));
-      const auto bytes = static_cast<std::uint32_t>(message.size() - DataLayout::kOverhead);
-      tunnel::AeadJob job{bulk_[peer].get(), message.data() + DataLayout::kCiphertext, bytes, false,
-                          load_le<std::uint64_t>(message.data() + DataLayout::kCounter)};
-      crypto_.open({&job, 1});
-      EXPECT_TRUE(job.ok);
-      if (bytes == 0) continue;  // a keepalive
-      const std::uint16_t length = load_be<std::uint16_t>(job.text + net::Ip4View::kTotalLengthAt);
-      packets.emplace_back(job.text, job.text + length);
+      if (auto packet = ends_[peer].opened(messages[i])) packets.push_back(std::move(*packet));
     }
     return packets;
   }
@@ -279,24 +248,20 @@ class GatewayFixture : public testing::Test {
   SeededRng rng_{3};
   std::vector<std::unique_ptr<GatewayNode>> nodes_;
   HandoffMesh mesh_;
-  tunnel::CryptoBatch crypto_{tunnel::CryptoBatch::Selection::kOpenSslOnly};
-  std::array<tunnel::PrivateKey, kPeers> keys_;
-  std::array<std::unique_ptr<tunnel::BulkKey>, kPeers> bulk_;
-  std::array<std::uint64_t, kPeers> counter_{};
+  std::deque<PeerEnd> ends_;  // by peer
 
  private:
   void add_peers() {
     std::vector<tunnel::AllowedIp> allowed;
     for (std::uint32_t peer = 0; peer < kPeers; ++peer) {
-      rng_.fill(keys_[peer].span());
-      bulk_[peer] = std::make_unique<tunnel::BulkKey>(tunnel::Suite::kAes256Gcm, keys_[peer]);
+      ends_.emplace_back(PeerId{peer}, local_index(peer), kStart, rng_);
       const std::size_t owner = owner_of(peer);
       for (std::size_t worker = 0; worker < nodes_.size(); ++worker) {
         if (worker != owner) tell(worker, command::SetPeerOwner{{peer}, worker_id(owner)});
       }
       tell(owner, command::AddPeer{std::make_unique<ringway::Peer>(PeerId{peer}, true)});
       tell(owner, command::PreferPath{{peer}, {remote(peer), {}, 0}});
-      tell(owner, command::InstallSession{std::make_unique<tunnel::Session>(session_keys(peer))});
+      tell(owner, command::InstallSession{ends_[peer].worker_session()});
       allowed.push_back({{address(kInner[peer]), 32}, {peer}});
     }
     const auto allowed_ips = std::make_shared<const tunnel::AllowedIps>(allowed);

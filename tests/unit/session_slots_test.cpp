@@ -66,10 +66,10 @@ class SessionSlots : public testing::Test {
 TEST_F(SessionSlots, AnsweredSessionWaitsUntilItIsConfirmed) {
   install_session(worker_, answered(7), kStart);
   EXPECT_EQ(peer_.current, nullptr);
-  EXPECT_EQ(worker_.find_session(ReceiverIndex{7}), peer_.next.get());
+  EXPECT_EQ(worker_.session_entry(ReceiverIndex{7}).session, peer_.next.get());
   confirm_next_session(worker_, peer_);
   EXPECT_EQ(peer_.next, nullptr);
-  EXPECT_EQ(worker_.find_session(ReceiverIndex{7}), peer_.current.get());
+  EXPECT_EQ(worker_.session_entry(ReceiverIndex{7}).session, peer_.current.get());
   EXPECT_EQ(drain_confirmations(), 1);
   EXPECT_FALSE(peer_.confirmation_owed);
 }

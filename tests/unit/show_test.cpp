@@ -128,6 +128,7 @@ TEST(Status, TellsTheWholeNode) {
             "  outer port: udp 51820: GSO, GRO; 12 B received, 15 B sent, 17 dropped\n"
             "  wan0 port: af_xdp wan0 queue 0: native; 22 B received, 25 B sent, 27 dropped\n"
             "  wan0 steering: tunnel 20, not_ip 3\n"
+            "  wan0 ring losses: rx_ring_full 4\n"
             "  dropped packets: replayed 7\n"
             "  handshakes: accepted 12, unknown_peer 3\n");
 }

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include "base/net/ethernet.hpp"
-#include "base/net/inner_packet.hpp"
 #include "base/net/udp.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
 
@@ -15,7 +14,6 @@ namespace ringway {
 namespace {
 
 using Packet = WholeGateway::Packet;
-using tunnel::DataLayout;
 
 constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
 constexpr ReceiverIndex kOurIndex{0x5a5a01};
@@ -67,14 +65,13 @@ WholeGateway::WholeGateway(const PortSizes& lan_sizes, const PortSizes& wan_size
       now_(kStart),
       link_(std::array<io::Port*, 2>{&lan, &wan}, kernel,
             {{at.tunnel4, at.tunnel6, at.external4, at.external6}, kTunnelPort}),
-      worker_(options(), host, link_.datagrams(), control_, rng_) {
+      worker_(options(), host, link_.datagrams(), control_, rng_),
+      subscriber_({0}, kOurIndex, kStart, rng_) {
   worker_.open_internet_side(link_.packets(), nat_config(), &link_);
   (void)link_.swap_table(routes(), now_);
-  rng_.fill(key_.span());
-  bulk_ = std::make_unique<tunnel::BulkKey>(tunnel::Suite::kAes256Gcm, key_);
   tell(command::AddPeer{std::make_unique<ringway::Peer>(PeerId{0}, true)});
   tell(command::PreferPath{{0}, {at.subscriber_outside, {}, 0}});
-  tell(command::InstallSession{std::make_unique<tunnel::Session>(session_keys())});
+  tell(command::InstallSession{subscriber_.worker_session()});
   tell(command::SetAllowedIps{std::make_unique<const tunnel::AllowedIps>(
       std::vector<tunnel::AllowedIp>{{{at.subscriber4, 32}, {0}}, {{at.subscriber6, 128}, {0}}})});
   turn();
@@ -107,19 +104,6 @@ std::shared_ptr<const forwarding::ForwardingTable> WholeGateway::routes() const 
   return std::make_shared<const forwarding::ForwardingTable>(std::move(content));
 }
 
-tunnel::SessionKeys WholeGateway::session_keys() const {
-  tunnel::SessionKeys keys;
-  keys.peer = {0};
-  keys.suite = tunnel::Suite::kAes256Gcm;
-  keys.initiator = true;
-  keys.local_index = kOurIndex;
-  keys.remote_index = {1};
-  keys.send_key = key_;
-  keys.receive_key = key_;
-  keys.created = kStart;
-  return keys;
-}
-
 void WholeGateway::tell(Command&& command) {
   ASSERT_TRUE(control_.commands.try_push(std::move(command)));
 }
@@ -148,7 +132,8 @@ WholeGateway::Received WholeGateway::received() {
       const bool v4 = packet[0] >> 4 == 4;
       if (v4 && net::IpAddress::v4(&packet[net::Ip4View::kDestinationAt]) ==
                     at.subscriber_outside.address) {
-        if (auto inner = opened(packet)) all.by_subscriber.push_back(std::move(*inner));
+        if (auto inner = subscriber_.opened({packet.begin() + kOuterBytes, packet.end()}))
+          all.by_subscriber.push_back(std::move(*inner));
       } else {
         all.by_internet.push_back(std::move(packet));
       }
@@ -178,35 +163,13 @@ void WholeGateway::expect_all_home() {
 }
 
 WholeGateway::Packet WholeGateway::sealed(ConstBytes packet) {
+  const Packet message = subscriber_.sealed(packet);
   Packet frame = with_header(net::kEtherTypeIpv4);
-  const std::size_t at_message = kEthernetBytes + kOuterBytes;
-  frame.resize(at_message + DataLayout::kCiphertext + packet.size() + tunnel::kTagBytes);
-  std::uint8_t* const message = frame.data() + at_message;
-  tunnel::emit_message_header(message, tunnel::MessageType::kData, tunnel::Suite::kAes256Gcm);
-  store_le(message + DataLayout::kReceiver, kOurIndex.value);
-  store_le(message + DataLayout::kCounter, counter_);
-  std::ranges::copy(packet, message + DataLayout::kCiphertext);
-  tunnel::AeadJob job{bulk_.get(), message + DataLayout::kCiphertext,
-                      static_cast<std::uint32_t>(packet.size()), false, counter_++};
-  crypto_.seal({&job, 1});
+  frame.resize(kEthernetBytes + kOuterBytes);
+  frame.insert(frame.end(), message.begin(), message.end());
   forwarding::encapsulate({at.subscriber_outside, {at.tunnel4, kTunnelPort}, 0},
-                          Bytes(frame).subspan(at_message));
+                          Bytes(frame).subspan(kEthernetBytes + kOuterBytes));
   return frame;
-}
-
-// Empty for a keepalive.
-std::optional<WholeGateway::Packet> WholeGateway::opened(Packet datagram) {
-  std::uint8_t* const message = datagram.data() + kOuterBytes;
-  const auto bytes =
-      static_cast<std::uint32_t>(datagram.size() - kOuterBytes - DataLayout::kOverhead);
-  tunnel::AeadJob job{bulk_.get(), message + DataLayout::kCiphertext, bytes, false,
-                      load_le<std::uint64_t>(message + DataLayout::kCounter)};
-  crypto_.open({&job, 1});
-  EXPECT_TRUE(job.ok);
-  net::InnerPacket inner;
-  if (bytes == 0) return std::nullopt;
-  EXPECT_TRUE(net::parse_inner_packet({job.text, bytes}, inner));
-  return Packet(job.text, job.text + inner.total_bytes);
 }
 
 }  // namespace ringway

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "base/net/address.hpp"
@@ -14,6 +13,7 @@
 #include "dataplane/io/memory_port.hpp"
 #include "dataplane/worker.hpp"
 #include "tests/unit/nat_packets.hpp"
+#include "tests/unit/peer_end.hpp"
 
 namespace ringway {
 
@@ -82,20 +82,15 @@ class WholeGateway {
  private:
   [[nodiscard]] nat::Config nat_config() const;
   [[nodiscard]] std::shared_ptr<const forwarding::ForwardingTable> routes() const;
-  [[nodiscard]] tunnel::SessionKeys session_keys() const;
   void tell(Command&& command);
   [[nodiscard]] Packet sealed(ConstBytes packet);
-  [[nodiscard]] std::optional<Packet> opened(Packet datagram);
 
   Instant now_;
   SeededRng rng_{3};
   ControlLink control_;
   forwarding::EthernetLink link_;
   Worker worker_;
-  tunnel::CryptoBatch crypto_{tunnel::CryptoBatch::Selection::kOpenSslOnly};
-  tunnel::PrivateKey key_;
-  std::unique_ptr<tunnel::BulkKey> bulk_;
-  std::uint64_t counter_ = 0;
+  testing_support::PeerEnd subscriber_;
   std::uint64_t to_control_ = 0;
 };
 

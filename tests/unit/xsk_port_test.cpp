@@ -13,6 +13,7 @@
 #include "base/net/ip4.hpp"
 #include "base/net/ip6.hpp"
 #include "base/net/udp.hpp"
+#include "dataplane/borrowed_pool.hpp"
 #include "dataplane/io/tun_vnet.hpp"
 #include "tests/unit/xsk_lab.hpp"
 
@@ -221,6 +222,28 @@ TEST_F(XskPortTest, CopiesForeignSlotsAndOnlyThose) {
     port->reclaim();
     return (*other_pool)->held() == 0;
   }));
+  expect_account(*port, 0);
+}
+
+TEST_F(XskPortTest, FramesThatWereBorrowedGoHomeByTheBorrower) {
+  const auto lender = umem().make_pool(16);
+  ASSERT_TRUE(lender);
+  BorrowedPool borrowed(**lender);
+  auto port = open_port(0);
+  const Wire wire("h0");
+  Slot slot = slot_with(**lender, udp_frame(300, 2));
+  borrowed.adopt(slot);
+  EXPECT_EQ(port->tx_burst({&slot, 1}), 0U);
+  EXPECT_EQ(wire.receive(), udp_frame(300, 2));
+  EXPECT_TRUE(eventually([&] {
+    port->reclaim();
+    return borrowed.held() == 0;
+  }));
+  EXPECT_EQ(port->tx_in_place(), 1U);
+  EXPECT_EQ((*lender)->held(), 1U) << "the lender itself takes it back";
+  borrowed.return_home();
+  borrowed.take_back();
+  EXPECT_EQ((*lender)->held(), 0U);
   expect_account(*port, 0);
 }
 

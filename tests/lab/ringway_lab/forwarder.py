@@ -4,11 +4,11 @@ import json
 import signal
 import subprocess
 
-from .lab import LabError, wait_until
+from .lab import LabError, Started, wait_until
 from .nodes import program
 
 
-class Forwarder:
+class Forwarder(Started):
     """Forwards between two interfaces of a namespace while it is entered; `report` afterwards."""
 
     def __init__(self, namespace, inside, outside, subscribers):
@@ -18,17 +18,6 @@ class Forwarder:
                           "--subscriber", *subscribers)
         self.process = None
         self.report = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_exception):
-        self.stop()
 
     def start(self):
         log = self.lab.log_file("forwarder")

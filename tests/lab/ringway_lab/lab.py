@@ -130,6 +130,21 @@ class Process:
         return status
 
 
+class Started:
+    """What runs while it is entered. It has start() and stop(), which may be called at any time."""
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_exception):
+        self.stop()
+
+
 class Result:
     """What a finished command left: status and texts."""
 

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .lab import LabError, WIREGUARD_SOCKETS, wait_until
+from .lab import LabError, Started, WIREGUARD_SOCKETS, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 MTU = 1420
@@ -84,7 +84,7 @@ class NodeSpec:
 _serial = itertools.count(1)
 
 
-class WireguardGo:
+class WireguardGo(Started):
     """Debian's wireguard-go, set up as wg-quick sets it up."""
 
     mark = 51820
@@ -97,17 +97,6 @@ class WireguardGo:
         # The control socket's directory is shared by all namespaces: the name must be unique.
         self.interface = f"rw{os.getpid()}x{next(_serial):x}"
         self.process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_exception):
-        self.stop()
 
     @property
     def _socket(self):
@@ -193,7 +182,7 @@ def _nodad(address):
     return " nodad" if ":" in address else ""
 
 
-class Ringway:
+class Ringway(Started):
     """ringwayd with a configuration of its own, in a directory of its own."""
 
     interface = "ringway0"
@@ -205,17 +194,6 @@ class Ringway:
         self.lab = spec.namespace.lab
         self.directory = self.lab.directory / f"{name}-{time.monotonic_ns()}"
         self.process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_exception):
-        self.stop()
 
     @property
     def config_path(self):
@@ -252,8 +230,9 @@ class Ringway:
         if self.spec.gateway:
             lines += ["[gateway]", "masquerade = true"]
             if self.spec.io:
-                lines += [f"io = {_toml(self.spec.io)}", 'interface = "wan"',
-                          f"xdp_interfaces = {_toml(self.spec.xdp_interfaces)}"]
+                lines += [f"io = {_toml(self.spec.io)}", 'interface = "wan"']
+            if self.spec.io == AF_XDP:
+                lines += [f"xdp_interfaces = {_toml(self.spec.xdp_interfaces)}"]
         lines += ["[api]", f"socket = {_toml(self.api_socket)}",
                   "[state]", f"directory = {_toml(self.directory / 'state')}"]
         for peer in self.spec.peers:
