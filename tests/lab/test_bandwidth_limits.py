@@ -10,14 +10,19 @@ from ringway_lab.nodes import AES_GCM, AF_XDP, Ringway
 UP_MBPS, DOWN_MBPS = 40, 20
 RAISED_MBPS = 60
 SECONDS = 2
+TRIES = 3
 # iperf3 counts payload: 52 bytes less of 1,420. The burst is 100 ms of the rate; policed TCP does not use up all of it.
 SHARE_OF_LIMIT = (0.5, 1.1)
 
 
 def assert_tcp_keeps_to(edge, topology, limit_mbps, down):
-    mbps = 1000 * measure.tcp_gbps(edge.namespace, topology.internet, topology.internet4, SECONDS, down=down)
+    """Never above it; near it at least once, since a machine that is busy may hold TCP back as well."""
     low, high = (limit_mbps * share for share in SHARE_OF_LIMIT)
-    assert low < mbps < high, f"{mbps:.1f} Mbit/s {'down' if down else 'up'}, limit {limit_mbps}"
+    rates = []
+    while len(rates) < TRIES and not any(rate > low for rate in rates):
+        rates.append(1000 * measure.tcp_gbps(edge.namespace, topology.internet, topology.internet4, SECONDS, down=down))
+        assert rates[-1] < high, f"{rates} Mbit/s {'down' if down else 'up'}, limit {limit_mbps}"
+    assert rates[-1] > low, f"{rates} Mbit/s {'down' if down else 'up'}, limit {limit_mbps}"
 
 
 @pytest.mark.parametrize("io", ["kernel", AF_XDP])
@@ -49,4 +54,7 @@ def test_limits_of_subscribers(topology, edge, io):
         assert_tcp_keeps_to(edge, topology, RAISED_MBPS, down=False)
         down = measure.tcp_gbps(edge.namespace, topology.internet, topology.internet4, SECONDS, down=True)
         assert down * 1000 > 2 * DOWN_MBPS
+        gateway.command("peer", "set", edge.name, "--up-mbps", "off", "--down-mbps", DOWN_MBPS)
+        assert_tcp_keeps_to(edge, topology, DOWN_MBPS, down=True)
+        assert (gateway.status()["peers"][0]["up_mbps"], gateway.status()["peers"][0]["down_mbps"]) == (0, DOWN_MBPS)
         assert gateway.status()["handshakes"] == handshakes, "the sessions went on"
