@@ -13,6 +13,7 @@
 
 #include "base/net/address.hpp"
 #include "base/result.hpp"
+#include "dataplane/rate_limit.hpp"
 #include "dataplane/tunnel/messages.hpp"
 
 namespace ringway::control {
@@ -67,6 +68,7 @@ struct PeerConfig {
   std::uint16_t persistent_keepalive_s = 0;  // 0: off
   PeerType type = PeerType::kWireguard;
   tunnel::Suite suite = tunnel::Suite::kChaCha20Poly1305;
+  RateLimits limits;  // its own, or the gateway's for all subscribers
 
   [[nodiscard]] bool has_preshared_key() const;
   [[nodiscard]] bool is_ringway() const { return type == PeerType::kRingway; }
@@ -111,6 +113,7 @@ struct GatewayConfig {
   GatewayIo io = GatewayIo::kAuto;
   std::vector<std::string> xdp_interfaces;  // that AF_XDP takes over; empty: `interface`
   std::string nat_log;                      // path; empty: none
+  RateLimits subscriber_limits;             // of peers that name none
 };
 
 struct ApiConfig {
@@ -210,6 +213,8 @@ struct PeerEdit {
   std::optional<std::uint16_t> persistent_keepalive_s = {};
   std::optional<PeerType> type = {};
   std::optional<tunnel::Suite> suite = {};
+  std::optional<std::uint32_t> up_mbps = {};  // 0: no limit
+  std::optional<std::uint32_t> down_mbps = {};
 };
 
 // The peer as it is after the edit, checked against the node and its other peers by the rules of
@@ -222,6 +227,7 @@ struct PeerChange {
   bool endpoint = false;     // the configured one; a roamed one goes on
   bool allowed_ips = false;  // routes change
   bool keepalive = false;
+  bool limits = false;
 };
 
 // What a reload has to do. A peer whose public key changed is removed and added. To be applied in

@@ -8,8 +8,10 @@
 namespace ringway::control {
 namespace {
 
-PeerConfig merge(const PeerConfig* existing, const PeerEdit& edit) {
-  PeerConfig peer = existing != nullptr ? *existing : PeerConfig{};
+PeerConfig merge(const Config& config, const PeerConfig* existing, const PeerEdit& edit) {
+  PeerConfig peer;
+  peer.limits = config.gateway.subscriber_limits;
+  if (existing != nullptr) peer = *existing;
   peer.name = edit.name;
   if (edit.public_key) peer.public_key = *edit.public_key;
   if (edit.preshared_key) peer.preshared_key = *edit.preshared_key;
@@ -21,6 +23,8 @@ PeerConfig merge(const PeerConfig* existing, const PeerEdit& edit) {
     peer.suite = default_suite(peer.type);
   }
   if (edit.suite) peer.suite = *edit.suite;
+  if (edit.up_mbps) peer.limits.up_mbps = *edit.up_mbps;
+  if (edit.down_mbps) peer.limits.down_mbps = *edit.down_mbps;
   return peer;
 }
 
@@ -125,6 +129,7 @@ PeerChange compare_peer(const PeerConfig& before, const PeerConfig& now) {
   change.endpoint = before.endpoint != now.endpoint;
   change.allowed_ips = before.allowed_ips != now.allowed_ips;
   change.keepalive = before.persistent_keepalive_s != now.persistent_keepalive_s;
+  change.limits = before.limits != now.limits;
   return change;
 }
 
@@ -150,7 +155,7 @@ Result<PeerConfig> apply_peer_edit(const Config& config, const PeerEdit& edit) {
   if (existing == nullptr && config.peers.size() >= kMaxPeers) {
     return failure("there are " + std::to_string(kMaxPeers) + " peers already");
   }
-  PeerConfig peer = merge(existing, edit);
+  PeerConfig peer = merge(config, existing, edit);
   if (peer.public_key == config.interface.public_key) {
     return failure("the public key of peer '" + peer.name + "' is this node's own");
   }
@@ -159,6 +164,10 @@ Result<PeerConfig> apply_peer_edit(const Config& config, const PeerEdit& edit) {
   }
   if (const auto contradiction = peer_contradiction(peer)) {
     return failure("peer '" + peer.name + "': " + *contradiction);
+  }
+  if (peer.limits.up_mbps > kMaxLimitMbps || peer.limits.down_mbps > kMaxLimitMbps) {
+    return failure("peer '" + peer.name + "': a bandwidth limit is out of range",
+                   "expected 0 to " + std::to_string(kMaxLimitMbps) + " Mbit/s; 0 is none");
   }
   if (const auto allowed = check_against_others(config, peer); !allowed) {
     return tl::unexpected(allowed.error());

@@ -133,6 +133,7 @@ class Reader {
   void boolean(const Field& field, Value& out);
   template <typename Integer>
   bool integer(const Field& field, std::int64_t low, std::int64_t high, Integer& out);
+  void limit(const Field& field, std::uint32_t& mbps) { integer(field, 0, kMaxLimitMbps, mbps); }
   template <typename Choice>
   void choice(const Field& field, std::span<const std::pair<std::string_view, Choice>> choices,
               Choice& out);
@@ -342,6 +343,8 @@ void Reader::read_gateway(const Section& section) {
     problem(nat_log.position(),
             "gateway.nat_log: needs gateway.io = \"af_xdp\": the kernel's NAT keeps no log");
   }
+  limit(section.field("subscriber_up_mbps"), gateway.subscriber_limits.up_mbps);
+  limit(section.field("subscriber_down_mbps"), gateway.subscriber_limits.down_mbps);
 }
 
 void Reader::read_gateway_io(const Section& section) {
@@ -522,6 +525,9 @@ void Reader::read_peer(ReadPeer& peer) {
   if (const auto contradiction = peer_contradiction(peer.config)) {
     problem(suite.position(), suite.name + ": " + *contradiction);
   }
+  peer.config.limits = config_.gateway.subscriber_limits;
+  limit(section.field("up_mbps"), peer.config.limits.up_mbps);
+  limit(section.field("down_mbps"), peer.config.limits.down_mbps);
 }
 
 void Reader::read_peer_keys(ReadPeer& peer) {

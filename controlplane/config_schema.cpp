@@ -10,12 +10,20 @@ constexpr std::string_view kInterfaceKeys[] = {
     "name", "private_key_file", "listen_port", "addresses", "mtu", "fwmark"};
 constexpr std::string_view kWorkerKeys[] = {"poll", "cpu"};
 constexpr std::string_view kEdgeKeys[] = {"full_tunnel"};
-constexpr std::string_view kGatewayKeys[] = {"masquerade", "interface", "io", "xdp_interfaces",
-                                             "nat_log"};
-constexpr std::string_view kPeerKeys[] = {
-    "name",     "public_key",  "preshared_key_file",     "preshared_key",
-    "endpoint", "allowed_ips", "persistent_keepalive_s", "type",
-    "suite"};
+constexpr std::string_view kGatewayKeys[] = {
+    "masquerade",         "interface",           "io", "xdp_interfaces", "nat_log",
+    "subscriber_up_mbps", "subscriber_down_mbps"};
+constexpr std::string_view kPeerKeys[] = {"name",
+                                          "public_key",
+                                          "preshared_key_file",
+                                          "preshared_key",
+                                          "endpoint",
+                                          "allowed_ips",
+                                          "persistent_keepalive_s",
+                                          "type",
+                                          "suite",
+                                          "up_mbps",
+                                          "down_mbps"};
 constexpr std::string_view kApiKeys[] = {"socket", "group"};
 constexpr std::string_view kMetricsKeys[] = {"listen"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};

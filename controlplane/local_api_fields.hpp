@@ -17,6 +17,8 @@ void visit_fields(Visit& visit, PeerEdit& edit) {
   visit("persistent_keepalive_s", edit.persistent_keepalive_s);
   visit("type", edit.type);
   visit("suite", edit.suite);
+  visit("up_mbps", edit.up_mbps);
+  visit("down_mbps", edit.down_mbps);
 }
 
 template <typename Visit>

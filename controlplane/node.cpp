@@ -47,6 +47,7 @@ Result<TunnelPeer> to_tunnel_peer(const PeerConfig& config) {
   peer.settings.ringway = config.is_ringway();
   peer.allowed_ips = config.allowed_ips;
   peer.persistent_keepalive = Duration::seconds(config.persistent_keepalive_s);
+  peer.limits = config.limits;
   if (config.endpoint) {
     auto resolved = resolve_endpoint(*config.endpoint);
     if (!resolved) {
@@ -422,6 +423,7 @@ Result<ReloadReport> Node::reload() {
     }
   }
   config_.peers = fresh->peers;
+  config_.gateway.subscriber_limits = fresh->gateway.subscriber_limits;
   if (diff.log_level) {
     config_.log.level = fresh->log.level;
     set_log_level(config_.log.level);

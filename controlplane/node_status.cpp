@@ -67,6 +67,8 @@ void visit_fields(Visit& visit, PeerStatus& status) {
   visit("type", status.type);
   visit("suite", status.suite);
   visit("persistent_keepalive_s", status.persistent_keepalive_s);
+  visit("up_mbps", status.up_mbps);
+  visit("down_mbps", status.down_mbps);
   visit("session", status.session);
   visit("latest_handshake_unix_s", status.latest_handshake_unix_s);
   visit("latest_handshake_age_s", status.latest_handshake_age_s);
@@ -141,6 +143,8 @@ PeerStatus status_from_config(const PeerConfig& peer) {
   status.type = peer.type;
   status.suite = peer.suite;
   status.persistent_keepalive_s = peer.persistent_keepalive_s;
+  status.up_mbps = peer.limits.up_mbps;
+  status.down_mbps = peer.limits.down_mbps;
   return status;
 }
 

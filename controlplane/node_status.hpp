@@ -106,6 +106,8 @@ struct PeerStatus {
   PeerType type = PeerType::kWireguard;
   tunnel::Suite suite = tunnel::Suite::kChaCha20Poly1305;
   std::uint16_t persistent_keepalive_s = 0;  // 0: off
+  std::uint32_t up_mbps = 0;                 // bandwidth limits; 0: none
+  std::uint32_t down_mbps = 0;
   SessionState session = SessionState::kNone;
   std::uint64_t latest_handshake_unix_s = 0;            // 0: never
   std::optional<std::uint64_t> latest_handshake_age_s;  // unset: never

@@ -72,6 +72,10 @@ class Runner {
     }
   }
 
+  void operator()(command::SetRateLimits& set) {
+    if (Peer* peer = worker_.find_peer(set.peer)) peer->set_limits(set.limits);
+  }
+
   void operator()(command::SetAllowedIps& set) {
     std::swap(worker_.allowed_ips, set.allowed_ips);
     send_home(event::AllowedIpsRetired{std::move(set.allowed_ips)});

@@ -19,6 +19,7 @@
 #include "dataplane/forwarding/forwarding_table.hpp"
 #include "dataplane/nat/nat.hpp"
 #include "dataplane/peer.hpp"
+#include "dataplane/rate_limit.hpp"
 #include "dataplane/surroundings.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
 #include "dataplane/tunnel/handshaker.hpp"
@@ -88,6 +89,10 @@ struct SetKeepalive {
   PeerId peer;
   Duration interval;  // Duration{}: off
 };
+struct SetRateLimits {
+  PeerId peer;
+  RateLimits limits;
+};
 struct SetAllowedIps {
   std::shared_ptr<const tunnel::AllowedIps> allowed_ips;
 };
@@ -144,11 +149,11 @@ struct Stop {};
 
 using Command =
     std::variant<command::AddPeer, command::RemovePeer, command::SetPeerOwner,
-                 command::SetKeepalive, command::SetAllowedIps, command::SetForwardingTable,
-                 command::SetSurroundings, command::PreferPath, command::InstallSession,
-                 command::EraseSessions, command::DropStaged, command::SendHandshake,
-                 command::SendDatagram, command::SendControlFrame, command::Snapshot,
-                 command::LendBlockEvents, command::ListMappings, command::Stop>;
+                 command::SetKeepalive, command::SetRateLimits, command::SetAllowedIps,
+                 command::SetForwardingTable, command::SetSurroundings, command::PreferPath,
+                 command::InstallSession, command::EraseSessions, command::DropStaged,
+                 command::SendHandshake, command::SendDatagram, command::SendControlFrame,
+                 command::Snapshot, command::LendBlockEvents, command::ListMappings, command::Stop>;
 
 namespace event {
 // There is something to send and no session, or the session is due for renewal.

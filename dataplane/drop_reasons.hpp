@@ -36,6 +36,7 @@ namespace ringway {
   X(kHandshakeRateLimit, "handshake_rate",      "too many handshakes from one source")              \
   X(kHandshakeRingFull,  "handshake_ring_full", "control plane busy: handshake not queued")         \
   X(kEventRingFull,      "event_ring_full",     "control plane busy: frame not queued")             \
+  X(kRateLimited,        "rate_limited",        "subscriber above its bandwidth limit")            \
   X(kEcnNotCapable,      "ecn_invalid",         "congestion marked outside, inner not ECN-capable") \
   X(kHostDenied,         "host_denied",         "to the gateway itself, and neither ping nor DNS") \
   X(kFrameMalformed,     "frame_malformed",     "Ethernet frame without a whole IP packet")         \

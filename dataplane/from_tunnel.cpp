@@ -89,6 +89,13 @@ bool is_usable(WorkerState& worker, const tunnel::Session* session, ReceiverInde
   return true;
 }
 
+// Charged is only what has authenticated, in take_packet().
+bool exceeds_limit(WorkerState& worker, const Peer& peer, Instant now) {
+  if (!peer.limited || !peer.up.exceeded(now)) return false;
+  worker.drop(DropReason::kRateLimited);
+  return true;
+}
+
 // 3 find: everything that this stage and the next ones need is sent for first; with many peers it
 // is in no near cache (docs/BENCHMARKS.md, a gateway's ways).
 void find(WorkerState& worker, OpenVector& vector, Instant now) {
@@ -104,6 +111,7 @@ void find(WorkerState& worker, OpenVector& vector, Instant now) {
   for (std::size_t i = 0; i < vector.count; ++i) {
     const tunnel::Session* session = vector.sessions[i];
     if (!is_usable(worker, session, vector.receivers[i], vector.suites[i], now)) continue;
+    if (exceeds_limit(worker, *vector.peers[i], now)) continue;  // spares us opening it
     vector.jobs[i].key = &session->receive_key();
     vector.move(i, kept++);
   }
@@ -214,6 +222,9 @@ bool take_packet(WorkerState& worker, Peer& peer, const Slot& slot, tunnel::Aead
     worker.drop(DropReason::kInnerMalformed);
     return false;
   }
+  // Asked again: the vector's packets before this one may have used up what was left.
+  if (exceeds_limit(worker, peer, now)) return false;
+  if (peer.limited) peer.up.charge(packet.total_bytes, now);
   job.text_bytes = packet.total_bytes;  // without the padding
   return true;
 }

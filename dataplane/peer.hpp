@@ -9,6 +9,7 @@
 #include "base/counters.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "dataplane/rate_limit.hpp"
 #include "dataplane/tunnel/data_timers.hpp"
 #include "dataplane/tunnel/path.hpp"
 #include "dataplane/tunnel/session.hpp"
@@ -31,9 +32,16 @@ struct alignas(64) Peer {
     __builtin_prefetch(&tx_bytes, 1);
   }
 
-  [[no_unique_address]] tunnel::DataTimers timers;  // leaves room for the next three
+  void set_limits(const RateLimits& limits) {
+    up.set_rate(limits.up_mbps);
+    down.set_rate(limits.down_mbps);
+    limited = up.limits() || down.limits();
+  }
+
+  [[no_unique_address]] tunnel::DataTimers timers;  // leaves room for the next four
   bool ringway;  // may carry control frames; its endpoint moves only by validated paths
   bool confirmation_owed = false;  // the ring was full when the session was confirmed
+  bool limited = false;            // by `up` or `down`, which are not looked at otherwise
   PeerId id;
   Instant wheel_deadline = Instant::never();  // the worker's timer wheel
   // Key slots (WireGuard whitepaper, section 6.3). We send on `current`. `next` is a session we
@@ -66,6 +74,9 @@ struct alignas(64) Peer {
   // The worker's timer wheel.
   Peer* wheel_next = nullptr;
   Peer** wheel_link = nullptr;  // what points here; null when not in the wheel
+
+  RateLimiter up;  // inner bytes, either way
+  RateLimiter down;
 };
 
 }  // namespace ringway

@@ -41,7 +41,8 @@ std::uint8_t ecn_of(const std::uint8_t* ip) {
   return ip[0] >> 4 == 4 ? ip[1] & 3 : (ip[1] >> 4) & 3;
 }
 
-void count_sent(WorkerState& worker, Peer& peer, std::uint32_t packet_bytes) {
+void count_sent(WorkerState& worker, Peer& peer, std::uint32_t packet_bytes, Instant now) {
+  if (peer.limited) peer.down.charge(packet_bytes, now);
   peer.tx_bytes += packet_bytes + tunnel::DataLayout::kOverhead;
   ++peer.tx_packets;
   worker.counters.inner_packets.increment();
@@ -50,14 +51,14 @@ void count_sent(WorkerState& worker, Peer& peer, std::uint32_t packet_bytes) {
 // 4 frame: every segment of the slot into the outbound vector. Takes ownership.
 void frame_segments(WorkerState& worker, Outbound& outbound, Peer& peer,
                     const tunnel::Session& session, const Segmenter& segmenter, const Slot& slot,
-                    std::uint64_t first_counter) {
+                    std::uint64_t first_counter, Instant now) {
   const std::uint8_t ecn = ecn_of(slot.data);
   for (std::uint32_t i = 0; i < segmenter.count(); ++i) {
     const std::uint32_t length = segmenter.packet_bytes(i);
     std::uint8_t* text = outbound.frame(session, peer.paths.best(), first_counter + i, length, ecn);
     if (text == nullptr) continue;
     segmenter.emit(i, text);
-    count_sent(worker, peer, length);
+    count_sent(worker, peer, length, now);
   }
   BufferPool::release(slot);
 }
@@ -81,6 +82,11 @@ void send_slot(WorkerState& worker, Outbound& outbound, Segmenter& segmenter, Pe
     BufferPool::release(slot);
     return;
   }
+  if (peer->limited && peer->down.exceeded(now)) {
+    worker.drop(DropReason::kRateLimited, segment_count(slot));
+    BufferPool::release(slot);
+    return;
+  }
   const bool in_place = outbound.takes_in_place(slot);
   if (!in_place && !segmenter.start(slot)) {
     worker.drop(DropReason::kInnerMalformed);
@@ -95,9 +101,9 @@ void send_slot(WorkerState& worker, Outbound& outbound, Segmenter& segmenter, Pe
   }
   if (in_place) {
     outbound.frame_in_place(*session, peer->paths.best(), counter, slot, ecn_of(slot.data));
-    count_sent(worker, *peer, slot.length);
+    count_sent(worker, *peer, slot.length, now);
   } else {
-    frame_segments(worker, outbound, *peer, *session, segmenter, slot, counter);
+    frame_segments(worker, outbound, *peer, *session, segmenter, slot, counter, now);
   }
   note_data_sent(worker, *peer, now);
   if (session->rekey_due_on_send(now)) request_session(worker, *peer, now, false);

@@ -149,13 +149,23 @@ Result<void> read_into(std::optional<Value>& out, Result<Value> parsed) {
   return {};
 }
 
-Result<std::uint16_t> parse_keepalive(const std::string& text) {
-  if (text == "off") return std::uint16_t{0};
-  std::uint16_t seconds = 0;
+// A whole number up to `high`; 0 where the text is "off".
+template <typename Integer>
+Result<Integer> parse_or_off(const std::string& text, const std::string& what, Integer high) {
+  if (text == "off") return Integer{0};
+  Integer number = 0;
   const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, seconds);
-  if (error == std::errc{} && rest == end) return seconds;
-  return failure("'" + text + "' is not a keepalive interval", "expected 0 to 65535 or off");
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc{} && rest == end && number <= high) return number;
+  return failure("'" + text + "' is not a " + what,
+                 "expected 0 to " + std::to_string(high) + " or off");
+}
+
+Result<std::uint16_t> parse_keepalive(const std::string& text) {
+  return parse_or_off<std::uint16_t>(text, "keepalive interval", UINT16_MAX);
+}
+Result<std::uint32_t> parse_limit(const std::string& text) {
+  return parse_or_off<std::uint32_t>(text, "bandwidth limit in Mbit/s", kMaxLimitMbps);
 }
 
 Result<std::vector<net::Prefix>> parse_prefixes(const std::vector<std::string>& texts) {
@@ -183,6 +193,8 @@ Result<PeerEdit> parse_edit(const PeerSetOptions& options) {
   next(options.persistent_keepalive, edit.persistent_keepalive_s, parse_keepalive);
   next(options.type, edit.type, parse_peer_type);
   next(options.suite, edit.suite, parse_suite);
+  next(options.up_mbps, edit.up_mbps, parse_limit);
+  next(options.down_mbps, edit.down_mbps, parse_limit);
   if (!read) return tl::unexpected(read.error());
   if (options.no_preshared_key) edit.preshared_key = tunnel::PresharedKey();
   return edit;

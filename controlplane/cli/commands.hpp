@@ -30,6 +30,8 @@ struct PeerSetOptions {
   std::optional<std::string> persistent_keepalive;  // seconds, or "off"
   std::optional<std::string> type;
   std::optional<std::string> suite;
+  std::optional<std::string> up_mbps;  // a number, or "off"
+  std::optional<std::string> down_mbps;
 };
 
 struct NatOptions {

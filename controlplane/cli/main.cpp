@@ -165,6 +165,10 @@ void add_peer(CLI::App& app, CommandLine& line) {
       ->type_name("SECONDS");
   set.add_option("--type", options.type, "wireguard or ringway")->type_name("TYPE");
   set.add_option("--suite", options.suite, "chacha20poly1305 or aes256gcm")->type_name("SUITE");
+  set.add_option("--up-mbps", options.up_mbps, "Limit of what it sends, in Mbit/s, or off")
+      ->type_name("RATE");
+  set.add_option("--down-mbps", options.down_mbps, "Limit of what it is sent, in Mbit/s, or off")
+      ->type_name("RATE");
   add_target(set, line);
 
   CLI::App& remove = add_command(peer, "remove", "Remove a peer and end its session", line,

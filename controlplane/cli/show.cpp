@@ -58,6 +58,10 @@ std::string handshake_age(const PeerStatus& peer, const Palette& palette) {
   return duration_text(*peer.latest_handshake_age_s, palette) + " ago";
 }
 
+std::string limit_text(std::uint32_t mbps) {
+  return mbps == 0 ? "none" : std::to_string(mbps) + " Mbit/s";
+}
+
 std::string show_peer(const PeerStatus& peer, const Palette& palette) {
   Lines lines(palette);
   lines.text = "\n" + palette.yellow(palette.bold("peer")) + ": " +
@@ -75,6 +79,9 @@ std::string show_peer(const PeerStatus& peer, const Palette& palette) {
   if (peer.rx_bytes != 0 || peer.tx_bytes != 0) {
     lines.line("transfer", bytes_text(peer.rx_bytes, palette) + " received, " +
                                bytes_text(peer.tx_bytes, palette) + " sent");
+  }
+  if (peer.up_mbps != 0 || peer.down_mbps != 0) {
+    lines.line("limits", limit_text(peer.up_mbps) + " up, " + limit_text(peer.down_mbps) + " down");
   }
   if (peer.persistent_keepalive_s != 0) {
     lines.line("persistent keepalive",

@@ -69,6 +69,7 @@ Result<PeerId> TunnelService::add_peer(const TunnelPeer& peer, Instant now) {
   }
   auto worker_peer = std::make_unique<Peer>(id, peer.settings.ringway);
   worker_peer->timers.set_persistent_keepalive(peer.persistent_keepalive, now);
+  worker_peer->set_limits(peer.limits);
   PeerRecord record;
   record.peer = peer;
   if (peer.endpoint) {
@@ -130,6 +131,7 @@ void TunnelService::change_peer(PeerId id, const TunnelPeer& peer) {
   if (before.persistent_keepalive != peer.persistent_keepalive) {
     set_keepalive(id, *record, peer.persistent_keepalive);
   }
+  if (before.limits != peer.limits) set_limits(id, *record, peer.limits);
   take_handshaker_outputs(WallTime{});
 }
 
@@ -138,6 +140,14 @@ void TunnelService::set_keepalive(PeerId id, PeerRecord& record, Duration interv
     record.unplaced->timers.set_persistent_keepalive(interval, latest_);
   } else {
     send(record, command::SetKeepalive{id, interval});
+  }
+}
+
+void TunnelService::set_limits(PeerId id, PeerRecord& record, const RateLimits& limits) {
+  if (record.unplaced != nullptr) {
+    record.unplaced->set_limits(limits);
+  } else {
+    send(record, command::SetRateLimits{id, limits});
   }
 }
 

@@ -31,6 +31,7 @@ struct TunnelPeer {
   std::optional<net::Endpoint> endpoint;
   std::vector<net::Prefix> allowed_ips;
   Duration persistent_keepalive;  // Duration{}: off
+  RateLimits limits;
 };
 
 // Timestamps that must outlive the process (SECURITY: sessions and handshakes, 5).
@@ -152,6 +153,7 @@ class TunnelService {
   void place_if_to_be_reached(PeerId id, PeerRecord& record);
   void place(PeerId id, PeerRecord& record, WorkerId owner);
   void set_keepalive(PeerId id, PeerRecord& record, Duration interval);
+  void set_limits(PeerId id, PeerRecord& record, const RateLimits& limits);
   void take_handshaker_outputs(WallTime wall);
   void handle(tunnel::HandshakeOutput& output, WallTime wall);
   void handle_events_of(WorkerId worker, Instant now, WallTime wall);

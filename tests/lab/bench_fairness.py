@@ -1,10 +1,12 @@
-"""What a gateway's subscriber gets beside one that takes all it can. A benchmark, and no test: the gateway has
-no bandwidth limits and no fairness between subscribers yet. By hand, on a machine with nothing else to do:
+"""What a gateway's subscriber gets beside one that takes all it can, and where packets are lost meanwhile. A
+benchmark, and no test: without limits the gateway does nothing for fairness between subscribers. By hand, on a
+machine with nothing else to do:
 
     sudo python3 -m pytest -s tests/lab/bench_fairness.py
 """
 
 import contextlib
+import json
 import statistics
 import time
 
@@ -32,7 +34,7 @@ def test_what_a_polite_subscriber_gets_beside_a_greedy_one(topology, edge):
     gateway_spec, edge_specs = variants.several_specs(topology, edges, AES_GCM)
     gateway_spec.io = AF_XDP
     with contextlib.ExitStack() as stack:
-        stack.enter_context(Ringway(gateway_spec, "gateway"))
+        gateway = stack.enter_context(Ringway(gateway_spec, "gateway"))
         for each, spec in zip(edges, edge_specs):
             stack.enter_context(Ringway(spec, each.name))
             measure.wait_for_path(each.namespace, topology.internet4)
@@ -41,8 +43,23 @@ def test_what_a_polite_subscriber_gets_beside_a_greedy_one(topology, edge):
             with measure.BackgroundTcp(greedy.namespace, topology.internet, topology.internet4, GREEDY_SECONDS,
                                        *options, port=GREEDY_PORT) as load:
                 time.sleep(0.5)
+                before = losses(topology, gateway)
                 share = polite(topology, edge)
-                print(f"beside {name} ({statistics.mean(load.finish()):.2f} Gbit/s on average): {share}")
+                lost = ", ".join(f"{reason} {count - before[reason]}"
+                                 for reason, count in losses(topology, gateway).items())
+                print(f"beside {name} ({statistics.mean(load.finish()):.2f} Gbit/s on average): {share}; {lost}")
+
+
+def losses(topology, gateway):
+    """Packets at the gateway: those that the node received, those that the kernel lost before it did, those that it
+    dropped itself."""
+    links = {link["ifname"]: link["stats64"]["rx"]["dropped"]
+             for link in json.loads(topology.gateway.run("ip", "-j", "-s", "link").out)}
+    status = gateway.status()
+    ports = [port for port in status["ports"] if port["name"] in gateway.spec.xdp_interfaces]
+    return {"received": sum(port["rx_packets"] for port in ports),
+            "lost in the kernel": sum(links[port["name"]] for port in ports),
+            "dropped by the node": sum(status["drops"].values())}
 
 
 def polite(topology, edge):

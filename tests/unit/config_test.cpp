@@ -97,6 +97,8 @@ interface = "wan0"
 io = "af_xdp"
 xdp_interfaces = ["lan0", "wan0"]
 nat_log = "/var/log/ringway/nat.log"
+subscriber_up_mbps = 100
+subscriber_down_mbps = 400
 [api]
 socket = "/tmp/x.sock"
 group = "ringway"
@@ -115,6 +117,8 @@ endpoint = "[2001:db8::1]:51820"
 allowed_ips = ["10.77.0.7/24", "fd77::/64", "10.77.0.0/24"]
 persistent_keepalive_s = 25
 type = "ringway"
+up_mbps = 0
+down_mbps = 100000
 [[peer]]
 name = "b"
 public_key = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -154,6 +158,9 @@ suite = "chacha20poly1305"
   EXPECT_EQ(a.allowed_ips[0].to_string(), "10.77.0.0/24");
   EXPECT_EQ(a.persistent_keepalive_s, 25);
   EXPECT_EQ(a.suite, tunnel::Suite::kAes256Gcm) << "the default between Ringway nodes";
+  EXPECT_EQ(a.limits, (RateLimits{.up_mbps = 0, .down_mbps = 100'000}));
+  EXPECT_EQ(config.gateway.subscriber_limits, (RateLimits{.up_mbps = 100, .down_mbps = 400}));
+  EXPECT_EQ(config.peers[1].limits, config.gateway.subscriber_limits) << "none of its own";
   EXPECT_EQ(config.peers[1].suite, tunnel::Suite::kChaCha20Poly1305);
   EXPECT_FALSE(config.peers[1].endpoint->literal());
   EXPECT_EQ(config.peers[1].endpoint->to_string(), "gw.example.org:5");
@@ -268,6 +275,16 @@ std::vector<BadCase> bad_cases() {
        base + "[gateway]\nnat_log = \"nat.log\"\n",
        4,
        {"gateway.nat_log", "absolute path"}},
+      {"negative_limit",
+       base + "[gateway]\nsubscriber_up_mbps = -1\n",
+       4,
+       {"gateway.subscriber_up_mbps: found -1", "0 to 100000"}},
+      {"limit_with_a_fraction",
+       base + "[gateway]\nsubscriber_down_mbps = 1.5\n",
+       4,
+       {"subscriber_down_mbps", "fraction"}},
+      {"high_limit", peer_line("up_mbps = 100001\n"), 6, {"peer.up_mbps", "0 to 100000"}},
+      {"limit_with_a_unit", peer_line("down_mbps = \"5M\"\n"), 6, {"peer.down_mbps", "\"5M\""}},
       {"high_port", interface("listen_port = 65536"), 3, {"found 65536", "0 to 65535"}},
       {"negative_port", interface("listen_port = -1"), 3, {"found -1"}},
       {"text_port", interface("listen_port = \"51820\""), 3, {"found \"51820\"", "whole number"}},
@@ -472,6 +489,20 @@ TEST(ConfigDiff, NamesWhatChangedInAPeer) {
   EXPECT_THAT(diff.needs_restart, IsEmpty());
 }
 
+TEST(ConfigDiff, AnotherLimitForAllSubscribersChangesThosePeersThatHaveNoneOfTheirOwn) {
+  const auto limited = [](const std::string& rate) {
+    return parse_good(with_interface("[gateway]\nsubscriber_down_mbps = " + rate + "\n" +
+                                     peer("a", kKeyA) + peer("b", kKeyB, "down_mbps = 7\n")));
+  };
+  const ConfigDiff diff = diff_config(limited("100"), limited("200"));
+  ASSERT_THAT(diff.changed, SizeIs(1));
+  EXPECT_EQ(diff.changed[0].now.name, "a");
+  EXPECT_EQ(diff.changed[0].now.limits.down_mbps, 200U);
+  EXPECT_TRUE(diff.changed[0].limits);
+  EXPECT_FALSE(diff.changed[0].handshake || diff.changed[0].endpoint);
+  EXPECT_THAT(diff.needs_restart, IsEmpty());
+}
+
 TEST(ConfigDiff, FindsAddedAndRemovedPeers) {
   Config now = two_peers();
   now.peers.erase(now.peers.begin());
@@ -516,6 +547,19 @@ TEST(PeerEdit, KeepsWhatItDoesNotName) {
   PeerConfig expected = two_peers().peers[0];
   expected.persistent_keepalive_s = 25;
   EXPECT_EQ(*peer, expected);
+}
+
+TEST(PeerEdit, ANewPeerHasTheLimitsOfAllSubscribers) {
+  Config config = two_peers();
+  config.gateway.subscriber_limits = {.up_mbps = 10, .down_mbps = 20};
+  PeerEdit edit{.name = "c", .public_key = *parse_public_key(kOwnPublic)};
+  config.interface.public_key = {};
+  edit.down_mbps = 5;
+  const auto peer = apply_peer_edit(config, edit);
+  ASSERT_TRUE(peer) << peer.error().text();
+  EXPECT_EQ(peer->limits, (RateLimits{.up_mbps = 10, .down_mbps = 5}));
+  edit.down_mbps = kMaxLimitMbps + 1;
+  EXPECT_FALSE(apply_peer_edit(config, edit));
 }
 
 TEST(PeerEdit, FollowsTheRulesOfTheFile) {

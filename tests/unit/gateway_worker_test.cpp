@@ -257,6 +257,65 @@ TEST_F(GatewayWorker, MappingsAreListedInPieces) {
   EXPECT_EQ(pages, 2U);
 }
 
+// At 1 Mbit/s, 12 packets of 1,028 bytes fit into the burst of 100 ms, and a 13th begins in it.
+constexpr std::size_t kPassedAtOneMbps = 13;
+const std::string kKilobyte(1000, 'x');
+
+TEST_F(GatewayWorker, ASubscriberAboveItsUploadLimitLosesTheRestAndNobodyElseDoes) {
+  tell(command::SetRateLimits{{0}, {.up_mbps = 1}});
+  for (int i = 0; i < 20; ++i) {
+    for (std::uint32_t peer = 0; peer < kPeers; ++peer) {
+      const Packet packet = udp_packet(kInner[peer], 5000, kServer, 53, kKilobyte);
+      ASSERT_TRUE(outer_.inject_copy(sealed(peer, packet), remote(peer)));
+    }
+  }
+  turn();
+  EXPECT_EQ(taken(internet_).size(), kPassedAtOneMbps + 20);
+  EXPECT_EQ(drops(DropReason::kRateLimited), 20 - kPassedAtOneMbps);
+  send_from(1, udp_packet(kInner[1], 5000, kServer, 53, kKilobyte));
+  EXPECT_EQ(taken(internet_).size(), 1U);
+  EXPECT_EQ(drops(DropReason::kRateLimited), 20 - kPassedAtOneMbps);
+  expect_all_home();
+}
+
+TEST_F(GatewayWorker, WhatIsAboveTheUploadLimitIsNotEvenOpened) {
+  tell(command::SetRateLimits{{0}, {.up_mbps = 1}});
+  Packet forged = sealed(0, udp_packet(kInner[0], 5000, kServer, 53, kKilobyte));
+  forged.back() ^= 1;
+  for (int i = 0; i < 20; ++i)
+    ASSERT_TRUE(outer_.inject_copy(forged, remote(0)));
+  turn();
+  EXPECT_EQ(drops(DropReason::kAuthFailed), 20U);
+  EXPECT_EQ(drops(DropReason::kRateLimited), 0U) << "forged packets count against nobody";
+  for (std::size_t i = 0; i < kPassedAtOneMbps; ++i)
+    send_from(0, udp_packet(kInner[0], 5000, kServer, 53, kKilobyte));
+  EXPECT_EQ(taken(internet_).size(), kPassedAtOneMbps);
+  ASSERT_TRUE(outer_.inject_copy(forged, remote(0)));
+  turn();
+  EXPECT_EQ(drops(DropReason::kAuthFailed), 20U);
+  EXPECT_EQ(drops(DropReason::kRateLimited), 1U);
+  expect_all_home();
+}
+
+TEST_F(GatewayWorker, ASubscriberAboveItsDownloadLimitGetsTheRestAfterAPause) {
+  send_from(0, udp_packet(kInner[0], 5000, kServer, 53, "query"));
+  const std::uint16_t port = read_udp(taken(internet_).at(0))->from_port;
+  tell(command::SetRateLimits{{0}, {.down_mbps = 1}});
+  const Packet packet = udp_packet(kServer, 53, kExternal, port, kKilobyte);
+  for (int i = 0; i < 20; ++i)
+    send_from_internet(packet);
+  EXPECT_EQ(received_by(0).size(), kPassedAtOneMbps);
+  EXPECT_EQ(drops(DropReason::kRateLimited), 20 - kPassedAtOneMbps);
+  ASSERT_TRUE(internet_.inject_copy(packet));
+  worker_.run_once(kStart + Duration::milliseconds(50));
+  EXPECT_EQ(received_by(0).size(), 1U);
+  tell(command::SetRateLimits{{0}, {}});
+  for (int i = 0; i < 20; ++i)
+    send_from_internet(packet);
+  EXPECT_EQ(received_by(0).size(), 20U);
+  expect_all_home();
+}
+
 TEST_F(GatewayWorker, BurstsOfManyFlowsBothWaysLoseNothing) {
   std::vector<std::uint16_t> external;
   for (std::uint16_t i = 0; i < 200; ++i) {

@@ -47,6 +47,7 @@ TEST(Show, LooksLikeWgShow) {
             "  cipher suite: aes256gcm\n"
             "  latest handshake: 1 minute, 24 seconds ago\n"
             "  transfer: 1.46 MiB received, 900 B sent\n"
+            "  limits: 100 Mbit/s up, 400 Mbit/s down\n"
             "  persistent keepalive: every 25 seconds\n"
             "\n"
             "peer: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n"

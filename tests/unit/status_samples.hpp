@@ -53,6 +53,8 @@ inline NodeStatus full_sample_status() {
   gateway.type = PeerType::kRingway;
   gateway.suite = tunnel::Suite::kAes256Gcm;
   gateway.persistent_keepalive_s = 25;
+  gateway.up_mbps = 100;
+  gateway.down_mbps = 400;
   gateway.session = SessionState::kEstablished;
   gateway.latest_handshake_unix_s = 1700093700;
   gateway.latest_handshake_age_s = 84;

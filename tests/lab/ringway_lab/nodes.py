@@ -65,6 +65,8 @@ class Peer:
     psk: str | None = None
     keepalive_s: int = 0
     kind: str = AES_GCM  # AES_GCM, CHACHA or STOCK; what ringwayd is told about this peer
+    up_mbps: int | None = None  # None: what holds for all subscribers
+    down_mbps: int | None = None
 
 
 @dataclass
@@ -79,6 +81,8 @@ class NodeSpec:
     gateway: bool = False
     io: str | None = None  # of a gateway: "kernel", "af_xdp"; None says nothing
     xdp_interfaces: tuple = ("lan", "wan")  # that af_xdp takes over
+    subscriber_up_mbps: int = 0  # of a gateway; 0: no limit
+    subscriber_down_mbps: int = 0
 
 
 _serial = itertools.count(1)
@@ -228,7 +232,9 @@ class Ringway(Started):
         if self.spec.full_tunnel:
             lines += ["[edge]", "full_tunnel = true"]
         if self.spec.gateway:
-            lines += ["[gateway]", "masquerade = true"]
+            lines += ["[gateway]", "masquerade = true",
+                      f"subscriber_up_mbps = {self.spec.subscriber_up_mbps}",
+                      f"subscriber_down_mbps = {self.spec.subscriber_down_mbps}"]
             if self.spec.io:
                 lines += [f"io = {_toml(self.spec.io)}", 'interface = "wan"']
             if self.spec.io == AF_XDP:
@@ -248,6 +254,9 @@ class Ringway(Started):
             lines.append(f"preshared_key_file = {_toml(self.directory / (peer.name + '.psk'))}")
         if peer.keepalive_s:
             lines.append(f"persistent_keepalive_s = {peer.keepalive_s}")
+        for key, mbps in (("up_mbps", peer.up_mbps), ("down_mbps", peer.down_mbps)):
+            if mbps is not None:
+                lines.append(f"{key} = {mbps}")
         if peer.kind == STOCK:
             lines.append('type = "wireguard"')
         else:
