@@ -68,7 +68,8 @@ class TunPairTest : public ::testing::Test {
   enum class Carry { kAsTheyCome, kCutUp };
 
   void SetUp() override {
-    if (!left_space_.ok() || !right_space_.ok()) GTEST_SKIP() << "needs root";
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_TRUE(left_space_.ok() && right_space_.ok()) << "no network namespace could be made";
   }
 
   void connect(const TunOptions& options = {}) {
@@ -343,7 +344,8 @@ TEST_F(UdpOverTun, TravelsOneByOneWithoutUso) {
 class TunPortTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!namespace_.ok()) GTEST_SKIP() << "needs root";
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_TRUE(namespace_.ok()) << "no network namespace could be made";
   }
   PrivateNamespace namespace_;
 };
@@ -469,7 +471,8 @@ TEST_F(TunPortTest, ExhaustedPoolHoldsBack) {
 
 TEST(TunPortOpen, WithoutCapabilityIsAClearError) {
   const PrivateNamespace space;
-  if (!space.ok()) GTEST_SKIP() << "needs root";
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_TRUE(space.ok()) << "no network namespace could be made";
   // A child gives up its privileges and reports what it was told.
   int report[2];
   ASSERT_EQ(::pipe(report), 0);
