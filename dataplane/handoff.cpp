@@ -1,9 +1,9 @@
 #include "dataplane/handoff.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.hpp"
+#include "dataplane/io/slot_tools.hpp"
 
 namespace ringway {
 
@@ -32,20 +32,10 @@ bool Handoff::is_own(const Slot& slot) const {
 // Rare: a packet that was handed over once already, and turned out to be for a third.
 bool Handoff::copy_to_own(Slot& slot) {
   for (BufferPool* pool : pools_) {
-    Slot copy;
-    if (!pool->allocate(copy)) continue;
-    if (slot.length > copy.tailroom) {
-      BufferPool::release(copy);
-      continue;
-    }
-    std::memcpy(copy.data, slot.data, slot.length);
-    BufferPool::release(slot);
-    slot.data = copy.data;
-    slot.headroom = copy.headroom;
-    slot.tailroom = copy.tailroom - slot.length;
-    slot.buffer = copy.buffer;
-    slot.home = copy.home;
-    return true;
+    Slot fresh;
+    if (!pool->allocate(fresh)) continue;
+    if (io::move_to_buffer(slot, fresh)) return true;
+    BufferPool::release(fresh);
   }
   return false;
 }

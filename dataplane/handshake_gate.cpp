@@ -37,7 +37,7 @@ bool under_load(WorkerState& worker, Instant now) {
   return before || crowded;
 }
 
-// Under load, a message without a cookie from a source that had all the replies it gets for now:
+// Under load, a message without a cookie from a source that has used its replies up:
 // there is no answer to it, whatever its mac1, and no need to hash it. Only messages with a valid
 // mac1 use replies up, so a stranger to our key cannot spend another's.
 bool is_more_of_the_same(WorkerState& worker, ConstBytes message, MessageType type,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "base/check.hpp"
 #include "dataplane/io/slot_tools.hpp"
@@ -131,18 +130,12 @@ void FaultPort::hold(Lane& lane, const Slot& slot) {
 bool FaultPort::copy(const Slot& from, Slot& to) {
   Slot fresh;
   if (wrapped_.alloc_burst({&fresh, 1}) == 0) return false;
-  if (fresh.tailroom < from.length) {
-    BufferPool::release(fresh);
-    return false;
-  }
-  std::memcpy(fresh.data, from.data, from.length);
   to = from;
-  to.data = fresh.data;
-  to.headroom = fresh.headroom;
-  to.tailroom = fresh.tailroom - from.length;
-  to.buffer = fresh.buffer;
-  to.home = fresh.home;
-  return true;
+  BufferPool::retain(to);  // `from` keeps its own
+  if (move_to_buffer(to, fresh)) return true;
+  BufferPool::release(to);
+  BufferPool::release(fresh);
+  return false;
 }
 
 std::size_t FaultPort::take_due(Lane& lane, std::span<Slot> out) {

@@ -1,8 +1,9 @@
-// What several ports do with slots: count what is in them, and cut a run of datagrams into its
-// datagrams without copying.
+// What several do with slots: count what is in them, move them to another buffer, and cut a run of
+// datagrams into its datagrams without copying.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -27,6 +28,20 @@ struct BurstSize {
 inline void release_all(std::span<const Slot> slots) {
   for (const Slot& slot : slots)
     BufferPool::release(slot);
+}
+
+// Moves a slot into the buffer of `fresh`, as allocated, and releases its own. False, and both as
+// they were, when the buffer is too small.
+[[nodiscard]] inline bool move_to_buffer(Slot& slot, const Slot& fresh) {
+  if (fresh.tailroom < slot.length) return false;
+  std::memcpy(fresh.data, slot.data, slot.length);
+  BufferPool::release(slot);
+  slot.data = fresh.data;
+  slot.headroom = fresh.headroom;
+  slot.tailroom = fresh.tailroom - slot.length;
+  slot.buffer = fresh.buffer;
+  slot.home = fresh.home;
+  return true;
 }
 
 // Datagram `index` of a kDatagrams slot as a slot of its own over the same bytes. Room before and
