@@ -22,6 +22,7 @@
 #include "base/result.hpp"
 #include "base/rng.hpp"
 #include "controlplane/config.hpp"
+#include "controlplane/gateway_io.hpp"
 #include "controlplane/host/host_setup.hpp"
 #include "controlplane/local_api.hpp"
 #include "controlplane/nat_state/nat_records.hpp"
@@ -61,6 +62,7 @@ class Node final : public NodeControl {
   Node(const Config& config, boost::asio::io_context& io);
 
   [[nodiscard]] Result<void> open_ports();
+  [[nodiscard]] Result<void> open_gateway();
   [[nodiscard]] Result<void> open_xdp_gateway();
   [[nodiscard]] Result<void> add_configured_peers();
   void make_worker();
@@ -95,7 +97,8 @@ class Node final : public NodeControl {
   std::unique_ptr<io::UdpPort> outer_;
   std::unique_ptr<io::TunPort> inner_;
   std::unique_ptr<XdpGateway> xdp_;  // null where the kernel forwards
-  PortRange nat_ports_;              // of the XDP gateway
+  GatewayIoChoice io_choice_;
+  PortRange nat_ports_;  // of the XDP gateway
   std::unique_ptr<ControlLink> link_;
   std::unique_ptr<TunnelService> service_;
   std::optional<KeptState> kept_;  // of the last run, while this one starts
