@@ -127,7 +127,8 @@ Result<void> Node::stop() {
   if (xdp_ != nullptr) xdp_->stop();
   Result<void> taken_back;
   if (host_ != nullptr) {
-    taken_back = host_->take_back();
+    const bool restarts = stop_kind_ == StopKind::kForRestart;
+    taken_back = restarts ? host_->leave_guarded() : host_->take_back();
     host_.reset();
   }
   stop_worker();
@@ -139,8 +140,9 @@ Result<void> Node::stop() {
   return taken_back;
 }
 
-void Node::request_stop() {
+void Node::request_stop(StopKind kind) {
   stopping_ = true;
+  stop_kind_ = kind;
   // Posted, so that whoever asked gets an answer first.
   asio::post(io_, [this] { io_.stop(); });
 }

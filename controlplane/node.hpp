@@ -3,7 +3,8 @@
 //
 //   start: socket, TUN, timestamps -> peers -> kept mappings -> worker thread -> host settings
 //          (journaled) -> handshakes with peers that the last run left in a session
-//   stop:  host settings taken back -> worker stopped -> ports closed
+//   stop:  host settings taken back, for a restart without the firewall tables -> worker stopped ->
+//   ports closed
 #pragma once
 
 #include <atomic>
@@ -51,11 +52,12 @@ class Node final : public NodeControl {
   [[nodiscard]] Result<ReloadReport> reload() override;
   [[nodiscard]] Result<void> set_peer(const PeerConfig& peer) override;
   [[nodiscard]] Result<void> remove_peer(const std::string& name) override;
-  void request_stop() override;
+  void request_stop(StopKind kind) override;
 
   // What the host settings want the user to know.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return host_->warnings(); }
-  // The first error of taking the host's settings back, if any. The node is stopped afterwards.
+  // As requested, or taking all back. The first error of taking the host's settings back, if any.
+  // The node is stopped afterwards.
   [[nodiscard]] Result<void> stop();
 
  private:
@@ -115,6 +117,7 @@ class Node final : public NodeControl {
   Instant started_;
   WallTime started_at_;
   bool stopping_ = false;
+  StopKind stop_kind_ = StopKind::kTakeBack;
 };
 
 }  // namespace ringway::control

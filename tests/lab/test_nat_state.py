@@ -20,7 +20,6 @@ from ringway_lab.nodes import AES_GCM, AF_XDP
 
 RESTART_SECONDS = 3
 KEPT_SECONDS = 2  # a round of the keeper and some
-CLIENTS = ["ringway-aes", "stock-ringway"]
 PORT = 7777
 
 
@@ -113,8 +112,9 @@ class Connection:
         wait_until(lambda: self.received() > before, what, timeout)
 
 
-@pytest.mark.parametrize("pair", CLIENTS)
-def test_open_connections_survive_a_crash_under_load(topology, edge, pair):
+@pytest.mark.parametrize("pair, end", [("ringway-aes", signal.SIGKILL), ("stock-ringway", signal.SIGKILL),
+                                       ("ringway-aes", signal.SIGUSR2)])
+def test_open_connections_survive_a_crash_or_a_restart_under_load(topology, edge, pair, end):
     """Also one on which only the server speaks: its client has nothing to say that would let it in."""
     server = topology.internet.start(sys.executable, "-c", SERVER, PORT, stdout=subprocess.PIPE)
     assert server.popen.stdout.readline() == b"listening\n"
@@ -126,7 +126,7 @@ def test_open_connections_survive_a_crash_under_load(topology, edge, pair):
         for name, connection in connections.items():
             connection.wait_for_more(f"{name} carries data", 5)
         time.sleep(KEPT_SECONDS)
-        gateway.stop(signal.SIGKILL)
+        gateway.stop(end)
         time.sleep(0.3)
         before = {name: connection.received() for name, connection in connections.items()}
         began = time.monotonic()
