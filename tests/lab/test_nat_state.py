@@ -206,7 +206,13 @@ def test_log_names_blocks_and_no_destination(topology, edge, tunnel):
     # logrotate: renamed, then told to open it anew.
     log_path(gateway).rename(log_path(gateway).with_suffix(".log.1"))
     gateway.process.send_signal(signal.SIGHUP)
-    wait_until(log_path(gateway).exists, "the log is opened anew")
+    held = rf" held protocol=tcp .* subscriber={edge.name} .* since="
+    wait_until(lambda: log_path(gateway).exists() and re.search(held, log_path(gateway).read_text()),
+               "the log is opened anew and says what is held")
+    port = in_json(gateway, "nat", "--protocol", "tcp")[0]["external"].rsplit(":", 1)[1]
+    who = in_json(gateway, "nat", "who", topology.wan4, port, "--protocol", "tcp", "--at", str(int(time.time()) + 1),
+                  "--log", log_path(gateway))
+    assert [holder["subscriber"] for holder in who["holders"]] == [edge.name] and who["notes"] == []
     assert gateway.stop() == 0
     assert log_path(gateway).read_text().splitlines()[-1].endswith(" stopped")
 
