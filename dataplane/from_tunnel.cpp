@@ -54,7 +54,7 @@ void classify(WorkerState& worker, OpenVector& vector, const Slot& slot, Bytes m
     return;
   }
   if (header.type != tunnel::MessageType::kData) {
-    admit_handshake(worker, message, header, source_of(slot), now);
+    offer_handshake(worker, message, header, source_of(slot), now);
     return;
   }
   if (message.size() < DataLayout::kMinSize) {
@@ -337,6 +337,7 @@ void open_burst(WorkerState& worker, std::span<const Slot> burst, Instant now) {
   for (const Slot& slot : burst)
     classify_slot(worker, vector, slot, now);
   open_and_deliver(worker, vector, now);
+  admit_offered(worker, now);
   flush_cookie_replies(worker);
   for (const Slot& slot : burst)
     BufferPool::release(slot);
