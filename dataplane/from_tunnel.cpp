@@ -272,7 +272,8 @@ void admit(WorkerState& worker, OpenVector& vector, Admitted& admitted, Instant 
       packets[kept] = vector.jobs[i].text;
       vector.move(i, kept++);
     }
-    arm_timers(worker, peer);
+    // After the last one of each peer in a row, which tells what all have come to.
+    if (i + 1 == vector.count || vector.peers[i + 1] != &peer) arm_timers(worker, peer);
   }
   Scratch<PeerId, kVectorSegments> owners;
   worker.allowed_ips->lookup_packets({packets.data(), kept}, net::PacketEnd::kSource,

@@ -89,9 +89,9 @@ struct Lane {
   std::array<AeadJob*, kMaxBurst> jobs{};
   std::array<NonceSlot, kMaxBurst> nonces{};
 
-  void add(AeadJob& job) {
+  void add(AeadJob& job, Suite suite) {
     jobs[count] = &job;
-    emit_nonce(nonces[count], job.key->suite(), job.counter);
+    emit_nonce(nonces[count], suite, job.counter);
     ++count;
   }
 };
@@ -137,11 +137,11 @@ void CryptoBatch::Engines::run_chunk(std::span<AeadJob> jobs) {
     const Suite suite = job.key->suite();
     const auto& engines = choice[static_cast<std::size_t>(suite)];
     if (engines[size_class_of(job.text_bytes)] == Engine::kOpenssl) {
-      openssl_lane.add(job);
+      openssl_lane.add(job, suite);
     } else if (suite == Suite::kAes256Gcm) {
-      gcm_lane.add(job);
+      gcm_lane.add(job, Suite::kAes256Gcm);
     } else {
-      chacha_lane.add(job);
+      chacha_lane.add(job, Suite::kChaCha20Poly1305);
     }
   }
   if (gcm_lane.count != 0) run_gcm<direction>();
