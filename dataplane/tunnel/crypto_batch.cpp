@@ -78,10 +78,11 @@ void prefetch_gcm(const BulkKey& key, std::uint32_t text_bytes) {
     __builtin_prefetch(bytes + at);
 }
 
-// How many messages ahead: enough work to wait behind. Sealing 64 bytes with 10,000 keys in turn
-// (`ringway-bench crypto --keys 10000`, Zen 4): 127 cycles, where all lines are fetched two
-// messages ahead 136 or more, with one key 82.
-constexpr std::size_t kPrefetchAhead = 8;
+// How many messages ahead: enough work to wait behind, and not so many lines that they push each
+// other out. Sealing with 10,000 keys in turn (`ringway-bench crypto --keys 10000`, Zen 4), 64 and
+// 1,420 bytes: one message ahead 113 and 508 cycles, 4 ahead 105 and 503, 8 ahead 104 and 531, not
+// at all 155 and 909; with one key 82 and 412.
+constexpr std::size_t kPrefetchAhead = 4;
 // The jobs of a chunk that one engine's one function will do. Nonces are stored for all of them
 // before the first is used (see IpsecMb::seal_gcm).
 struct Lane {
