@@ -8,8 +8,10 @@
 
 #include "base/counters.hpp"
 #include "base/ids.hpp"
+#include "base/slab.hpp"
 #include "base/time.hpp"
 #include "dataplane/rate_limit.hpp"
+#include "dataplane/shaper.hpp"
 #include "dataplane/tunnel/data_timers.hpp"
 #include "dataplane/tunnel/path.hpp"
 #include "dataplane/tunnel/session.hpp"
@@ -18,7 +20,7 @@ namespace ringway {
 
 // In the order in which packets need it: the first line either way, the second to know where the
 // peer is (and what came from there), the third on the way out and for what is rare.
-struct alignas(64) Peer {
+struct alignas(64) Peer : InSlab<Peer> {
   explicit Peer(PeerId peer_id, bool is_ringway) : ringway(is_ringway), id(peer_id) {}
 
   // Has the lines fetched that a packet from the peer, or to it, will need.
@@ -33,9 +35,9 @@ struct alignas(64) Peer {
   }
 
   void set_limits(const RateLimits& limits) {
-    up.set_rate(limits.up_mbps);
-    down.set_rate(limits.down_mbps);
-    limited = up.limits() || down.limits();
+    up.limiter.set_rate(limits.up_mbps);
+    down.limiter.set_rate(limits.down_mbps);
+    limited = up.limiter.limits() || down.limiter.limits();
   }
 
   [[no_unique_address]] tunnel::DataTimers timers;  // leaves room for the next four
@@ -75,8 +77,8 @@ struct alignas(64) Peer {
   Peer* wheel_next = nullptr;
   Peer** wheel_link = nullptr;  // what points here; null when not in the wheel
 
-  RateLimiter up;  // inner bytes, either way
-  RateLimiter down;
+  ShapedWay up;  // inner bytes, from the peer and to it
+  ShapedWay down;
 };
 
 }  // namespace ringway
