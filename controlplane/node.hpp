@@ -3,7 +3,8 @@
 //
 //   start: socket, TUN, timestamps -> peers -> kept mappings -> worker thread -> host settings
 //          (journaled) -> handshakes with peers that the last run left in a session
-//   stop:  host settings taken back -> worker stopped -> ports closed
+//   stop:  host settings taken back, for a restart without the firewall tables -> worker stopped ->
+//   ports closed
 #pragma once
 
 #include <atomic>
@@ -22,6 +23,7 @@
 #include "base/result.hpp"
 #include "base/rng.hpp"
 #include "controlplane/config.hpp"
+#include "controlplane/gateway_io.hpp"
 #include "controlplane/host/host_setup.hpp"
 #include "controlplane/local_api.hpp"
 #include "controlplane/nat_state/nat_records.hpp"
@@ -50,17 +52,19 @@ class Node final : public NodeControl {
   [[nodiscard]] Result<ReloadReport> reload() override;
   [[nodiscard]] Result<void> set_peer(const PeerConfig& peer) override;
   [[nodiscard]] Result<void> remove_peer(const std::string& name) override;
-  void request_stop() override;
+  void request_stop(StopKind kind) override;
 
   // What the host settings want the user to know.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return host_->warnings(); }
-  // The first error of taking the host's settings back, if any. The node is stopped afterwards.
+  // As requested, or taking all back. The first error of taking the host's settings back, if any.
+  // The node is stopped afterwards.
   [[nodiscard]] Result<void> stop();
 
  private:
   Node(const Config& config, boost::asio::io_context& io);
 
   [[nodiscard]] Result<void> open_ports();
+  [[nodiscard]] Result<void> open_gateway();
   [[nodiscard]] Result<void> open_xdp_gateway();
   [[nodiscard]] Result<void> add_configured_peers();
   void make_worker();
@@ -95,7 +99,8 @@ class Node final : public NodeControl {
   std::unique_ptr<io::UdpPort> outer_;
   std::unique_ptr<io::TunPort> inner_;
   std::unique_ptr<XdpGateway> xdp_;  // null where the kernel forwards
-  PortRange nat_ports_;              // of the XDP gateway
+  GatewayIoChoice io_choice_;
+  PortRange nat_ports_;  // of the XDP gateway
   std::unique_ptr<ControlLink> link_;
   std::unique_ptr<TunnelService> service_;
   std::optional<KeptState> kept_;  // of the last run, while this one starts
@@ -112,6 +117,7 @@ class Node final : public NodeControl {
   Instant started_;
   WallTime started_at_;
   bool stopping_ = false;
+  StopKind stop_kind_ = StopKind::kTakeBack;
 };
 
 }  // namespace ringway::control

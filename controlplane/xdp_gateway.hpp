@@ -22,6 +22,7 @@
 #include "base/result.hpp"
 #include "controlplane/config.hpp"
 #include "controlplane/host/host_plan.hpp"
+#include "controlplane/retried_step.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
 #include "controlplane/xdp_interfaces.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
@@ -66,7 +67,7 @@ class XdpGateway final : public NeighbourKeeper {
   // Keeps those that are still there, takes others where there are any.
   void choose_external_addresses();
   // What was heard of addresses reaches the steering program and the worker.
-  void follow_addresses();
+  void follow_addresses(Instant now);
   [[nodiscard]] std::vector<net::Prefix> inner_networks() const;
   boost::asio::awaitable<void> serve_mirror();
   boost::asio::awaitable<void> serve_deadlines();
@@ -78,6 +79,7 @@ class XdpGateway final : public NeighbourKeeper {
   // The NAT's: one of IPv4, one of IPv6; unspecified as long as there never was one.
   std::vector<net::IpAddress> external_;
   std::vector<std::vector<net::IpAddress>> followed_;  // addresses of each interface, as passed on
+  RetriedStep follow_;                                 // in the steering program
   std::unique_ptr<XdpInterfaces> interfaces_;
   std::unique_ptr<forwarding::EthernetLink> link_;
   TunnelService* service_ = nullptr;

@@ -24,8 +24,9 @@ WorkerId owner_of_sealed(const WorkerState& worker, const Slot& slot) {
 
 void give(WorkerState& worker, HandoffKind kind, WorkerId owner, std::span<Slot> slots) {
   worker.counters.handed_over.add(slots.size());
-  const std::size_t refused = worker.handoff->give(owner, kind, slots);
-  if (refused > 0) worker.drop(DropReason::kHandoffFull, refused);
+  const auto refused = worker.handoff->give(owner, kind, slots);
+  if (refused.no_room > 0) worker.drop(DropReason::kHandoffFull, refused.no_room);
+  if (refused.no_buffer > 0) worker.drop(DropReason::kHandoffNoBuffer, refused.no_buffer);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // another thread but the counters (read by control) and the rings of the link.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -16,12 +17,14 @@
 #include "dataplane/internet_side.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/peer.hpp"
+#include "dataplane/shaper.hpp"
 #include "dataplane/stage_clock.hpp"
 #include "dataplane/staging.hpp"
 #include "dataplane/timer_wheel.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
 #include "dataplane/tunnel/cookie.hpp"
 #include "dataplane/tunnel/crypto_batch.hpp"
+#include "dataplane/tunnel/handshaker.hpp"
 
 namespace ringway {
 
@@ -33,11 +36,18 @@ inline constexpr std::size_t kVectorSegments = 256;
 // Sources whose cookie replies are counted: a quarter of a second of 260,000 new ones a second.
 inline constexpr std::size_t kCookieReplyBuckets = 65536;
 
+// The largest packet that a bandwidth limit holds back, where the inner port's are not larger: what
+// a host sends on Ethernet.
+inline constexpr std::uint32_t kLeastHeldPacketBytes = 1500;
+
 struct WorkerOptions {
   tunnel::PublicKey own_key{};
   unsigned session_slot_bits = 20;  // as the ReceiverIndexAllocator's
   std::uint32_t max_peers = 1U << 20;
   std::uint32_t max_staged_packets = 256;  // of all peers together
+  // Likewise, held back by bandwidth limits: full packets of 20 ms at 10 Gbit/s, four times CoDel's
+  // target. 25 MB, touched as it is used.
+  std::uint32_t max_held_packets = 16384;
   tunnel::CryptoBatch::Selection crypto = tunnel::CryptoBatch::Selection::kMeasure;
 };
 
@@ -55,6 +65,13 @@ struct WorkerCounters {
   Counter handed_over;  // to other workers, slots
 };
 
+// Handshake messages of a burst whose mac1 is to be computed, in its buffers.
+struct OfferedHandshakes {
+  std::array<ConstBytes, tunnel::CookieChecker::kMac1Batch> messages;
+  std::array<tunnel::DatagramSource, tunnel::CookieChecker::kMac1Batch> sources;
+  std::size_t count = 0;
+};
+
 struct WorkerState {
   WorkerState(const WorkerOptions& options, io::Port& inner_port, io::Port& outer_port,
               ControlLink& control_link, Rng& random)
@@ -70,6 +87,8 @@ struct WorkerState {
         owners(options.max_peers),
         allowed_ips(std::make_shared<const tunnel::AllowedIps>()),
         staging(options.max_staged_packets),
+        shaper(options.max_held_packets,
+               std::max<std::uint32_t>(inner_port.capabilities().mtu, kLeastHeldPacketBytes)),
         crypto(options.crypto),
         cookie_checker(options.own_key, random),
         handshake_limiter(random),
@@ -99,6 +118,7 @@ struct WorkerState {
 
   std::shared_ptr<const tunnel::AllowedIps> allowed_ips;
   Staging staging;
+  Shaper shaper;
   TimerWheel wheel;
   tunnel::CryptoBatch crypto;
   tunnel::CookieChecker cookie_checker;
@@ -107,6 +127,7 @@ struct WorkerState {
   tunnel::HandshakeRateLimiter cookie_reply_limiter;
   std::array<Slot, kBurstSlots> cookie_replies;  // made, not sent yet
   std::size_t cookie_reply_count = 0;
+  OfferedHandshakes offered_handshakes;
   Instant under_load_until = Instant::distant_past();
   std::size_t handshakes_under_load = 0;  // with a valid mac1, since it was last prolonged
   tunnel::Session* retired = nullptr;     // on their way back to control

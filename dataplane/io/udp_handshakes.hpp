@@ -37,7 +37,8 @@ class UdpHandshakes {
   static constexpr std::uint32_t kQueueBytes = 1U << 20;
 
   // data_fd: bound, and not by SO_REUSEPORT. own_fd: set up like it, not bound; it is taken over,
-  // on failure too. Datagrams that begin with data_type go to data_fd, all others to own_fd.
+  // on failure too, and tells no traffic class. Datagrams that begin with data_type go to data_fd,
+  // all others to own_fd.
   [[nodiscard]] static Result<std::unique_ptr<UdpHandshakes>> join(int data_fd, int own_fd,
                                                                    std::uint8_t data_type);
   ~UdpHandshakes();

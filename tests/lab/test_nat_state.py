@@ -20,7 +20,6 @@ from ringway_lab.nodes import AES_GCM, AF_XDP
 
 RESTART_SECONDS = 3
 KEPT_SECONDS = 2  # a round of the keeper and some
-CLIENTS = ["ringway-aes", "stock-ringway"]
 PORT = 7777
 
 
@@ -113,8 +112,9 @@ class Connection:
         wait_until(lambda: self.received() > before, what, timeout)
 
 
-@pytest.mark.parametrize("pair", CLIENTS)
-def test_open_connections_survive_a_crash_under_load(topology, edge, pair):
+@pytest.mark.parametrize("pair, end", [("ringway-aes", signal.SIGKILL), ("stock-ringway", signal.SIGKILL),
+                                       ("ringway-aes", signal.SIGUSR2)])
+def test_open_connections_survive_a_crash_or_a_restart_under_load(topology, edge, pair, end):
     """Also one on which only the server speaks: its client has nothing to say that would let it in."""
     server = topology.internet.start(sys.executable, "-c", SERVER, PORT, stdout=subprocess.PIPE)
     assert server.popen.stdout.readline() == b"listening\n"
@@ -126,7 +126,7 @@ def test_open_connections_survive_a_crash_under_load(topology, edge, pair):
         for name, connection in connections.items():
             connection.wait_for_more(f"{name} carries data", 5)
         time.sleep(KEPT_SECONDS)
-        gateway.stop(signal.SIGKILL)
+        gateway.stop(end)
         time.sleep(0.3)
         before = {name: connection.received() for name, connection in connections.items()}
         began = time.monotonic()
@@ -206,7 +206,13 @@ def test_log_names_blocks_and_no_destination(topology, edge, tunnel):
     # logrotate: renamed, then told to open it anew.
     log_path(gateway).rename(log_path(gateway).with_suffix(".log.1"))
     gateway.process.send_signal(signal.SIGHUP)
-    wait_until(log_path(gateway).exists, "the log is opened anew")
+    held = rf" held protocol=tcp .* subscriber={edge.name} .* since="
+    wait_until(lambda: log_path(gateway).exists() and re.search(held, log_path(gateway).read_text()),
+               "the log is opened anew and says what is held")
+    port = in_json(gateway, "nat", "--protocol", "tcp")[0]["external"].rsplit(":", 1)[1]
+    who = in_json(gateway, "nat", "who", topology.wan4, port, "--protocol", "tcp", "--at", str(int(time.time()) + 1),
+                  "--log", log_path(gateway))
+    assert [holder["subscriber"] for holder in who["holders"]] == [edge.name] and who["notes"] == []
     assert gateway.stop() == 0
     assert log_path(gateway).read_text().splitlines()[-1].endswith(" stopped")
 
