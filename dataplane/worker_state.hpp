@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/counters.hpp"
@@ -35,7 +36,8 @@ inline constexpr std::size_t kCookieReplyBuckets = 65536;
 
 struct WorkerOptions {
   tunnel::PublicKey own_key{};
-  unsigned session_slot_bits = 20;  // as the ReceiverIndexAllocator's
+  std::optional<tunnel::CookieSeed> cookie_seed{};  // not set: its own
+  unsigned session_slot_bits = 20;                  // as the ReceiverIndexAllocator's
   std::uint32_t max_peers = 1U << 20;
   std::uint32_t max_staged_packets = 256;  // of all peers together
   tunnel::CryptoBatch::Selection crypto = tunnel::CryptoBatch::Selection::kMeasure;
@@ -71,7 +73,9 @@ struct WorkerState {
         allowed_ips(std::make_shared<const tunnel::AllowedIps>()),
         staging(options.max_staged_packets),
         crypto(options.crypto),
-        cookie_checker(options.own_key, random),
+        cookie_checker(options.cookie_seed
+                           ? tunnel::CookieChecker(options.own_key, *options.cookie_seed, random)
+                           : tunnel::CookieChecker(options.own_key, random)),
         handshake_limiter(random),
         cookie_reply_limiter(random, kCookieReplyBuckets,
                              tunnel::HandshakeRateLimiter::WhenFull::kReplace) {}
