@@ -321,7 +321,7 @@ void Reader::read_gateway_io(const Section& section) {
           }
           gateway.xdp_interfaces.push_back(name);
         });
-  constexpr std::size_t kMost = forwarding::EthernetLink::kMaxPorts;
+  constexpr std::size_t kMost = forwarding::EthernetLink::kMaxInterfaces;
   if (gateway.xdp_interfaces.size() > kMost) {
     problem(interfaces.position(),
             "gateway.xdp_interfaces: at most " + std::to_string(kMost) + " interfaces");

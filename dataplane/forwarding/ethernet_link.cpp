@@ -109,16 +109,22 @@ struct EthernetLink::State {
 
   // Datagrams for `out`. Packets that come between them are queued for the worker's next call,
   // which is for those: no more is taken from the wire than the queue has room for.
+  // Where one port left no room for the next, that one is asked first in the next call.
   std::size_t receive(std::span<Slot> out) {
     std::size_t count = 0;
-    for (io::Port* port : ports) {
+    for (std::size_t i = 0; i < ports.size(); ++i) {
       const std::size_t room = std::min(out.size() - count, packets.room());
       if (room == 0) break;
       const std::size_t first = count;
-      const std::size_t received = port->rx_burst(out.subspan(first, room));
+      const std::size_t received = next_port()->rx_burst(out.subspan(first, room));
       count += distribute(out.subspan(first, received));
     }
     return count;
+  }
+  io::Port* next_port() {
+    io::Port* const port = ports[first_port];
+    first_port = first_port + 1 == ports.size() ? 0 : first_port + 1;
+    return port;
   }
 
   // Datagrams to the front of `slots`, and how many; packets into their queue. Sorted all before
@@ -368,6 +374,7 @@ struct EthernetLink::State {
   SlotQueue packets;
   std::vector<Neighbour> wanted;
   std::vector<Slot> released;  // by a new table
+  std::size_t first_port = 0;  // to be asked next
   std::uint16_t identification;
   Instant now = Instant::distant_past();
   StageClock* stage_clock = nullptr;
@@ -521,6 +528,15 @@ std::shared_ptr<const ForwardingTable> EthernetLink::swap_table(
 
 const ForwardingTable& EthernetLink::table() const {
   return *state_->table;
+}
+
+std::size_t EthernetLink::send_frames(std::span<Slot> frames) {
+  State::Departure departure(frames);
+  for (const Slot& frame : frames) {
+    DCHECK(frame.interface < state_->ports.size());
+    departure.add(frame, *state_->ports[frame.interface]);
+  }
+  return departure.flush();
 }
 
 void EthernetLink::run(Instant now) {
