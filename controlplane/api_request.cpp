@@ -39,7 +39,7 @@ struct Request {
   NodeControl& node;
   const Json& json;
   const ApiCaller& caller;
-  bool& stop;
+  std::optional<StopKind>& stop;
 };
 
 void log_change(const Request& request, const std::string& what) {
@@ -104,8 +104,10 @@ Json handle_remove_peer(const Request& request) {
 }
 
 Json handle_stop(const Request& request) {
-  log_change(request, "stopping");
-  request.stop = true;
+  const auto wanted = json_codec::decode_or_error<StopRequest>(request.json, "request");
+  if (!wanted) return refusal(wanted.error());
+  log_change(request, wanted->for_restart ? "stopping for a restart" : "stopping");
+  request.stop = wanted->for_restart ? StopKind::kForRestart : StopKind::kTakeBack;
   return success(Json::object());
 }
 
@@ -125,7 +127,8 @@ constexpr std::array kOperations = {
     Operation{"stop", handle_stop},
 };
 
-Json respond(NodeControl& node, const Json& json, const ApiCaller& caller, bool& stop) {
+Json respond(NodeControl& node, const Json& json, const ApiCaller& caller,
+             std::optional<StopKind>& stop) {
   if (!json.is_object()) return refusal({"a request is one JSON object on one line", ""});
   const auto version = json.find("v");
   if (version == json.end() || *version != kApiVersion) {
@@ -146,7 +149,7 @@ Json respond(NodeControl& node, const Json& json, const ApiCaller& caller, bool&
 ApiResponse refuse_long_request() {
   return {json_codec::dump(refusal(
               {"a request has at most " + std::to_string(kMaxApiRequestBytes) + " bytes", ""})),
-          false};
+          std::nullopt};
 }
 
 ApiResponse handle_api_request(NodeControl& node, std::string_view request,

@@ -354,6 +354,9 @@ void Reader::read_gateway_io(const Section& section) {
     if (interfaces) {
       problem(interfaces.position(), "gateway.xdp_interfaces: needs gateway.io = \"af_xdp\"");
     }
+    if (gateway.io == GatewayIo::kAuto && !gateway.interface.empty()) {
+      gateway.xdp_interfaces = {gateway.interface};  // should AF_XDP be chosen
+    }
     return;
   }
   if (!gateway.masquerade)

@@ -68,6 +68,15 @@ struct MappingList {
   bool operator==(const MappingList&) const = default;
 };
 
+enum class StopKind : std::uint8_t {
+  kTakeBack,    // everything on the host as it was before
+  kForRestart,  // a start follows: the host stays guarded (HostSetup::leave_guarded)
+};
+
+struct StopRequest {
+  bool for_restart = false;
+};
+
 // What the API needs of a node. Called on the server's io_context only, one call at a time.
 class NodeControl {
  public:
@@ -83,7 +92,7 @@ class NodeControl {
   // `name` is a peer of config().
   [[nodiscard]] virtual Result<void> remove_peer(const std::string& name) = 0;
   // Must return at once. The response to who asked for it has been sent already.
-  virtual void request_stop() = 0;
+  virtual void request_stop(StopKind kind) = 0;
 };
 
 // The process at the other end.
@@ -93,8 +102,8 @@ struct ApiCaller {
 };
 
 struct ApiResponse {
-  std::string line;   // without the line end
-  bool stop = false;  // once the line is sent, the node is to be stopped
+  std::string line;              // without the line end
+  std::optional<StopKind> stop;  // once the line is sent, the node is to be stopped
 };
 
 // One request line, without its line end, to one response; what the server does for each request.
@@ -150,7 +159,7 @@ class LocalApiClient {
   [[nodiscard]] Result<void> add_peer(const PeerEdit& edit);     // must be new
   [[nodiscard]] Result<void> change_peer(const PeerEdit& edit);  // must be there
   [[nodiscard]] Result<void> remove_peer(const std::string& name);
-  [[nodiscard]] Result<void> stop();
+  [[nodiscard]] Result<void> stop(StopKind kind = StopKind::kTakeBack);
 
   // The process that made the socket.
   [[nodiscard]] std::int64_t server_pid() const;

@@ -215,8 +215,10 @@ Result<void> LocalApiClient::remove_peer(const std::string& name) {
   return without_value(call(std::move(request)));
 }
 
-Result<void> LocalApiClient::stop() {
-  return without_value(call(request_for("stop")));
+Result<void> LocalApiClient::stop(StopKind kind) {
+  Json request = request_for("stop");
+  request["for_restart"] = kind == StopKind::kForRestart;
+  return without_value(call(std::move(request)));
 }
 
 std::int64_t LocalApiClient::server_pid() const {

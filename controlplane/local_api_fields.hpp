@@ -30,6 +30,11 @@ void visit_fields(Visit& visit, MappingQuery& query) {
 }
 
 template <typename Visit>
+void visit_fields(Visit& visit, StopRequest& request) {
+  visit("for_restart", request.for_restart);
+}
+
+template <typename Visit>
 void visit_fields(Visit& visit, MappingStatus& mapping) {
   visit("subscriber", mapping.subscriber);
   visit("protocol", mapping.protocol);

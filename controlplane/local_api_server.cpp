@@ -151,7 +151,7 @@ asio::awaitable<void> LocalApiServer::State::serve(std::shared_ptr<State> self,
     set_deadline(client, self->options.write_timeout);
     const auto [write_error, written_bytes] =
         co_await asio::async_write(client->socket, asio::buffer(response.line), kAwait);
-    if (response.stop && self->node != nullptr) self->node->request_stop();
+    if (response.stop && self->node != nullptr) self->node->request_stop(*response.stop);
     if (write_error || too_long || self->node == nullptr) break;
   }
   secure_wipe(input.data(), input.size());  // may hold a preshared key

@@ -13,6 +13,7 @@
 #include "controlplane/asio_await.hpp"
 #include "controlplane/endpoint_resolver.hpp"
 #include "controlplane/host/gateway_nat.hpp"
+#include "controlplane/host/interface_facts.hpp"
 #include "controlplane/logging.hpp"
 #include "controlplane/version.hpp"
 
@@ -54,6 +55,13 @@ Result<TunnelPeer> to_tunnel_peer(const PeerConfig& config) {
 // The worker's peer has its key and type for life: with others it is a new one.
 bool is_same_peer(const PeerConfig& a, const PeerConfig& b) {
   return a.public_key == b.public_key && a.type == b.type;
+}
+
+GatewayIoFacts gateway_io_facts(const Config& config) {
+  const std::string& interface = config.gateway.interface;
+  GatewayIoFacts facts{driver_of(interface), has_xdp_zero_copy(interface), {}};
+  if (auto addressed = addressed_interfaces()) facts.addressed = std::move(*addressed);
+  return facts;
 }
 
 bool carries_default_route(const PeerConfig& peer) {
@@ -112,7 +120,8 @@ Result<void> Node::stop() {
   if (xdp_ != nullptr) xdp_->stop();
   Result<void> taken_back;
   if (host_ != nullptr) {
-    taken_back = host_->take_back();
+    const bool restarts = stop_kind_ == StopKind::kForRestart;
+    taken_back = restarts ? host_->leave_guarded() : host_->take_back();
     host_.reset();
   }
   close_ports();
@@ -131,8 +140,9 @@ void Node::close_ports() {
   crew_->close_ports();
 }
 
-void Node::request_stop() {
+void Node::request_stop(StopKind kind) {
   stopping_ = true;
+  stop_kind_ = kind;
   // Posted, so that whoever asked gets an answer first.
   asio::post(io_, [this] { io_.stop(); });
 }
@@ -143,7 +153,19 @@ Result<void> Node::open_ports() {
   auto crew = WorkerCrew::open(config_);
   if (!crew) return tl::unexpected(crew.error());
   crew_ = std::move(*crew);
-  return config_.gateway.io == GatewayIo::kAfXdp ? open_xdp_gateway() : Result<void>();
+  return config_.gateway.enabled ? open_gateway() : Result<void>();
+}
+
+Result<void> Node::open_gateway() {
+  auto choice = settle_gateway_io(config_, {[this] { return gateway_io_facts(config_); },
+                                            [this] { return open_xdp_gateway(); }});
+  if (!choice) return tl::unexpected(choice.error());
+  io_choice_ = std::move(*choice);
+  if (!io_choice_.reason.empty()) {
+    log_info("gateway.io = \"auto\" takes " + std::string(gateway_io_name(io_choice_.io)) + ": " +
+             io_choice_.reason);
+  }
+  return {};
 }
 
 Result<void> Node::open_xdp_gateway() {
@@ -152,6 +174,10 @@ Result<void> Node::open_xdp_gateway() {
   nat_ports_ = *ports;
   auto gateway = XdpGateway::open(config_, crew_->sockets(), crew_->mesh(), nat_ports_, io_);
   if (!gateway) return tl::unexpected(gateway.error());
+  const XdpInterfaces& interfaces = (*gateway)->interfaces();
+  if (config_.gateway.io == GatewayIo::kAuto && interfaces.mode() != "native") {
+    return failure("not in native mode: " + interfaces.reason());
+  }
   xdp_ = std::move(*gateway);
   return {};
 }
@@ -556,12 +582,13 @@ void Node::fill_full_tunnel(NodeStatus& status) const {
 void Node::fill_gateway(NodeStatus& status) const {
   GatewayStatus& gateway = status.gateway;
   if (!gateway.enabled) return;
-  gateway.io = xdp_ == nullptr ? "kernel" : "af_xdp";
+  gateway.io = gateway_io_name(io_choice_.io);
+  gateway.io_reason = io_choice_.reason;
   if (gateway.masquerade) gateway.nat = xdp_ == nullptr ? "kernel" : "ringway";
   if (xdp_ == nullptr) return;
   const XdpInterfaces& interfaces = xdp_->interfaces();
   gateway.xdp_mode = interfaces.mode();
-  gateway.io_reason = interfaces.reason();
+  if (std::string reason = interfaces.reason(); !reason.empty()) gateway.io_reason = reason;
   gateway.nat_log = config_.gateway.nat_log;
   gateway.block_events_lost = nat_records_->lost();
   xdp_->fill(status);

@@ -3,7 +3,8 @@
 //
 //   start: sockets, TUN, timestamps -> peers -> kept mappings -> worker threads -> host settings
 //          (journaled) -> handshakes with peers that the last run left in a session
-//   stop:  host settings taken back -> workers stopped -> ports closed
+//   stop:  host settings taken back, for a restart without the firewall tables -> workers stopped
+//   -> ports closed
 #pragma once
 
 #include <deque>
@@ -21,6 +22,7 @@
 #include "base/result.hpp"
 #include "base/rng.hpp"
 #include "controlplane/config.hpp"
+#include "controlplane/gateway_io.hpp"
 #include "controlplane/host/host_setup.hpp"
 #include "controlplane/local_api.hpp"
 #include "controlplane/nat_state/nat_records.hpp"
@@ -47,17 +49,19 @@ class Node final : public NodeControl {
   [[nodiscard]] Result<ReloadReport> reload() override;
   [[nodiscard]] Result<void> set_peer(const PeerConfig& peer) override;
   [[nodiscard]] Result<void> remove_peer(const std::string& name) override;
-  void request_stop() override;
+  void request_stop(StopKind kind) override;
 
   // What the host settings want the user to know.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return host_->warnings(); }
-  // The first error of taking the host's settings back, if any. The node is stopped afterwards.
+  // As requested, or taking all back. The first error of taking the host's settings back, if any.
+  // The node is stopped afterwards.
   [[nodiscard]] Result<void> stop();
 
  private:
   Node(const Config& config, boost::asio::io_context& io);
 
   [[nodiscard]] Result<void> open_ports();
+  [[nodiscard]] Result<void> open_gateway();
   [[nodiscard]] Result<void> open_xdp_gateway();
   [[nodiscard]] Result<void> add_configured_peers();
   void make_workers();
@@ -93,7 +97,8 @@ class Node final : public NodeControl {
   std::unique_ptr<TimestampFile> timestamps_;
   std::unique_ptr<WorkerCrew> crew_;
   std::unique_ptr<XdpGateway> xdp_;  // null where the kernel forwards
-  PortRange nat_ports_;              // of the XDP gateway
+  GatewayIoChoice io_choice_;
+  PortRange nat_ports_;  // of the XDP gateway
   std::unique_ptr<TunnelService> service_;
   std::optional<KeptState> kept_;  // of the last run, while this one starts
   std::map<tunnel::PublicKey, const KeptPeer*> kept_peers_;  // in it, by key
@@ -107,6 +112,7 @@ class Node final : public NodeControl {
   Instant started_;
   WallTime started_at_;
   bool stopping_ = false;
+  StopKind stop_kind_ = StopKind::kTakeBack;
 };
 
 }  // namespace ringway::control

@@ -29,6 +29,9 @@ namespace {
 
 namespace asio = boost::asio;
 
+// What a service manager sends where a start follows the stop (systemd: RestartKillSignal=).
+constexpr int kStopForRestart = SIGUSR2;
+
 struct Arguments {
   std::string config_path;
   bool check_only = false;
@@ -49,12 +52,18 @@ void announce_ready(int fd) {
 
 asio::awaitable<void> serve_signals(asio::io_context& io, Node& node) {
   asio::signal_set signals(io, SIGINT, SIGTERM, SIGHUP);
+  signals.add(kStopForRestart);
   for (;;) {
     const auto [error, number] = co_await signals.async_wait(kAwait);
     if (error) co_return;
+    if (number == kStopForRestart) {
+      log_info("stopping for a restart");
+      node.request_stop(StopKind::kForRestart);
+      co_return;
+    }
     if (number != SIGHUP) {
       log_info(number == SIGINT ? "interrupted: stopping" : "terminated: stopping");
-      node.request_stop();
+      node.request_stop(StopKind::kTakeBack);
       co_return;
     }
     if (const auto reloaded = node.reload(); !reloaded) {
@@ -103,7 +112,7 @@ int run(const Arguments& arguments) {
   api->reset();
   const auto stopped = (*node)->stop();
   if (!stopped) return fail(stopped.error());
-  log_info("stopped; the host's settings are as they were before");
+  log_info("stopped");
   return 0;
 }
 

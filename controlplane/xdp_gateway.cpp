@@ -21,6 +21,14 @@ namespace asio = boost::asio;
 
 constexpr Duration kProgramWatchInterval = Duration::seconds(1);
 
+void note_following(const std::string& failure) {
+  if (failure.empty()) {
+    log_info("the steering program follows the addresses of our interfaces again");
+  } else {
+    log_error("following the addresses of our interfaces: " + failure);
+  }
+}
+
 void add_once(std::vector<net::IpAddress>& to, const net::IpAddress& address) {
   if (std::ranges::find(to, address) == to.end()) to.push_back(address);
 }
@@ -32,6 +40,7 @@ XdpGateway::XdpGateway(const Config& config, PortRange nat_ports, std::size_t wo
     : config_(config),
       nat_ports_(nat_ports),
       shares_(nat_ports.first, nat_ports.last, workers, nat::Config{}.block_ports),
+      follow_([this] { return configure_steering(); }, note_following),
       io_(io),
       mirror_readable_(io),
       deadline_timer_(io) {}
@@ -159,14 +168,16 @@ void XdpGateway::pass_on_surroundings() {
   service_->set_surroundings(surroundings);
 }
 
-void XdpGateway::follow_addresses() {
+void XdpGateway::follow_addresses(Instant now) {
+  if (service_ == nullptr) return;
   auto present = present_addresses();
-  if (service_ == nullptr || present == followed_) return;
+  if (present == followed_) {
+    follow_.retry(now);
+    return;
+  }
   followed_ = std::move(present);
   choose_external_addresses();
-  if (auto configured = configure_steering(); !configured) {
-    log_error("following the addresses of our interfaces: " + configured.error().text());
-  }
+  follow_.run(now);
   pass_on_surroundings();
 }
 
@@ -267,9 +278,10 @@ asio::awaitable<void> XdpGateway::serve_mirror() {
     const auto [error] =
         co_await mirror_readable_.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
     if (error || stopping_) co_return;
-    interfaces_->mirror().handle_readable(Instant::now());
+    const Instant now = Instant::now();
+    interfaces_->mirror().handle_readable(now);
     pass_on_table();
-    follow_addresses();
+    follow_addresses(now);
     deadline_timer_.cancel();  // deadlines may have moved closer
   }
 }
@@ -284,7 +296,7 @@ asio::awaitable<void> XdpGateway::serve_deadlines() {
     const Instant now = Instant::now();
     interfaces_->mirror().tick(now);
     pass_on_table();
-    follow_addresses();
+    follow_addresses(now);
     if (now - programs_watched_ < kProgramWatchInterval) continue;
     programs_watched_ = now;
     interfaces_->watch_programs();

@@ -25,6 +25,7 @@
 #include "controlplane/host/host_plan.hpp"
 #include "controlplane/nat_state/port_shares.hpp"
 #include "controlplane/node_status.hpp"
+#include "controlplane/retried_step.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
 #include "controlplane/xdp_interfaces.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
@@ -77,7 +78,7 @@ class XdpGateway final : public NeighbourKeeper {
   // Keeps those that are still there, takes others where there are any.
   void choose_external_addresses();
   // What was heard of addresses reaches the steering program and the worker.
-  void follow_addresses();
+  void follow_addresses(Instant now);
   [[nodiscard]] std::vector<net::Prefix> inner_networks() const;
   boost::asio::awaitable<void> serve_mirror();
   boost::asio::awaitable<void> serve_deadlines();
@@ -90,6 +91,7 @@ class XdpGateway final : public NeighbourKeeper {
   // The NAT's: one of IPv4, one of IPv6; unspecified as long as there never was one.
   std::vector<net::IpAddress> external_;
   std::vector<std::vector<net::IpAddress>> followed_;  // addresses of each interface, as passed on
+  RetriedStep follow_;                                 // in the steering program
   std::unique_ptr<XdpInterfaces> interfaces_;
   std::vector<std::unique_ptr<forwarding::EthernetLink>> links_;
   TunnelService* service_ = nullptr;

@@ -51,6 +51,7 @@ class Runner {
     Peer* peer = worker_.find_peer(remove.peer);
     if (peer == nullptr) return;
     end_sessions(*peer);
+    drop_held(*peer);
     worker_.wheel.disarm(*peer);
     worker_.peers[peer->id.value] = nullptr;
     if (worker_.internet != nullptr) {
@@ -170,6 +171,10 @@ class Runner {
   void drop_staged(Peer& peer) {
     const std::uint32_t dropped = worker_.staging.drop_all(peer);
     if (dropped > 0) worker_.drop(DropReason::kStageExpired, dropped);
+  }
+
+  void drop_held(Peer& peer) {
+    worker_.drop(DropReason::kRateLimited, worker_.shaper.drop_all(peer.id, peer.up, peer.down));
   }
 
   void end_sessions(Peer& peer) {

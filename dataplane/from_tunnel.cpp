@@ -89,9 +89,10 @@ bool is_usable(WorkerState& worker, const tunnel::Session* session, ReceiverInde
   return true;
 }
 
-// Charged is only what has authenticated, in take_packet().
-bool exceeds_limit(WorkerState& worker, const Peer& peer, Instant now) {
-  if (!peer.limited || !peer.up.exceeded(now)) return false;
+// Nothing more of what the peer sends can be held back, and nothing may pass. Charged and held is
+// only what has authenticated and is the peer's to send, in admit().
+bool is_past_limit(WorkerState& worker, const Peer& peer, Instant now) {
+  if (!peer.limited || peer.up.passes(now) || !worker.shaper.is_full(peer.up)) return false;
   worker.drop(DropReason::kRateLimited);
   return true;
 }
@@ -111,7 +112,7 @@ void find(WorkerState& worker, OpenVector& vector, Instant now) {
   for (std::size_t i = 0; i < vector.count; ++i) {
     const tunnel::Session* session = vector.sessions[i];
     if (!is_usable(worker, session, vector.receivers[i], vector.suites[i], now)) continue;
-    if (exceeds_limit(worker, *vector.peers[i], now)) continue;  // spares us opening it
+    if (is_past_limit(worker, *vector.peers[i], now)) continue;  // spares us opening it
     vector.jobs[i].key = &session->receive_key();
     vector.move(i, kept++);
   }
@@ -222,9 +223,6 @@ bool take_packet(WorkerState& worker, Peer& peer, const Slot& slot, tunnel::Aead
     worker.drop(DropReason::kInnerMalformed);
     return false;
   }
-  // Asked again: the vector's packets before this one may have used up what was left.
-  if (exceeds_limit(worker, peer, now)) return false;
-  if (peer.limited) peer.up.charge(packet.total_bytes, now);
   job.text_bytes = packet.total_bytes;  // without the padding
   return true;
 }
@@ -241,6 +239,25 @@ void make_inner_slot(const Slot& slot, const tunnel::AeadJob& job, Slot& inner) 
   inner.tailroom = 0;
   inner.train = TrainKind::kNone;
   inner.segment_bytes = 0;
+}
+
+// Whether the peer's limit lets the packet go on now, which is charged then; it is held back
+// otherwise, or dropped.
+bool passes_limit(WorkerState& worker, Peer& peer, ConstBytes packet, Instant now) {
+  if (!peer.limited) return true;
+  const auto packet_bytes = static_cast<std::uint32_t>(packet.size());
+  if (peer.up.passes(now)) {
+    peer.up.limiter.charge(packet_bytes, now);
+    return true;
+  }
+  std::uint8_t* const to =
+      worker.shaper.hold(peer.id, SubscriberWay::kUp, peer.up, packet_bytes, now);
+  if (to == nullptr) {
+    worker.drop(DropReason::kRateLimited);
+  } else {
+    std::memcpy(to, packet.data(), packet.size());
+  }
+  return false;
 }
 
 // 6 admit: the packets that are their senders' to send.
@@ -270,23 +287,11 @@ void admit(WorkerState& worker, OpenVector& vector, Admitted& admitted, Instant 
       worker.drop(DropReason::kEcnNotCapable);
       continue;
     }
+    if (!passes_limit(worker, *vector.peers[i], {job.text, job.text_bytes}, now)) continue;
     BufferPool::retain(slot);
     make_inner_slot(slot, job, admitted.slots[admitted.count]);
     admitted.senders[admitted.count++] = owners[i];
   }
-}
-
-// 7 deliver.
-void deliver(WorkerState& worker, Admitted& admitted, Instant now) {
-  if (admitted.count == 0) return;
-  const std::span<Slot> slots{admitted.slots.data(), admitted.count};
-  if (worker.internet != nullptr) {
-    to_internet(worker, slots, {admitted.senders.data(), admitted.count}, now);
-    return;
-  }
-  const std::size_t refused = worker.inner.tx_burst(slots);
-  if (refused > 0) worker.drop(DropReason::kTxFailed, refused);
-  end_stage(worker.stage_clock, Stage::kDeliver);
 }
 
 // 3 to 7, for a vector; leaves it empty.
@@ -301,7 +306,8 @@ void open_and_deliver(WorkerState& worker, OpenVector& vector, Instant now) {
   Admitted admitted;
   admit(worker, vector, admitted, now);
   end_stage(worker.stage_clock, Stage::kAdmit);
-  deliver(worker, admitted, now);
+  deliver(worker, {admitted.slots.data(), admitted.count},
+          {admitted.senders.data(), admitted.count}, now);
   vector.count = 0;
 }
 
@@ -350,6 +356,18 @@ std::size_t from_tunnel(WorkerState& worker, Instant now) {
   end_stage(worker.stage_clock, Stage::kReceive);
   open_burst(worker, {burst.data(), taken}, now);
   return received + taken;
+}
+
+void deliver(WorkerState& worker, std::span<Slot> slots, std::span<const PeerId> senders,
+             Instant now) {
+  if (slots.empty()) return;
+  if (worker.internet != nullptr) {
+    to_internet(worker, slots, senders, now);
+    return;
+  }
+  const std::size_t refused = worker.inner.tx_burst(slots);
+  if (refused > 0) worker.drop(DropReason::kTxFailed, refused);
+  end_stage(worker.stage_clock, Stage::kDeliver);
 }
 
 }  // namespace ringway

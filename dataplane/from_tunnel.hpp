@@ -11,7 +11,9 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
+#include "base/ids.hpp"
 #include "base/time.hpp"
 #include "dataplane/worker_state.hpp"
 
@@ -19,5 +21,9 @@ namespace ringway {
 
 // Takes one burst from the outer port; how many slots it brought.
 std::size_t from_tunnel(WorkerState& worker, Instant now);
+
+// Stage 7, for packets that their senders may send, at most kVectorSegments. Takes ownership.
+void deliver(WorkerState& worker, std::span<Slot> slots, std::span<const PeerId> senders,
+             Instant now);
 
 }  // namespace ringway

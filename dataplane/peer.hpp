@@ -10,6 +10,7 @@
 #include "base/ids.hpp"
 #include "base/time.hpp"
 #include "dataplane/rate_limit.hpp"
+#include "dataplane/shaper.hpp"
 #include "dataplane/tunnel/data_timers.hpp"
 #include "dataplane/tunnel/path.hpp"
 #include "dataplane/tunnel/session.hpp"
@@ -33,9 +34,9 @@ struct alignas(64) Peer {
   }
 
   void set_limits(const RateLimits& limits) {
-    up.set_rate(limits.up_mbps);
-    down.set_rate(limits.down_mbps);
-    limited = up.limits() || down.limits();
+    up.limiter.set_rate(limits.up_mbps);
+    down.limiter.set_rate(limits.down_mbps);
+    limited = up.limiter.limits() || down.limiter.limits();
   }
 
   [[no_unique_address]] tunnel::DataTimers timers;  // leaves room for the next four
@@ -75,8 +76,8 @@ struct alignas(64) Peer {
   Peer* wheel_next = nullptr;
   Peer** wheel_link = nullptr;  // what points here; null when not in the wheel
 
-  RateLimiter up;  // inner bytes, either way
-  RateLimiter down;
+  ShapedWay up;  // inner bytes, from the peer and to it
+  ShapedWay down;
 };
 
 }  // namespace ringway

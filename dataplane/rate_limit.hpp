@@ -22,8 +22,8 @@ inline constexpr std::uint32_t kMaxLimitMbps = 100'000;
 
 class RateLimiter {
  public:
-  // How far ahead of the rate a peer may be. A round trip on most paths: with less, TCP that is
-  // policed does not come up to the rate.
+  // How far ahead of the rate a peer may be: what is short, as most that people wait for, passes as
+  // if there were no limit.
   static constexpr Duration kBurst = Duration::milliseconds(100);
 
   // 0: no limit. What was charged stays charged.
@@ -31,6 +31,15 @@ class RateLimiter {
   [[nodiscard]] bool limits() const { return cost_ != 0; }
 
   [[nodiscard]] bool exceeded(Instant now) const { return limits() && paid_until_ - now > kBurst; }
+  // When exceeded() ends, if nothing more is charged.
+  [[nodiscard]] Instant free_at() const {
+    return limits() ? paid_until_ - kBurst : Instant::distant_past();
+  }
+  // How long so much takes at the rate; nothing where there is none.
+  [[nodiscard]] Duration time_of(std::uint32_t bytes) const {
+    const std::uint64_t cost = std::uint64_t{bytes} * cost_;
+    return Duration::nanoseconds(static_cast<std::int64_t>(cost >> kFractionBits));
+  }
   void charge(std::uint32_t bytes, Instant now) {
     const std::uint64_t cost = std::uint64_t{bytes} * cost_ + fraction_;
     const auto cost_ns = static_cast<std::int64_t>(cost >> kFractionBits);

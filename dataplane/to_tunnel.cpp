@@ -5,9 +5,7 @@
 #include "base/net/inner_packet.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/hand_over.hpp"
-#include "dataplane/outbound.hpp"
 #include "dataplane/scratch.hpp"
-#include "dataplane/segmenter.hpp"
 #include "dataplane/session_slots.hpp"
 
 namespace ringway {
@@ -42,7 +40,7 @@ std::uint8_t ecn_of(const std::uint8_t* ip) {
 }
 
 void count_sent(WorkerState& worker, Peer& peer, std::uint32_t packet_bytes, Instant now) {
-  if (peer.limited) peer.down.charge(packet_bytes, now);
+  if (peer.limited) peer.down.limiter.charge(packet_bytes, now);
   peer.tx_bytes += packet_bytes + tunnel::DataLayout::kOverhead;
   ++peer.tx_packets;
   worker.counters.inner_packets.increment();
@@ -74,6 +72,29 @@ tunnel::Session* reserve(Peer& peer, std::uint32_t count, std::uint64_t& first_c
   return session;
 }
 
+// What is above the peer's limit waits, a train as its single packets; what finds no room is
+// dropped, a train's end rather than the whole.
+void hold_back(WorkerState& worker, Segmenter& segmenter, Peer& peer, const Slot& slot,
+               Instant now) {
+  const std::uint32_t count = segment_count(slot);
+  std::uint32_t held = 0;
+  if (!worker.shaper.is_full(peer.down)) {
+    if (!segmenter.start(slot)) {
+      worker.drop(DropReason::kInnerMalformed);
+      BufferPool::release(slot);
+      return;
+    }
+    for (; held < count; ++held) {
+      std::uint8_t* const to = worker.shaper.hold(peer.id, SubscriberWay::kDown, peer.down,
+                                                  segmenter.packet_bytes(held), now);
+      if (to == nullptr) break;
+      segmenter.emit(held, to);
+    }
+  }
+  if (held < count) worker.drop(DropReason::kRateLimited, count - held);
+  BufferPool::release(slot);
+}
+
 // 3 and 4, for one slot, which is a packet or a train of them.
 void send_slot(WorkerState& worker, Outbound& outbound, Segmenter& segmenter, Peer* peer,
                const Slot& slot, Instant now) {
@@ -82,31 +103,11 @@ void send_slot(WorkerState& worker, Outbound& outbound, Segmenter& segmenter, Pe
     BufferPool::release(slot);
     return;
   }
-  if (peer->limited && peer->down.exceeded(now)) {
-    worker.drop(DropReason::kRateLimited, segment_count(slot));
-    BufferPool::release(slot);
+  if (peer->limited && !peer->down.passes(now)) {
+    hold_back(worker, segmenter, *peer, slot, now);
     return;
   }
-  const bool in_place = outbound.takes_in_place(slot);
-  if (!in_place && !segmenter.start(slot)) {
-    worker.drop(DropReason::kInnerMalformed);
-    BufferPool::release(slot);
-    return;
-  }
-  std::uint64_t counter = 0;
-  tunnel::Session* session = reserve(*peer, in_place ? 1 : segmenter.count(), counter, now);
-  if (session == nullptr) {
-    stage(worker, *peer, slot, now);
-    return;
-  }
-  if (in_place) {
-    outbound.frame_in_place(*session, peer->paths.best(), counter, slot, ecn_of(slot.data));
-    count_sent(worker, *peer, slot.length, now);
-  } else {
-    frame_segments(worker, outbound, *peer, *session, segmenter, slot, counter, now);
-  }
-  note_data_sent(worker, *peer, now);
-  if (session->rekey_due_on_send(now)) request_session(worker, *peer, now, false);
+  send_allowed(worker, outbound, segmenter, *peer, slot, now);
 }
 
 // 2 route: whose the packets are that nobody is named for.
@@ -215,6 +216,30 @@ void send_to_peers(WorkerState& worker, std::span<Slot> slots, std::span<PeerId>
     send_slot(worker, outbound, segmenter, peers[i], slots[i], now);
   }
   outbound.flush();  // 5 and 6
+}
+
+void send_allowed(WorkerState& worker, Outbound& outbound, Segmenter& segmenter, Peer& peer,
+                  const Slot& slot, Instant now) {
+  const bool in_place = outbound.takes_in_place(slot);
+  if (!in_place && !segmenter.start(slot)) {
+    worker.drop(DropReason::kInnerMalformed);
+    BufferPool::release(slot);
+    return;
+  }
+  std::uint64_t counter = 0;
+  tunnel::Session* session = reserve(peer, in_place ? 1 : segmenter.count(), counter, now);
+  if (session == nullptr) {
+    stage(worker, peer, slot, now);
+    return;
+  }
+  if (in_place) {
+    outbound.frame_in_place(*session, peer.paths.best(), counter, slot, ecn_of(slot.data));
+    count_sent(worker, peer, slot.length, now);
+  } else {
+    frame_segments(worker, outbound, peer, *session, segmenter, slot, counter, now);
+  }
+  note_data_sent(worker, peer, now);
+  if (session->rekey_due_on_send(now)) request_session(worker, peer, now, false);
 }
 
 void send_staged_or_keepalive(WorkerState& worker, Peer& peer, Instant now) {

@@ -13,6 +13,8 @@
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "dataplane/outbound.hpp"
+#include "dataplane/segmenter.hpp"
 #include "dataplane/worker_state.hpp"
 
 namespace ringway {
@@ -27,6 +29,11 @@ void send_inner(WorkerState& worker, std::span<Slot> slots, Instant now);
 // a packet is); where PeerId::none() stands, the allowed IPs say whose it is. At most
 // kVectorSegments. Takes ownership, and uses `ids` up.
 void send_to_peers(WorkerState& worker, std::span<Slot> slots, std::span<PeerId> ids, Instant now);
+
+// Stages 3 and 4 for a packet or train that the peer's limit allows, which is charged for it. Takes
+// ownership; to be followed by outbound.flush().
+void send_allowed(WorkerState& worker, Outbound& outbound, Segmenter& segmenter, Peer& peer,
+                  const Slot& slot, Instant now);
 
 // What waited for a session of this peer goes out, or a keepalive where nothing did: the responder
 // may not send before it has heard from us on the new session.

@@ -11,6 +11,7 @@
 #include "dataplane/from_tunnel.hpp"
 #include "dataplane/hand_over.hpp"
 #include "dataplane/neighbour_reports.hpp"
+#include "dataplane/release_held.hpp"
 #include "dataplane/session_slots.hpp"
 #include "dataplane/to_tunnel.hpp"
 
@@ -23,6 +24,7 @@ std::size_t Worker::run_once(Instant now) {
   moved += from_internet(state_, now);
   moved += to_tunnel(state_, now);
   moved += send_frames_of_others(state_);
+  moved += release_held(state_, now);
   run_timers(state_, now);
   state_.inner.reclaim();
   state_.outer.reclaim();
@@ -99,7 +101,7 @@ void Worker::join(Handoff& end) {
 }
 
 Instant Worker::next_deadline() const {
-  const Instant deadline = state_.wheel.next_deadline();
+  const Instant deadline = std::min(state_.wheel.next_deadline(), state_.shaper.next_deadline());
   if (state_.internet == nullptr) return deadline;
   const forwarding::EthernetLink* ethernet = state_.internet->ethernet;
   return std::min({deadline, state_.internet->nat.next_deadline(),
@@ -111,6 +113,7 @@ Worker::~Worker() {
     Peer* peer = state_.peers[id];
     if (peer == nullptr) continue;
     state_.staging.drop_all(*peer);
+    state_.shaper.drop_all(peer->id, peer->up, peer->down);
     delete peer;
   }
   while (state_.retired != nullptr) {

@@ -50,6 +50,7 @@ class Worker {
   [[nodiscard]] const WorkerCounters& counters() const { return state_.counters; }
   [[nodiscard]] std::string describe_crypto() const { return state_.crypto.describe(); }
   [[nodiscard]] std::uint32_t staged_packets() const { return state_.staging.held(); }
+  [[nodiscard]] std::uint32_t held_packets() const { return state_.shaper.held(); }
   // Times the stages of each turn from now on; null: no longer. For the worker's thread.
   void set_stage_clock(StageClock* clock);
   // Null unless it was opened. For the worker's thread.

@@ -2,6 +2,7 @@
 // another thread but the counters (read by control) and the rings of the link.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "dataplane/internet_side.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/peer.hpp"
+#include "dataplane/shaper.hpp"
 #include "dataplane/stage_clock.hpp"
 #include "dataplane/staging.hpp"
 #include "dataplane/timer_wheel.hpp"
@@ -34,12 +36,19 @@ inline constexpr std::size_t kVectorSegments = 256;
 // Sources whose cookie replies are counted: a quarter of a second of 260,000 new ones a second.
 inline constexpr std::size_t kCookieReplyBuckets = 65536;
 
+// The largest packet that a bandwidth limit holds back, where the inner port's are not larger: what
+// a host sends on Ethernet.
+inline constexpr std::uint32_t kLeastHeldPacketBytes = 1500;
+
 struct WorkerOptions {
   tunnel::PublicKey own_key{};
   std::optional<tunnel::CookieSeed> cookie_seed{};  // not set: its own
   unsigned session_slot_bits = 20;                  // as the ReceiverIndexAllocator's
   std::uint32_t max_peers = 1U << 20;
   std::uint32_t max_staged_packets = 256;  // of all peers together
+  // Likewise, held back by bandwidth limits: full packets of 20 ms at 10 Gbit/s, four times CoDel's
+  // target. 25 MB, touched as it is used.
+  std::uint32_t max_held_packets = 16384;
   tunnel::CryptoBatch::Selection crypto = tunnel::CryptoBatch::Selection::kMeasure;
 };
 
@@ -72,6 +81,8 @@ struct WorkerState {
         owners(options.max_peers),
         allowed_ips(std::make_shared<const tunnel::AllowedIps>()),
         staging(options.max_staged_packets),
+        shaper(options.max_held_packets,
+               std::max<std::uint32_t>(inner_port.capabilities().mtu, kLeastHeldPacketBytes)),
         crypto(options.crypto),
         cookie_checker(options.cookie_seed
                            ? tunnel::CookieChecker(options.own_key, *options.cookie_seed, random)
@@ -103,6 +114,7 @@ struct WorkerState {
 
   std::shared_ptr<const tunnel::AllowedIps> allowed_ips;
   Staging staging;
+  Shaper shaper;
   TimerWheel wheel;
   tunnel::CryptoBatch crypto;
   tunnel::CookieChecker cookie_checker;

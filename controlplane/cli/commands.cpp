@@ -111,6 +111,44 @@ Result<std::int64_t> start_node(const Config& config, const std::string& log_fil
   });
 }
 
+// Empty after it has said what is wrong.
+std::optional<Config> config_to_start(const std::string& file_or_name, bool cut_ssh_session) {
+  auto config = load_config_or_problems(config_path(file_or_name));
+  if (!config) {
+    (void)fail(config.error());
+    return std::nullopt;
+  }
+  if (!cut_ssh_session) {
+    if (const auto spared = spare_ssh_session(*config); !spared) {
+      (void)fail(spared.error());
+      return std::nullopt;
+    }
+  }
+  return std::move(*config);
+}
+
+int start_and_tell(const Config& config, bool json) {
+  const std::string& name = config.interface.name;
+  const std::string log_file = kLogDirectory + name + ".log";
+  const auto pid = start_node(config, log_file);
+  if (!pid) return fail(pid.error());
+  if (json) {
+    print(object({{"interface", name}, {"pid", *pid}, {"log", log_file}}));
+  } else {
+    std::cout << name << " is up (pid " << *pid << ", log " << log_file << ")\n";
+  }
+  return kDone;
+}
+
+// --- down ---
+
+// Returns once its process is gone.
+Result<void> stop_node(LocalApiClient& api, StopKind kind) {
+  const std::int64_t pid = api.server_pid();
+  if (auto asked = api.stop(kind); !asked) return asked;
+  return wait_for_end(pid, kStopTimeout);
+}
+
 // --- show ---
 
 Result<std::vector<Target>> shown_targets(const TargetOptions& options, const std::string& what) {
@@ -290,21 +328,19 @@ void print_secret(std::span<const std::uint8_t, tunnel::kKeyBytes> key) {
 }  // namespace
 
 int run_up(const std::string& file_or_name, bool cut_ssh_session, bool json) {
-  const auto config = load_config_or_problems(config_path(file_or_name));
-  if (!config) return fail(config.error());
-  if (!cut_ssh_session) {
-    if (const auto spared = spare_ssh_session(*config); !spared) return fail(spared.error());
+  const auto config = config_to_start(file_or_name, cut_ssh_session);
+  return config ? start_and_tell(*config, json) : kFailed;
+}
+
+int run_restart(const std::string& file_or_name, bool cut_ssh_session, bool json) {
+  const auto config = config_to_start(file_or_name, cut_ssh_session);
+  if (!config) return kFailed;
+  if (auto api = LocalApiClient::connect(config->api.socket, config->interface.name)) {
+    if (const auto ended = stop_node(*api, StopKind::kForRestart); !ended) {
+      return fail(ended.error());
+    }
   }
-  const std::string& name = config->interface.name;
-  const std::string log_file = kLogDirectory + name + ".log";
-  const auto pid = start_node(*config, log_file);
-  if (!pid) return fail(pid.error());
-  if (json) {
-    print(object({{"interface", name}, {"pid", *pid}, {"log", log_file}}));
-  } else {
-    std::cout << name << " is up (pid " << *pid << ", log " << log_file << ")\n";
-  }
-  return kDone;
+  return start_and_tell(*config, json);
 }
 
 int run_down(const CommonOptions& options, const std::string& file_or_name) {
@@ -312,9 +348,7 @@ int run_down(const CommonOptions& options, const std::string& file_or_name) {
   if (!target) return fail(target.error());
   auto api = LocalApiClient::connect(target->socket, target->interface);
   if (!api) return fail(api.error());
-  const std::int64_t pid = api->server_pid();
-  if (const auto asked = api->stop(); !asked) return fail(asked.error());
-  if (const auto ended = wait_for_end(pid, kStopTimeout); !ended) return fail(ended.error());
+  if (const auto ended = stop_node(*api, StopKind::kTakeBack); !ended) return fail(ended.error());
   std::cout << target->interface << " is down\n";
   return kDone;
 }

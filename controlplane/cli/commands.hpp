@@ -48,6 +48,8 @@ struct WhoOptions {
 };
 
 int run_up(const std::string& file_or_name, bool cut_ssh_session, bool json);
+// As up, after stopping it where it runs; the host stays guarded in between.
+int run_restart(const std::string& file_or_name, bool cut_ssh_session, bool json);
 int run_down(const CommonOptions& options, const std::string& file_or_name);
 int run_status(const CommonOptions& options);
 // `what`: an interface, "all", "interfaces", or empty for all.

@@ -49,15 +49,25 @@ CLI::App& add_command(CLI::App& app, const char* name, const char* help, Command
   return command;
 }
 
+void add_start(CLI::App& command, CommandLine& line) {
+  command
+      .add_option("config", line.file_or_name,
+                  "Configuration file, or NAME for /etc/ringway/NAME.toml; default: ringway0")
+      ->type_name("CONFIG|NAME");
+  command.add_flag("-y,--yes", line.yes, "Also where a full tunnel cuts this SSH session");
+  add_json(command, line);
+}
+
 void add_running(CLI::App& app, CommandLine& line) {
   CLI::App& up = add_command(app, "up", "Start a node in the background", line, [&line] {
     return run_up(line.file_or_name, line.yes, line.common.json);
   });
-  up.add_option("config", line.file_or_name,
-                "Configuration file, or NAME for /etc/ringway/NAME.toml; default: ringway0")
-      ->type_name("CONFIG|NAME");
-  up.add_flag("-y,--yes", line.yes, "Also where a full tunnel cuts this SSH session");
-  add_json(up, line);
+  add_start(up, line);
+
+  CLI::App& restart = add_command(
+      app, "restart", "Stop a node and start it again; a full tunnel stays closed meanwhile", line,
+      [&line] { return run_restart(line.file_or_name, line.yes, line.common.json); });
+  add_start(restart, line);
 
   CLI::App& down = add_command(app, "down", "Stop a node and take back what it set", line,
                                [&line] { return run_down(line.common, line.file_or_name); });

@@ -215,6 +215,8 @@ std::string gateway_text(const GatewayStatus& gateway) {
   if (gateway.io == "af_xdp") {
     text +=
         " by AF_XDP (" + gateway.xdp_mode + "), " + std::to_string(gateway.mappings) + " mappings";
+  } else {
+    text += " by the kernel";
   }
   if (!gateway.io_reason.empty()) text += " (" + gateway.io_reason + ")";
   return text;

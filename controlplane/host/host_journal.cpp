@@ -224,11 +224,12 @@ Result<void> HostJournal::mark_undone(std::uint64_t id) {
   return written;
 }
 
-Result<void> HostJournal::roll_back(Netlink& netlink, std::uint64_t first_id) {
+Result<void> HostJournal::roll_back(Netlink& netlink, std::uint64_t first_id,
+                                    const std::function<bool(const HostChange&)>& stays) {
   std::vector<JournalEntry> reversed(entries_.rbegin(), entries_.rend());
   Result<void> outcome;
   for (const JournalEntry& entry : reversed) {
-    if (entry.id < first_id) continue;
+    if (entry.id < first_id || (stays && stays(entry.change))) continue;
     auto undone = undo(netlink, entry.change);
     if (undone) undone = mark_undone(entry.id);
     if (!undone && outcome) outcome = std::move(undone);

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,8 +56,10 @@ class HostJournal {
   [[nodiscard]] Result<void> mark_undone(std::uint64_t id);
 
   // Undoes the entries from `first_id` on in reverse order. What cannot be undone stays in the
-  // journal, the rest is undone nevertheless; the first error is returned.
-  [[nodiscard]] Result<void> roll_back(Netlink& netlink, std::uint64_t first_id = 0);
+  // journal, the rest is undone nevertheless; the first error is returned. `stays`: what is to be
+  // left as it is, in the journal too; empty: nothing.
+  [[nodiscard]] Result<void> roll_back(Netlink& netlink, std::uint64_t first_id = 0,
+                                       const std::function<bool(const HostChange&)>& stays = {});
   // The id that the next entry gets.
   [[nodiscard]] std::uint64_t next_id() const { return next_id_; }
 

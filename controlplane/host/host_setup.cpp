@@ -213,6 +213,14 @@ Result<void> HostSetup::take_back() {
   return journal_->roll_back(netlink_);
 }
 
+Result<void> HostSetup::leave_guarded() {
+  auto taken_back = journal_->roll_back(netlink_, 0, [](const HostChange& change) {
+    return std::holds_alternative<AddTable>(change);
+  });
+  journal_.reset();
+  return taken_back;
+}
+
 Result<void> HostSetup::take_back_left_over(const std::filesystem::path& state_directory) {
   std::error_code ignored;
   if (!std::filesystem::exists(HostJournal::path_in(state_directory), ignored)) return {};

@@ -41,8 +41,13 @@ class HostSetup {
   // the first error is returned.
   [[nodiscard]] Result<void> take_back();
 
-  // Takes back what a crashed node left behind. Nothing left is success. Fails while a node uses
-  // the directory.
+  // For a stop that a start follows soon: takes back everything but the firewall tables, which the
+  // next start adopts without a gap. Meanwhile they keep a full tunnel closed, and a gateway's
+  // kernel from resetting connections of its NAT. Nothing else may be called afterwards.
+  [[nodiscard]] Result<void> leave_guarded();
+
+  // Takes back what a crashed node left behind, or one that left the host guarded. Nothing left is
+  // success. Fails while a node uses the directory.
   [[nodiscard]] static Result<void> take_back_left_over(
       const std::filesystem::path& state_directory);
 

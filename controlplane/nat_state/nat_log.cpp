@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/net/icmp.hpp"
 #include "base/net/ip4.hpp"
@@ -30,7 +31,12 @@ constexpr ProtocolName kProtocols[] = {{net::kProtocolTcp, "tcp"},
                                        {net::kProtocolIcmp, "icmp"},
                                        {net::kProtocolIcmpv6, "icmpv6"}};
 
-constexpr std::string_view kKindNames[] = {"given", "returned", "started", "stopped", "lost"};
+constexpr std::string_view kKindNames[] = {"given", "returned", "started", "stopped",
+                                           "lost",  "rotated",  "held"};
+
+bool is_of_block(NatLogKind kind) {
+  return kind == NatLogKind::kGiven || kind == NatLogKind::kReturned || kind == NatLogKind::kHeld;
+}
 
 template <typename Number>
 bool read_number(std::string_view text, Number& out) {
@@ -59,7 +65,7 @@ bool read_ports(std::string_view text, NatLogLine& line) {
          line.first_port <= line.last_port;
 }
 
-bool read_block(std::string_view text, NatLogLine& line) {
+bool read_block(std::string_view& text, NatLogLine& line) {
   const auto protocol = take_field(text, "protocol");
   const auto address = take_field(text, "address");
   const auto ports = take_field(text, "ports");
@@ -135,6 +141,13 @@ bool read_calendar(std::string_view text, std::int64_t& unix_s) {
          asked.tm_sec == time.tm_sec;
 }
 
+bool is_same_file(const FileDescriptor& a, const FileDescriptor& b) {
+  struct stat of_a {};
+  struct stat of_b {};
+  return ::fstat(a.get(), &of_a) == 0 && ::fstat(b.get(), &of_b) == 0 &&
+         of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
 FileDescriptor open_log(const std::string& path) {
   return FileDescriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
 }
@@ -191,11 +204,12 @@ std::string format_nat_log_line(const NatLogLine& line) {
   std::string text = utc_text(line.at) + " ";
   text += kKindNames[static_cast<std::size_t>(line.kind)];
   if (line.kind == NatLogKind::kLost) text += " events=" + std::to_string(line.lost);
-  if (line.kind != NatLogKind::kGiven && line.kind != NatLogKind::kReturned) return text;
-  return text + " protocol=" + protocol_text(line.protocol) +
-         " address=" + line.address.to_string() + " ports=" + std::to_string(line.first_port) +
-         "-" + std::to_string(line.last_port) + " subscriber=" + line.subscriber +
-         " key=" + key_to_text(line.key);
+  if (!is_of_block(line.kind)) return text;
+  text += " protocol=" + protocol_text(line.protocol) + " address=" + line.address.to_string() +
+          " ports=" + std::to_string(line.first_port) + "-" + std::to_string(line.last_port) +
+          " subscriber=" + line.subscriber + " key=" + key_to_text(line.key);
+  if (line.kind == NatLogKind::kHeld) text += " since=" + utc_text(line.since);
+  return text;
 }
 
 std::optional<NatLogLine> parse_nat_log_line(std::string_view text) {
@@ -209,8 +223,14 @@ std::optional<NatLogLine> parse_nat_log_line(std::string_view text) {
   if (line.kind == NatLogKind::kLost) {
     const auto events = take_field(text, "events");
     if (!events || !read_number(*events, line.lost)) return std::nullopt;
-  } else if (line.kind == NatLogKind::kGiven || line.kind == NatLogKind::kReturned) {
+  } else if (is_of_block(line.kind)) {
     if (!read_block(text, line)) return std::nullopt;
+  }
+  if (line.kind == NatLogKind::kHeld) {
+    const auto since = take_field(text, "since");
+    const auto time = since ? parse_time(*since) : failure("");
+    if (!time) return std::nullopt;
+    line.since = *time;
   }
   return line;
 }
@@ -227,6 +247,12 @@ void PortHistory::close(WallTime at, std::uint8_t protocol) {
   }
 }
 
+bool PortHistory::is_open(std::uint8_t protocol) const {
+  return std::ranges::any_of(tenancies_, [&](const PortTenancy& tenancy) {
+    return !tenancy.until && tenancy.protocol == protocol;
+  });
+}
+
 void PortHistory::add(const NatLogLine& line) {
   if (!begins_) begins_ = line.at;
   switch (line.kind) {
@@ -234,6 +260,9 @@ void PortHistory::add(const NatLogLine& line) {
     case NatLogKind::kStopped:
       if (!complete_from_) complete_from_ = line.at;
       return close(line.at, 0);
+    case NatLogKind::kRotated:
+      if (!complete_from_) complete_from_ = line.at;
+      return;
     case NatLogKind::kLost:
       losses_.push_back(line.at);
       return;
@@ -244,6 +273,11 @@ void PortHistory::add(const NatLogLine& line) {
       if (!concerns(line)) return;
       close(line.at, line.protocol);  // its return was lost
       tenancies_.push_back({line.protocol, line.subscriber, line.key, line.at, std::nullopt});
+      return;
+    case NatLogKind::kHeld:
+      if (concerns(line) && !is_open(line.protocol)) {
+        tenancies_.push_back({line.protocol, line.subscriber, line.key, line.since, std::nullopt});
+      }
       return;
   }
 }
@@ -299,11 +333,12 @@ void NatLog::write(const std::vector<NatLogLine>& lines) {
   lost_ += lines.size();
 }
 
-Result<void> NatLog::reopen() {
+Result<bool> NatLog::reopen() {
   FileDescriptor fresh = open_log(path_);
   if (!fresh.open()) return system_failure("opening the NAT's log " + path_ + " anew", errno);
+  const bool is_other = !is_same_file(file_, fresh);
   file_ = std::move(fresh);
-  return {};
+  return is_other;
 }
 
 }  // namespace ringway::control

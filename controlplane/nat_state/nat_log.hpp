@@ -8,6 +8,8 @@
 //   2026-11-21T11:00:00.000Z started       everything before has come back; what outlived the
 //   2026-11-21T12:00:00.000Z stopped       restart is given again
 //   2026-11-21T12:00:00.000Z lost events=17
+//   2026-11-22T00:00:00.000Z rotated       the first line after a rotation: what is held follows
+//   2026-11-22T00:00:00.000Z held ... since=2026-11-21T11:35:08.123Z    fields of `given` before
 //
 // Times are UTC; ports of icmp and icmpv6 are query identifiers. Formatting and reading are pure
 // functions; NatLog is the control thread's.
@@ -37,7 +39,15 @@ namespace ringway::control {
 [[nodiscard]] std::string protocol_text(std::uint8_t protocol);
 [[nodiscard]] Result<std::uint8_t> parse_protocol(std::string_view text);
 
-enum class NatLogKind : std::uint8_t { kGiven, kReturned, kStarted, kStopped, kLost };
+enum class NatLogKind : std::uint8_t {
+  kGiven,
+  kReturned,
+  kStarted,
+  kStopped,
+  kLost,
+  kRotated,
+  kHeld,
+};
 
 struct NatLogLine {
   WallTime at;  // in whole milliseconds
@@ -49,6 +59,7 @@ struct NatLogLine {
   std::uint16_t last_port = 0;
   std::string subscriber;
   tunnel::PublicKey key{};
+  WallTime since;  // of a held one: when it was given
   std::uint64_t lost = 0;
   bool operator==(const NatLogLine&) const = default;
 };
@@ -80,13 +91,14 @@ class PortHistory {
   // Since when there has been a line: before that nothing is known.
   [[nodiscard]] std::optional<WallTime> begins() const { return begins_; }
   // Since when nothing is missing that was given out before the log began: the first mark of a
-  // start or end.
+  // start, end or rotation.
   [[nodiscard]] std::optional<WallTime> complete_from() const { return complete_from_; }
   // Whether events are missing in between, so that an answer that rests on them may be wrong.
   [[nodiscard]] bool lost_between(WallTime from, WallTime to) const;
 
  private:
   [[nodiscard]] bool concerns(const NatLogLine& line) const;
+  [[nodiscard]] bool is_open(std::uint8_t protocol) const;
   void close(WallTime at, std::uint8_t protocol);
 
   net::IpAddress address_;
@@ -105,8 +117,9 @@ class NatLog {
   [[nodiscard]] static Result<NatLog> open(const std::string& path);
 
   void write(const std::vector<NatLogLine>& lines);
-  // The same path anew, after a log rotation. On failure lines go on to the old file.
-  [[nodiscard]] Result<void> reopen();
+  // The same path anew, after a log rotation. True: it is another file now. On failure lines go on
+  // to the old one.
+  [[nodiscard]] Result<bool> reopen();
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
 

@@ -4,6 +4,17 @@
 #include <vector>
 
 namespace ringway::control {
+namespace {
+
+NatLogLine loss_line(WallTime at, std::uint64_t events) {
+  NatLogLine line;
+  line.at = at;
+  line.kind = NatLogKind::kLost;
+  line.lost = events;
+  return line;
+}
+
+}  // namespace
 
 Result<NatRecords> NatRecords::open(const std::string& log_path) {
   NatRecords records;
@@ -44,15 +55,20 @@ void NatRecords::take_blocks(const BlockEventBatch& batch, Instant now, WallTime
     line.subscriber = subscriber.name;
     line.key = subscriber.key;
     lines.push_back(line);
+    note_held(line);
   }
-  if (lost != 0) {
-    NatLogLine loss;
-    loss.at = line.at;
-    loss.kind = NatLogKind::kLost;
-    loss.lost = lost;
-    lines.push_back(loss);
-  }
+  if (lost != 0) lines.push_back(loss_line(line.at, lost));
   log_->write(lines);
+}
+
+// By address, protocol and first port: the block that a line is about.
+void NatRecords::note_held(const NatLogLine& line) {
+  const BlockKey key{line.address, line.protocol, line.first_port};
+  if (line.kind == NatLogKind::kGiven) {
+    held_[key] = line;
+  } else {
+    held_.erase(key);
+  }
 }
 
 void NatRecords::add_mappings(const MappingPage& page, const MappingQuery& query,
@@ -72,8 +88,23 @@ void NatRecords::add_mappings(const MappingPage& page, const MappingQuery& query
   list.next = page.cursor;
 }
 
-Result<void> NatRecords::reopen_log() {
-  return log_ ? log_->reopen() : Result<void>();
+Result<void> NatRecords::reopen_log(WallTime wall) {
+  if (!log_) return {};
+  const auto is_other = log_->reopen();
+  if (!is_other) return tl::unexpected(is_other.error());
+  if (!*is_other) return {};
+  std::vector<NatLogLine> lines(1);
+  lines.front().at = wall;
+  lines.front().kind = NatLogKind::kRotated;
+  for (const auto& [key, given] : held_) {
+    NatLogLine& line = lines.emplace_back(given);
+    line.kind = NatLogKind::kHeld;
+    line.since = given.at;
+    line.at = wall;
+  }
+  if (lost_in_nat_ != 0) lines.push_back(loss_line(wall, lost_in_nat_));  // the list may lack some
+  log_->write(lines);
+  return {};
 }
 
 void NatRecords::close_log(WallTime wall) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "base/ids.hpp"
 #include "base/result.hpp"
@@ -29,8 +30,9 @@ class NatRecords {
   // Those that the query asks for.
   void add_mappings(const MappingPage& page, const MappingQuery& query, MappingList& list) const;
 
-  // After a rotation.
-  [[nodiscard]] Result<void> reopen_log();
+  // After a rotation: the new file begins with the blocks that are held, so that it answers without
+  // the older ones.
+  [[nodiscard]] Result<void> reopen_log(WallTime wall = WallTime::now());
   // The last line of an orderly end.
   void close_log(WallTime wall);
   // Block events that are missing in the log, for whatever reason but a crash.
@@ -42,10 +44,14 @@ class NatRecords {
     tunnel::PublicKey key{};
   };
 
+  using BlockKey = std::tuple<net::IpAddress, std::uint8_t, std::uint16_t>;
+
   NatRecords() = default;
   void write_mark(NatLogKind kind, WallTime wall);
+  void note_held(const NatLogLine& line);
 
   std::map<PeerId, Subscriber> subscribers_;  // the last one that had the id
+  std::map<BlockKey, NatLogLine> held_;       // as they were given; with a log only
   std::optional<NatLog> log_;
   std::uint64_t lost_in_nat_ = 0;
 };

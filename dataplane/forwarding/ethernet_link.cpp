@@ -25,8 +25,10 @@ constexpr std::size_t kLookupBatch = 256;
 constexpr std::size_t kMaxWanted = 64;
 constexpr std::uint32_t kFrameHeadroom =
     net::EthernetView::kHeaderBytes + net::EthernetView::kTagBytes;
-// Few datagrams come by the socket: it is asked when nothing came from the wire, and now and then.
+// Few datagrams come by the socket: it is asked when nothing came from the wire, and every so many
+// calls, then first and for at most this share of a burst: neither can keep the other waiting.
 constexpr std::uint32_t kKernelPollInterval = 8;
+constexpr std::size_t kKernelShare = 4;  // a quarter
 
 // Packets between reception and the worker's call for them.
 class SlotQueue {
@@ -398,11 +400,14 @@ class EthernetLink::Datagrams final : public io::Port {
   ~Datagrams() override { ::close(epoll_fd_); }
 
   [[nodiscard]] std::size_t rx_burst(std::span<Slot> out) override {
-    std::size_t count = state_.receive(out);
-    const bool idle = count == 0 && state_.packets.empty();
-    if (count < out.size() && (idle || ++calls_ % kKernelPollInterval == 0)) {
-      count += state_.kernel.rx_burst(out.subspan(count));
+    const bool is_kernels_turn = ++calls_ % kKernelPollInterval == 0;
+    std::size_t count = 0;
+    if (is_kernels_turn) {
+      count = state_.kernel.rx_burst(out.first((out.size() + kKernelShare - 1) / kKernelShare));
     }
+    count += state_.receive(out.subspan(count));
+    const bool is_idle = count == 0 && state_.packets.empty();
+    if (is_idle && !is_kernels_turn) count = state_.kernel.rx_burst(out);
     if (count != 0) counters_.rx_bursts.increment();
     counters_.rx_packets.add(count);
     return count;

@@ -41,7 +41,7 @@ class FuzzNode final : public NodeControl {
     CHECK(config_.find_peer(name) != nullptr);
     return {};
   }
-  void request_stop() override {}
+  void request_stop(StopKind /*kind*/) override {}
 
  private:
   Config config_;

@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!line) return 0;
   const auto again = parse_nat_log_line(format_nat_log_line(*line));
   // The form has milliseconds.
-  line->at = ringway::WallTime::from_unix_ns(line->at.unix_ns() / 1'000'000 * 1'000'000);
+  for (ringway::WallTime* time : {&line->at, &line->since})
+    *time = ringway::WallTime::from_unix_ns(time->unix_ns() / 1'000'000 * 1'000'000);
   CHECK(again && *again == *line);
   return 0;
 }

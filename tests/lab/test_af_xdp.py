@@ -14,7 +14,7 @@ from pairs import make_pair
 from ringway_lab import leaks, measure, nodes
 from ringway_lab.lab import wait_until
 from ringway_lab.nodes import AF_XDP
-from ringway_lab.topology import TUNNEL_PORT
+from ringway_lab.topology import TUNNEL_PORT, OneArmed, Topology
 
 
 def pings(edge, address, *options, count=3):
@@ -167,3 +167,17 @@ def test_interface_with_more_queues_than_are_served_is_refused(topology, edge):
     assert result.status > 0
     assert "many has 9 receive queues" in result.out + result.err
     assert "ethtool -L many combined 8" in result.out + result.err
+
+
+@pytest.mark.parametrize("topology, why", [(OneArmed, "wan (veth) has no AF_XDP zero-copy"),
+                                           (Topology, "addresses on lan too")], indirect=["topology"])
+def test_auto_says_why_it_leaves_a_gateway_to_the_kernel(topology, edge, why):
+    gateway, node = make_pair(topology, edge, "ringway-aes", io="auto")
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4)
+        status = gateway.status()["gateway"]
+        assert (status["io"], status["nat"]) == ("kernel", "kernel")
+        assert why in status["io_reason"]
+        assert f"by the kernel ({status['io_reason']})" in gateway.command("status").out
+        assert f'gateway.io = "auto" takes kernel: {status["io_reason"]}' in gateway.log()
+        assert "next start" not in gateway.command("reload").out

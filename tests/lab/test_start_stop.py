@@ -183,13 +183,14 @@ def test_stop_by_the_local_api(node):
     assert node.namespace.state() == before
 
 
-def test_crash_leaves_the_edge_closed_and_a_restart_opens_the_tunnel(topology, edge):
-    """After SIGKILL nothing leaves outside; the next start adopts what was left, and its stop opens the host."""
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGUSR2])
+def test_crash_or_restart_leaves_the_edge_closed_and_the_start_opens_the_tunnel(topology, edge, end):
+    """Nothing leaves outside meanwhile; the next start adopts what was left, and its stop opens the host."""
     before = edge.namespace.state()
     gateway, node = make_pair(topology, edge, "ringway-aes")
     with gateway, node:
         measure.wait_for_path(edge.namespace, topology.internet4)
-        node.stop(signal.SIGKILL)
+        node.stop(end)
         with leaks.Capture(topology.router, edge) as capture:
             for address in (topology.internet4, topology.internet6, topology.gateway4):
                 assert not measure.can_ping(edge.namespace, address, timeout=1)

@@ -3,13 +3,13 @@ way, on each kind of io. With one queue an interface, one of the workers receive
 one serves two of them."""
 
 import contextlib
+import json
 
 import pytest
 
 from pairs import check_hole_punching
 from ringway_lab import measure, variants
-from ringway_lab.lab import wait_until
-from ringway_lab.nodes import AES_GCM, AF_XDP, STOCK, KeyPair, Ringway, WireguardGo
+from ringway_lab.nodes import AES_GCM, AF_XDP, STOCK, Ringway, WireguardGo
 from ringway_lab.topology import SeveralQueues, Topology
 
 WORKERS = 2
@@ -26,9 +26,7 @@ def crew(topology, io):
     edges = [topology.edges["edge"], topology.add_edge("second"), topology.add_edge("stock")]
     gateway_spec, specs = variants.several_specs(topology, edges[:2], AES_GCM)
     gateway_spec.io, gateway_spec.workers = io, WORKERS
-    _, stock_spec = variants.tunnel_specs(topology, edges[2], STOCK)
-    stock_spec.peers[0].public_key = gateway_spec.keys.public
-    gateway_spec.peers.append(variants.peer_of(edges[2], stock_spec.keys, STOCK))
+    stock_spec = variants.add_client(topology, gateway_spec, edges[2], STOCK)
     with contextlib.ExitStack() as stack:
         gateway = stack.enter_context(Ringway(gateway_spec, "gateway"))
         for edge, spec in zip(edges[:2], specs):
@@ -65,3 +63,20 @@ def test_every_client_gets_through_whoevers_it_is(topology, io):
         assert sum(worker["handed_over"] for worker in status["workers"]) > 0
         text = gateway.command("status").out
         assert all(f"worker {number}: adaptive, CPU " in text for number in range(WORKERS)), text
+
+
+def test_peers_come_and_go_at_run_time(topology):
+    """Each worker learns of them, whoever has them: routes, owners and the NAT's idea of where subscribers live."""
+    with crew(topology, AF_XDP) as (gateway, edges):
+        assert measure.can_ping(edges[0].namespace, edges[1].inner4)
+        for going, staying in ((0, 1), (1, 0)):  # of one worker, then of the other
+            peer = gateway.spec.peers.pop(going)
+            assert gateway.reload()["removed"] == [peer.name]
+            assert not measure.can_ping(edges[staying].namespace, edges[going].inner4, timeout=1)
+            assert measure.fetch_page(edges[staying].namespace, topology.internet4) == topology.wan4
+            gateway.spec.peers.insert(going, peer)
+            assert gateway.reload()["added"] == [peer.name]
+            measure.wait_for_path(edges[going].namespace, topology.internet4, timeout=25)
+            measure.wait_for_path(edges[staying].namespace, edges[going].inner4, edges[going].inner6)
+        subscribers = {mapping["subscriber"] for mapping in json.loads(gateway.command("nat", "--json").out)}
+        assert subscribers == {edge.name for edge in edges}

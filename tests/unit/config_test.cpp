@@ -180,6 +180,13 @@ TEST(Config, AfXdpTakesOverTheInterfaceTowardsTheInternetByItself) {
   EXPECT_THAT(config.gateway.xdp_interfaces, ElementsAre("wan0"));
 }
 
+TEST(Config, AutoHasTheInterfaceTowardsTheInternetAtHandForAfXdp) {
+  const std::string gateway = "[gateway]\nmasquerade = true\ninterface = \"wan0\"\n";
+  EXPECT_THAT(parse_good(with_interface(gateway)).gateway.xdp_interfaces, ElementsAre("wan0"));
+  const Config kernel = parse_good(with_interface(gateway + "io = \"kernel\"\n"));
+  EXPECT_THAT(kernel.gateway.xdp_interfaces, ElementsAre());
+}
+
 TEST(Config, AcceptsAPresharedKeyInPlaceOnlyInAPrivateFile) {
   const std::string text =
       with_interface(peer("a", kKeyA, std::string("preshared_key = \"") + kPsk + "\"\n"));

@@ -346,6 +346,31 @@ TEST_F(EthernetLinkTest, WhatTheSocketReceivedReachesTheTunnelSide) {
   expect_all_home();
 }
 
+// Fragments of datagrams come by the socket: a peer behind a narrow path has only that way.
+TEST_F(EthernetLinkTest, SocketAndWireWaitForEachOtherForABoundedTime) {
+  constexpr std::size_t kCalls = 8;
+  const Frame from_wire = udp_frame("198.51.100.9:4000", "192.0.2.1:51820", "wire");
+  std::array<Slot, 16> burst;
+  std::size_t from_socket = 0;
+  for (std::size_t call = 0; call < kCalls; ++call) {
+    for (std::size_t i = 0; i < burst.size(); ++i) {
+      ASSERT_TRUE(lan_.inject_copy(from_wire));
+      ASSERT_TRUE(kernel_.inject_copy(Frame{1, 2, 3}, endpoint("198.51.100.9:4000")));
+    }
+    ASSERT_EQ(link_.datagrams().rx_burst(burst), burst.size()) << "the flood fills every burst";
+    for (const Slot& slot : burst) {
+      if (slot.length == 3) ++from_socket;
+      BufferPool::release(slot);
+    }
+  }
+  EXPECT_EQ(from_socket, burst.size() / 4);
+  while (const std::size_t count = link_.datagrams().rx_burst(burst)) {
+    for (const Slot& slot : std::span(burst).first(count))
+      BufferPool::release(slot);
+  }
+  expect_all_home();
+}
+
 TEST_F(EthernetLinkTest, PacketsWaitForTheirNeighbourAndAreAskedForOnce) {
   set_routes(NextHopState::kUnresolved);
   send_datagram("198.51.100.9:4000", "one");

@@ -234,6 +234,7 @@ class GatewayFixture : public testing::Test {
   void expect_all_home() {
     turn();  // lent buffers are on their way
     for (const auto& node : nodes_) {
+      EXPECT_EQ(node->worker.held_packets(), 0U);
       for (io::MemoryPort* port : {&node->inner, &node->outer, &node->internet}) {
         EXPECT_EQ(port->pool().held(), 0U);
         EXPECT_EQ(port->pool().allocated(), port->pool().freed());

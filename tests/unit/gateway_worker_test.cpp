@@ -25,6 +25,13 @@ class GatewayWorker : public GatewayFixture {
     return batches;
   }
 
+  // How many packets leave by `port` while time goes on without anything arriving.
+  std::size_t released_within(Duration time, io::MemoryPort& port) {
+    for (Instant now = kStart; now <= kStart + time; now = now + Shaper::kTick)
+      worker_.run_once(now);
+    return taken(port).size();
+  }
+
   io::MemoryPort& inner_ = nodes_[0]->inner;
   io::MemoryPort& outer_ = nodes_[0]->outer;
   io::MemoryPort& internet_ = nodes_[0]->internet;
@@ -259,26 +266,31 @@ TEST_F(GatewayWorker, MappingsAreListedInPieces) {
 
 // At 1 Mbit/s, 12 packets of 1,028 bytes fit into the burst of 100 ms, and a 13th begins in it.
 constexpr std::size_t kPassedAtOneMbps = 13;
+constexpr std::size_t kHeldAtOneMbps = Shaper::kFewestPackets;
 const std::string kKilobyte(1000, 'x');
 
-TEST_F(GatewayWorker, ASubscriberAboveItsUploadLimitLosesTheRestAndNobodyElseDoes) {
+TEST_F(GatewayWorker, WhatIsAboveTheUploadLimitWaitsThenIsLostAndNobodyElseLoses) {
   tell(command::SetRateLimits{{0}, {.up_mbps = 1}});
-  for (int i = 0; i < 20; ++i) {
+  constexpr std::size_t kSent = 32;  // a burst, with the other's
+  for (std::size_t i = 0; i < kSent; ++i) {
     for (std::uint32_t peer = 0; peer < kPeers; ++peer) {
       const Packet packet = udp_packet(kInner[peer], 5000, kServer, 53, kKilobyte);
       ASSERT_TRUE(outer_.inject_copy(sealed(peer, packet), remote(peer)));
     }
   }
   turn();
-  EXPECT_EQ(taken(internet_).size(), kPassedAtOneMbps + 20);
-  EXPECT_EQ(drops(DropReason::kRateLimited), 20 - kPassedAtOneMbps);
+  EXPECT_EQ(taken(internet_).size(), kPassedAtOneMbps + kSent);
+  EXPECT_EQ(worker_.held_packets(), kHeldAtOneMbps);
+  EXPECT_EQ(drops(DropReason::kRateLimited), kSent - kPassedAtOneMbps - kHeldAtOneMbps);
   send_from(1, udp_packet(kInner[1], 5000, kServer, 53, kKilobyte));
   EXPECT_EQ(taken(internet_).size(), 1U);
-  EXPECT_EQ(drops(DropReason::kRateLimited), 20 - kPassedAtOneMbps);
+
+  EXPECT_EQ(released_within(Duration::milliseconds(140), internet_), kHeldAtOneMbps);
+  EXPECT_EQ(drops(DropReason::kRateLimited), kSent - kPassedAtOneMbps - kHeldAtOneMbps);
   expect_all_home();
 }
 
-TEST_F(GatewayWorker, WhatIsAboveTheUploadLimitIsNotEvenOpened) {
+TEST_F(GatewayWorker, WhatIsAboveTheUploadLimitAndFindsNoRoomIsNotEvenOpened) {
   tell(command::SetRateLimits{{0}, {.up_mbps = 1}});
   Packet forged = sealed(0, udp_packet(kInner[0], 5000, kServer, 53, kKilobyte));
   forged.back() ^= 1;
@@ -287,32 +299,42 @@ TEST_F(GatewayWorker, WhatIsAboveTheUploadLimitIsNotEvenOpened) {
   turn();
   EXPECT_EQ(drops(DropReason::kAuthFailed), 20U);
   EXPECT_EQ(drops(DropReason::kRateLimited), 0U) << "forged packets count against nobody";
-  for (std::size_t i = 0; i < kPassedAtOneMbps; ++i)
+  for (std::size_t i = 0; i < kPassedAtOneMbps + kHeldAtOneMbps; ++i)
     send_from(0, udp_packet(kInner[0], 5000, kServer, 53, kKilobyte));
   EXPECT_EQ(taken(internet_).size(), kPassedAtOneMbps);
   ASSERT_TRUE(outer_.inject_copy(forged, remote(0)));
   turn();
   EXPECT_EQ(drops(DropReason::kAuthFailed), 20U);
   EXPECT_EQ(drops(DropReason::kRateLimited), 1U);
+  tell(command::RemovePeer{{0}});
+  turn();
+  EXPECT_EQ(drops(DropReason::kRateLimited), 1 + kHeldAtOneMbps) << "what waits goes with the peer";
   expect_all_home();
 }
 
-TEST_F(GatewayWorker, ASubscriberAboveItsDownloadLimitGetsTheRestAfterAPause) {
+TEST_F(GatewayWorker, WhatIsAboveTheDownloadLimitComesLaterInOrder) {
   send_from(0, udp_packet(kInner[0], 5000, kServer, 53, "query"));
   const std::uint16_t port = read_udp(taken(internet_).at(0))->from_port;
   tell(command::SetRateLimits{{0}, {.down_mbps = 1}});
-  const Packet packet = udp_packet(kServer, 53, kExternal, port, kKilobyte);
-  for (int i = 0; i < 20; ++i)
-    send_from_internet(packet);
-  EXPECT_EQ(received_by(0).size(), kPassedAtOneMbps);
-  EXPECT_EQ(drops(DropReason::kRateLimited), 20 - kPassedAtOneMbps);
-  ASSERT_TRUE(internet_.inject_copy(packet));
-  worker_.run_once(kStart + Duration::milliseconds(50));
-  EXPECT_EQ(received_by(0).size(), 1U);
+  constexpr std::size_t kSent = 20;
+  for (std::size_t i = 0; i < kSent; ++i)
+    send_from_internet(udp_packet(kServer, 53, kExternal, port, kKilobyte + std::to_string(i)));
+  std::vector<Packet> received = received_by(0);
+  EXPECT_EQ(received.size(), kPassedAtOneMbps);
+  for (Instant now = kStart; received.size() < kSent && now < kStart + Duration::seconds(1);
+       now = now + Shaper::kTick) {
+    worker_.run_once(now);
+    for (Packet& packet : received_by(0))
+      received.push_back(std::move(packet));
+  }
+  ASSERT_EQ(received.size(), kSent);
+  for (std::size_t i = 0; i < kSent; ++i)
+    EXPECT_EQ(read_udp(received[i])->text, kKilobyte + std::to_string(i));
+  EXPECT_EQ(drops(DropReason::kRateLimited), 0U);
   tell(command::SetRateLimits{{0}, {}});
-  for (int i = 0; i < 20; ++i)
-    send_from_internet(packet);
-  EXPECT_EQ(received_by(0).size(), 20U);
+  for (std::size_t i = 0; i < kSent; ++i)
+    send_from_internet(udp_packet(kServer, 53, kExternal, port, kKilobyte));
+  EXPECT_EQ(received_by(0).size(), kSent);
   expect_all_home();
 }
 

@@ -28,6 +28,14 @@ class HostSetupTest : public HostLab {
     ASSERT_EQ(WEXITSTATUS(status), 9);
   }
 
+  [[nodiscard]] std::vector<HostChange> left_in_journal() const {
+    const auto journal = HostJournal::open(state_directory_);
+    std::vector<HostChange> changes;
+    for (const JournalEntry& entry : (*journal)->entries())
+      changes.push_back(entry.change);
+    return changes;
+  }
+
   // With files limited to `bytes`, a journal that needs more fails as on a full disk; with the
   // signal at its default the process dies there instead.
   static void limit_files(rlim_t bytes, bool die) {
@@ -241,6 +249,33 @@ TEST_F(HostSetupTest, ARestartAfterACrashAdoptsAndThenTakesBackAll) {
       ASSERT_TRUE(setup) << setup.error().text();
       EXPECT_EQ(snapshot(), applied);
     }
+    EXPECT_EQ(snapshot(), before);
+  }
+}
+
+// The tables are what guards; all else is the node's that stopped.
+TEST_F(HostSetupTest, AStopForARestartLeavesTheTablesAlone) {
+  const std::string before = snapshot();
+  for (const HostPlan& plan : all_plans()) {
+    std::string tables;
+    {
+      const auto setup = HostSetup::apply(plan);
+      ASSERT_TRUE(setup);
+      tables = run_well("nft list ruleset");
+      const auto left = (*setup)->leave_guarded();
+      ASSERT_TRUE(left) << left.error().text();
+    }
+    EXPECT_EQ(run_well("nft list ruleset"), tables);
+    for (const HostChange& change : left_in_journal())
+      EXPECT_TRUE(std::holds_alternative<AddTable>(change)) << change_key(change);
+    {
+      const auto setup = HostSetup::apply(plan);
+      ASSERT_TRUE(setup) << setup.error().text();
+      EXPECT_EQ(run_well("nft list ruleset"), tables);
+    }
+    EXPECT_EQ(snapshot(), before);
+    ASSERT_TRUE((*HostSetup::apply(plan))->leave_guarded());
+    ASSERT_TRUE(HostSetup::take_back_left_over(state_directory_));
     EXPECT_EQ(snapshot(), before);
   }
 }

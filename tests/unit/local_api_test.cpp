@@ -68,11 +68,15 @@ class FakeNode final : public NodeControl {
     std::erase_if(config_.peers, [&](const PeerConfig& peer) { return peer.name == name; });
     return {};
   }
-  void request_stop() override { stopped = true; }
+  void request_stop(StopKind kind) override {
+    stop_kind = kind;
+    stopped = true;
+  }
 
   Config config_;
   MappingQuery asked;
   bool reload_fails = false;
+  std::atomic<StopKind> stop_kind = StopKind::kTakeBack;
   std::atomic<bool> stopped = false;
 };
 
@@ -252,6 +256,18 @@ TEST_F(LocalApi, StopIsAnsweredBeforeTheEnd) {
   for (int i = 0; i < 500 && !node_.stopped; ++i)
     ::usleep(10'000);
   EXPECT_TRUE(node_.stopped);
+  EXPECT_EQ(node_.stop_kind, StopKind::kTakeBack);
+}
+
+TEST_F(LocalApi, StopSaysWhetherAStartFollows) {
+  FakeNode node;
+  const auto stop_of = [&](const std::string& fields) {
+    return handle_api_request(node, R"({"v":1,"op":"stop")" + fields + "}", {}).stop;
+  };
+  EXPECT_EQ(stop_of(""), StopKind::kTakeBack);
+  EXPECT_EQ(stop_of(R"(,"for_restart":false)"), StopKind::kTakeBack);
+  EXPECT_EQ(stop_of(R"(,"for_restart":true)"), StopKind::kForRestart);
+  EXPECT_EQ(stop_of(R"(,"for_restart":"yes")"), std::nullopt);
 }
 
 TEST_F(LocalApi, RemovesItsSocketAtTheEnd) {

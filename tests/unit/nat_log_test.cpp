@@ -60,12 +60,18 @@ TEST(NatLogLine, IsReadBack) {
     const NatLogLine line = block(kind, 1'795'260'908, "laptop");
     EXPECT_EQ(parse_nat_log_line(format_nat_log_line(line)), line);
   }
-  for (const auto kind : {NatLogKind::kStarted, NatLogKind::kStopped})
+  NatLogLine held = block(NatLogKind::kHeld, 1'795'260'908, "laptop");
+  held.since = at_second(1'795'260'900);
+  EXPECT_EQ(parse_nat_log_line(format_nat_log_line(held)), held);
+  const std::string given = format_nat_log_line(block(NatLogKind::kGiven, 9, "laptop"));
+  std::string since_missing = given;
+  since_missing.replace(since_missing.find("given"), 5, "held");
+  EXPECT_FALSE(parse_nat_log_line(since_missing));
+  for (const auto kind : {NatLogKind::kStarted, NatLogKind::kStopped, NatLogKind::kRotated})
     EXPECT_EQ(parse_nat_log_line(format_nat_log_line(mark(kind, 9))), mark(kind, 9));
-  const std::string good = format_nat_log_line(block(NatLogKind::kGiven, 9, "laptop"));
-  EXPECT_TRUE(parse_nat_log_line(good + " later=1"));
-  for (std::size_t length = 0; length < good.size(); ++length)
-    EXPECT_FALSE(parse_nat_log_line(good.substr(0, length))) << length;
+  EXPECT_TRUE(parse_nat_log_line(given + " later=1"));
+  for (std::size_t length = 0; length < given.size(); ++length)
+    EXPECT_FALSE(parse_nat_log_line(given.substr(0, length))) << length;
   EXPECT_FALSE(parse_nat_log_line("1970-01-01T00:00:00.000Z lost events=many"));
   EXPECT_FALSE(parse_nat_log_line("1970-01-01T00:00:00.000Z taken"));
 }
@@ -184,6 +190,83 @@ TEST_F(NatLogFile, RecordsNameTheSubscriberAsOfThen) {
   EXPECT_NE(text.find("1970-01-01T00:16:40.000Z lost events=4\n"), std::string::npos) << text;
   EXPECT_NE(text.find("1970-01-01T00:16:43.000Z" + given + "phone"), std::string::npos) << text;
   EXPECT_EQ(records->lost(), 4U);
+}
+
+class RotatedNatLog : public NatLogFile {
+ protected:
+  void SetUp() override {
+    NatLogFile::SetUp();
+    auto opened = NatRecords::open(path());
+    ASSERT_TRUE(opened);
+    records_.emplace(std::move(*opened));
+    records_->note_subscriber(PeerId{3}, "laptop", *parse_public_key(kKey));
+  }
+  void tell(bool given, std::uint16_t first_port, std::int64_t second, std::uint64_t lost = 0) {
+    BlockEventBatch batch;
+    batch.count = 1;
+    batch.events[0] = {given, PeerId{3}, 6, *net::IpAddress::parse("192.0.2.1"), first_port, 64};
+    batch.lost = lost;
+    records_->take_blocks(batch, batch.at, at_second(second));
+  }
+  void rotate(std::int64_t second) {
+    std::filesystem::rename(path(), path() + ".1");
+    ASSERT_TRUE(records_->reopen_log(at_second(second)));
+  }
+  [[nodiscard]] cli::WhoAnswer who_had(std::uint16_t port, std::int64_t second) const {
+    const cli::WhoQuestion question{*net::IpAddress::parse("192.0.2.1"), port, 6,
+                                    at_second(second)};
+    return *cli::who_had(question, {path()}, {});
+  }
+  std::optional<NatRecords> records_;
+};
+
+TEST_F(RotatedNatLog, AloneAnswersForBlocksThatWereGivenBefore) {
+  tell(true, 20032, 100);
+  tell(true, 20096, 110);
+  tell(false, 20096, 120);
+  rotate(200);
+  tell(false, 20032, 300);
+  EXPECT_EQ(content(path()),
+            "1970-01-01T00:03:20.000Z rotated\n"
+            "1970-01-01T00:03:20.000Z held protocol=tcp address=192.0.2.1 ports=20032-20095 "
+            "subscriber=laptop key=" +
+                std::string(kKey) +
+                " since=1970-01-01T00:01:40.000Z\n"
+                "1970-01-01T00:05:00.000Z returned protocol=tcp address=192.0.2.1 "
+                "ports=20032-20095 subscriber=laptop key=" +
+                kKey + "\n");
+  const cli::WhoAnswer held = who_had(20040, 250);
+  ASSERT_EQ(held.holders.size(), 1U);
+  EXPECT_EQ(held.holders[0].from, at_second(100));
+  EXPECT_EQ(held.holders[0].until, at_second(300));
+  EXPECT_TRUE(held.caveats.empty());
+  const cli::WhoAnswer free = who_had(20100, 250);
+  EXPECT_TRUE(free.holders.empty());
+  EXPECT_TRUE(free.caveats.empty()) << "it is known that nobody had it";
+}
+
+TEST_F(RotatedNatLog, RepeatsNothingWhereTheFileIsTheSame) {
+  tell(true, 20032, 100);
+  const std::string before = content(path());
+  ASSERT_TRUE(records_->reopen_log(at_second(200)));
+  EXPECT_EQ(content(path()), before);
+}
+
+TEST_F(RotatedNatLog, SaysThatEventsWereLostBefore) {
+  tell(true, 20032, 100, 4);
+  rotate(200);
+  EXPECT_NE(content(path()).find("1970-01-01T00:03:20.000Z lost events=4\n"), std::string::npos);
+  EXPECT_EQ(who_had(20100, 250).caveats.size(), 1U);
+}
+
+TEST_F(RotatedNatLog, ContinuesWhatTheOlderOneTells) {
+  tell(true, 20032, 100);
+  rotate(200);
+  const cli::WhoQuestion question{*net::IpAddress::parse("192.0.2.1"), 20040, 6, at_second(250)};
+  const auto answer = cli::who_had(question, {path() + ".1", path()}, {});
+  ASSERT_TRUE(answer);
+  ASSERT_EQ(answer->holders.size(), 1U) << "one tenancy, told twice";
+  EXPECT_EQ(answer->holders[0].from, at_second(100));
 }
 
 TEST_F(NatLogFile, AnswersWhoHadAPortFromSeveralFiles) {

@@ -135,6 +135,15 @@ TEST(Status, TellsTheWholeNode) {
       "  handshakes: accepted 12, unknown_peer 3\n");
 }
 
+TEST(Status, SaysWhyTheKernelForwards) {
+  NodeStatus status = full_sample_status();
+  status.gateway.io = "kernel";
+  status.gateway.io_reason = "wan0 (veth) has no AF_XDP zero-copy";
+  EXPECT_THAT(render_status(status, kPlain),
+              HasSubstr("  gateway: masquerading to wan0 by the kernel (wan0 (veth) has no AF_XDP "
+                        "zero-copy)\n"));
+}
+
 TEST(Peers, AreATable) {
   NodeStatus status = full_sample_status();
   status.peers[0].allowed_ips.pop_back();

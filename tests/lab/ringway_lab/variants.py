@@ -97,13 +97,15 @@ def peer_of(edge, keys, kind=STOCK, psk=None):
 def several_specs(topology, edges, kind=STOCK):
     """One gateway and several full-tunnel edges: (gateway's NodeSpec, list of the edges' NodeSpecs)."""
     gateway_spec, first = tunnel_specs(topology, edges[0], kind)
-    specs = [first]
-    for edge in edges[1:]:
-        _, spec = tunnel_specs(topology, edge, kind)
-        spec.peers[0].public_key = gateway_spec.keys.public
-        gateway_spec.peers.append(peer_of(edge, spec.keys, kind))
-        specs.append(spec)
-    return gateway_spec, specs
+    return gateway_spec, [first] + [add_client(topology, gateway_spec, edge, kind) for edge in edges[1:]]
+
+
+def add_client(topology, gateway_spec, edge, kind):
+    """One more full-tunnel edge, which the gateway's NodeSpec then knows: the edge's NodeSpec."""
+    _, spec = tunnel_specs(topology, edge, kind)
+    spec.peers[0].public_key = gateway_spec.keys.public
+    gateway_spec.peers.append(peer_of(edge, spec.keys, kind))
+    return spec
 
 
 PLAIN = Variant("plain", "no tunnel")
