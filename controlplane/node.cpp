@@ -279,8 +279,8 @@ void Node::reach_kept_peers() {
 void Node::make_workers() {
   crew_->make_workers(service_->public_key(), xdp_.get());
   if (xdp_ == nullptr) return;
-  service_->hear_of_blocks([this](const BlockEventBatch& batch) {
-    nat_records_->take_blocks(batch, Instant::now(), WallTime::now());
+  service_->hear_of_blocks([this](WorkerId worker, const BlockEventBatch& batch) {
+    nat_records_->take_blocks(worker, batch, Instant::now(), WallTime::now());
   });
 }
 

@@ -219,7 +219,7 @@ void TunnelService::request_snapshot(std::function<void(const WorkerSnapshot&)> 
     workers_[i].send(command::Snapshot{std::move(parts[i])});
 }
 
-void TunnelService::hear_of_blocks(std::function<void(const BlockEventBatch&)> heard) {
+void TunnelService::hear_of_blocks(std::function<void(WorkerId, const BlockEventBatch&)> heard) {
   CHECK(!heard_of_blocks_);
   heard_of_blocks_ = std::move(heard);
   for (WorkerChannel& worker : workers_) {
@@ -418,7 +418,7 @@ void TunnelService::handle(Event& event, WorkerId from, Instant now, WallTime wa
                  },
                  [&](event::SnapshotTaken& e) { add_to_snapshot(from, *e.snapshot); },
                  [&](event::BlocksChanged& e) {
-                   heard_of_blocks_(*e.batch);
+                   heard_of_blocks_(from, *e.batch);
                    channel(from).send(command::LendBlockEvents{std::move(e.batch)});
                  },
                  [&](event::MappingsListed& e) {

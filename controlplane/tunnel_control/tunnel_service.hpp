@@ -98,7 +98,7 @@ class TunnelService {
 
   // The workers' NATs, if they have any. `heard` is told of the port blocks that were given out and
   // came back; call it once, before the workers' first turns or later.
-  void hear_of_blocks(std::function<void(const BlockEventBatch&)> heard);
+  void hear_of_blocks(std::function<void(WorkerId, const BlockEventBatch&)> heard);
   // One piece of the live mappings, from `cursor` on (0 at first); the page names the next cursor.
   void request_mappings(std::uint32_t cursor, std::function<void(const MappingPage&)> done);
 
@@ -183,7 +183,7 @@ class TunnelService {
   Instant latest_ = Instant::distant_past();       // `now` of the last call
   std::deque<SnapshotRequest> snapshot_requests_;  // answered in order
   std::deque<MappingRequest> mapping_requests_;    // likewise, each worker's
-  std::function<void(const BlockEventBatch&)> heard_of_blocks_;
+  std::function<void(WorkerId, const BlockEventBatch&)> heard_of_blocks_;
   std::deque<PeerId> to_reach_;
   TunnelServiceCounters counters_;
   NeighbourKeeper* neighbours_ = nullptr;

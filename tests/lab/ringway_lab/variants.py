@@ -40,16 +40,16 @@ class Variant:
         stack.callback(topology.stop_masquerading)
 
     @contextlib.contextmanager
-    def running(self, topology, outer_family=4, io=None):
-        """Sets the variant up; yields its Edge. The tunnel's datagrams are of `outer_family`; `io`: a Ringway
-        gateway's."""
+    def running(self, topology, outer_family=4, io=None, workers=1):
+        """Sets the variant up; yields its Edge. The tunnel's datagrams are of `outer_family`; `io`, `workers`: a
+        Ringway gateway's."""
         edge = topology.edges[self.edge_name]
         with contextlib.ExitStack() as stack:
             if self._gateway_node is not Ringway:
                 self.forward(topology, edge, stack)
             if self.encrypted:
                 gateway_spec, edge_spec = tunnel_specs(topology, edge, self._kind, outer_family)
-                gateway_spec.io = io
+                gateway_spec.io, gateway_spec.workers = io, workers
                 self.gateway = stack.enter_context(self._gateway_node(gateway_spec, "gateway"))
                 stack.enter_context(self._edge_node(edge_spec, edge.name))
             measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
