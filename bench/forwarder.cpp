@@ -102,7 +102,7 @@ Forwarder::Forwarder(const ForwarderOptions& options,
     : options_(options),
       interfaces_(std::move(interfaces)),
       no_socket_(no_socket_config()),
-      link_(std::make_unique<forwarding::EthernetLink>(interfaces_->port_pointers(), no_socket_,
+      link_(std::make_unique<forwarding::EthernetLink>(interfaces_->ports_of({}), no_socket_,
                                                        forwarding::LinkOptions{})),
       subscribers_(subscriber_table(options.subscribers)),
       epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) {

@@ -90,8 +90,9 @@ enum class PollMode : std::uint8_t { kAdaptive, kBusy };
 [[nodiscard]] std::string_view poll_mode_name(PollMode mode);
 
 struct WorkerConfig {
+  std::size_t count = 1;
   PollMode poll = PollMode::kAdaptive;
-  std::optional<unsigned> cpu;  // pinned there
+  std::vector<unsigned> cpus;  // each worker's, pinned there; empty: not pinned
 };
 
 struct EdgeConfig {

@@ -83,6 +83,13 @@ std::string join(const std::vector<std::string>& names) {
   return text;
 }
 
+std::string join_numbers(const std::vector<unsigned>& numbers) {
+  std::string text;
+  for (const unsigned number : numbers)
+    text += (text.empty() ? "" : ", ") + std::to_string(number);
+  return text;
+}
+
 void compare_settings(const Config& before, const Config& now, RestartList restart) {
   const InterfaceConfig& a = before.interface;
   const InterfaceConfig& b = now.interface;
@@ -96,12 +103,11 @@ void compare_settings(const Config& before, const Config& now, RestartList resta
   restart.compare("interface.addresses", join_addresses(a.addresses), join_addresses(b.addresses));
   restart.compare("interface.mtu", std::uint32_t{a.mtu}, std::uint32_t{b.mtu});
   restart.compare("interface.fwmark", a.fwmark, b.fwmark);
+  restart.compare("worker.count", static_cast<std::uint32_t>(before.worker.count),
+                  static_cast<std::uint32_t>(now.worker.count));
   restart.compare("worker.poll", poll_mode_name(before.worker.poll),
                   poll_mode_name(now.worker.poll));
-  const auto cpu = [](const WorkerConfig& worker) {
-    return worker.cpu ? std::to_string(*worker.cpu) : std::string();
-  };
-  restart.compare("worker.cpu", cpu(before.worker), cpu(now.worker));
+  restart.compare("worker.cpu", join_numbers(before.worker.cpus), join_numbers(now.worker.cpus));
   restart.compare("edge.full_tunnel", before.edge.full_tunnel, now.edge.full_tunnel);
   restart.compare("gateway.masquerade", before.gateway.masquerade, now.gateway.masquerade);
   restart.compare("gateway.interface", before.gateway.interface, now.gateway.interface);

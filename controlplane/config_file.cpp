@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "base/ids.hpp"
 #include "controlplane/config.hpp"
 #include "controlplane/config_schema.hpp"
 #include "controlplane/keys.hpp"
@@ -68,6 +69,7 @@ class Reader {
   void read_sections(const toml::table& root);
   void read_interface(const Section& section);
   void read_worker(const Section& section);
+  void read_worker_cpus(const Field& field);
   void read_edge(const Section& section);
   void read_gateway(const Section& section);
   void read_gateway_io(const Section& section);
@@ -275,10 +277,32 @@ void Reader::read_worker(const Section& section) {
   static constexpr std::pair<std::string_view, PollMode> modes[] = {
       {"adaptive", PollMode::kAdaptive}, {"busy", PollMode::kBusy}};
   choice<PollMode>(section.field("poll"), modes, config_.worker.poll);
-  unsigned cpu = 0;
-  if (integer(section.field("cpu"), 0, std::int64_t{host_.cpu_count} - 1, cpu)) {
-    config_.worker.cpu = cpu;
+  integer(section.field("count"), 1, kMaxWorkers, config_.worker.count);
+  read_worker_cpus(section.field("cpu"));
+}
+
+// A number where there is one worker, a list of one for each where there are several.
+void Reader::read_worker_cpus(const Field& field) {
+  if (!field) return;
+  WorkerConfig& worker = config_.worker;
+  const auto read = [&](const Field& one) {
+    unsigned cpu = 0;
+    if (!integer(one, 0, std::int64_t{host_.cpu_count} - 1, cpu)) return;
+    if (std::ranges::count(worker.cpus, cpu) > 0) return unexpected(one, "each CPU once");
+    worker.cpus.push_back(cpu);
+  };
+  const auto* list = field.node->as_array();
+  if (list == nullptr) {
+    read(field);
+  } else {
+    for (const toml::node& element : *list)
+      read({field.name, &element, field.section});
   }
+  const std::size_t given = list == nullptr ? 1 : list->size();
+  if (given == worker.count) return;
+  problem(field.position(), field.name + ": found " + std::to_string(given) +
+                                " for worker.count = " + std::to_string(worker.count) +
+                                ", expected a CPU for each worker");
 }
 
 void Reader::read_edge(const Section& section) {
@@ -321,7 +345,7 @@ void Reader::read_gateway_io(const Section& section) {
           }
           gateway.xdp_interfaces.push_back(name);
         });
-  constexpr std::size_t kMost = forwarding::EthernetLink::kMaxPorts;
+  constexpr std::size_t kMost = forwarding::EthernetLink::kMaxInterfaces;
   if (gateway.xdp_interfaces.size() > kMost) {
     problem(interfaces.position(),
             "gateway.xdp_interfaces: at most " + std::to_string(kMost) + " interfaces");

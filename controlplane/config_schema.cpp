@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::string_view kInterfaceKeys[] = {
     "name", "private_key_file", "listen_port", "addresses", "mtu", "fwmark"};
-constexpr std::string_view kWorkerKeys[] = {"poll", "cpu"};
+constexpr std::string_view kWorkerKeys[] = {"count", "poll", "cpu"};
 constexpr std::string_view kEdgeKeys[] = {"full_tunnel"};
 constexpr std::string_view kGatewayKeys[] = {
     "masquerade",         "interface",           "io", "xdp_interfaces", "nat_log",

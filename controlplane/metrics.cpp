@@ -138,6 +138,13 @@ void write_workers(Text& text, const std::vector<WorkerStatus>& workers) {
            &WorkerStatus::idle_loops);
   counters(text, "worker_sleeps_total", "Waits for something to do.", workers, labels,
            &WorkerStatus::sleeps);
+  counters(text, "worker_sealed_packets_total", "Packets encrypted.", workers, labels,
+           &WorkerStatus::packets_sealed);
+  counters(text, "worker_opened_packets_total", "Packets decrypted and accepted.", workers, labels,
+           &WorkerStatus::packets_opened);
+  counters(text, "worker_handed_over_total",
+           "Packets and trains passed to the worker that they belong to.", workers, labels,
+           &WorkerStatus::handed_over);
   text.family("worker_idle_ratio", "gauge", "Share of the last second without packets.");
   for (const WorkerStatus& worker : workers) {
     if (worker.idle_share) text.sample(labels(worker), number(*worker.idle_share));

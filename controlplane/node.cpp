@@ -4,9 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include <pthread.h>
-#include <sched.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -25,12 +22,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-// 2^20 sessions and handshakes at once: three for each peer that a configuration may have.
-constexpr unsigned kSessionSlotBits = 20;
-// Twice what may wait for handshakes, so that staging never starves the port.
-constexpr std::uint32_t kInnerBuffers = 2 * WorkerOptions{}.max_staged_packets;
-// A burst on its way in, one on its way out, cookie replies, and what the port prepares.
-constexpr std::uint32_t kOuterBuffers = 4 * kBurstSlots;
 // Pages of mappings that one request of the API takes from the worker, unless it has found enough.
 constexpr std::size_t kPagesPerRequest = 64;
 constexpr std::size_t kMappingsPerRequest = 2048;
@@ -83,8 +74,6 @@ bool carries_default_route(const PeerConfig& peer) {
 Node::Node(const Config& config, asio::io_context& io)
     : config_(config),
       io_(io),
-      link_(std::make_unique<ControlLink>()),
-      doorbell_(io, ::dup(link_->control_doorbell.fd())),
       deadline_timer_(io),
       started_(Instant::now()),
       started_at_(WallTime::now()) {}
@@ -95,15 +84,16 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, asio::io_context
   auto timestamps = TimestampFile::open(config.state.directory);
   if (!timestamps) return tl::unexpected(timestamps.error());
   node->timestamps_ = std::move(*timestamps);
-  ControlLink* const link = node->link_.get();
   node->service_ =
       std::make_unique<TunnelService>(config.interface.private_key, kSessionSlotBits,
-                                      std::span(&link, 1), *node->timestamps_, node->rng_);
+                                      node->crew_->links(), *node->timestamps_, node->rng_);
   if (auto opened = node->open_gateway_state(); !opened) return tl::unexpected(opened.error());
-  node->make_worker();
+  node->make_workers();
   if (auto added = node->add_configured_peers(); !added) return tl::unexpected(added.error());
   node->restore_mappings();
-  if (auto running = node->run_worker(); !running) return tl::unexpected(running.error());
+  if (auto running = node->crew_->run(config.worker); !running) {
+    return tl::unexpected(running.error());
+  }
   auto host = HostSetup::apply(node->host_plan());
   if (!host) return tl::unexpected(host.error());
   node->host_ = std::move(*host);
@@ -113,7 +103,10 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, asio::io_context
     }
   }
   node->reach_kept_peers();
-  asio::co_spawn(io, node->serve_worker_events(), end_on_exception);
+  for (ControlLink* link : node->crew_->links()) {
+    node->doorbells_.emplace_back(io, ::dup(link->control_doorbell.fd()));
+    asio::co_spawn(io, node->serve_worker_events(*link, node->doorbells_.back()), end_on_exception);
+  }
   asio::co_spawn(io, node->serve_deadlines(), end_on_exception);
   return node;
 }
@@ -131,13 +124,20 @@ Result<void> Node::stop() {
     taken_back = restarts ? host_->leave_guarded() : host_->take_back();
     host_.reset();
   }
-  stop_worker();
+  close_ports();
   if (nat_records_ != nullptr) nat_records_->close_log(WallTime::now());
   nat_records_.reset();
-  xdp_.reset();
-  inner_.reset();
-  outer_.reset();
   return taken_back;
+}
+
+// Buffers that one worker lent another have to come home before the memory goes.
+void Node::close_ports() {
+  if (crew_ == nullptr) return;
+  crew_->stop([this] { take_worker_events(); });
+  if (xdp_ != nullptr) xdp_->close_ports();
+  crew_->dissolve();
+  xdp_.reset();
+  crew_->close_ports();
 }
 
 void Node::request_stop(StopKind kind) {
@@ -150,23 +150,9 @@ void Node::request_stop(StopKind kind) {
 // --- start ---------------------------------------------------------------------------------------
 
 Result<void> Node::open_ports() {
-  io::UdpOptions udp;
-  udp.port = config_.interface.listen_port;
-  if (config_.interface.fwmark != 0) udp.mark = config_.interface.fwmark;
-  udp.pool_buffers = kOuterBuffers;
-  udp.data_type = static_cast<std::uint8_t>(tunnel::MessageType::kData);
-  auto outer = io::UdpPort::open(udp);
-  if (!outer) return tl::unexpected(outer.error());
-  outer_ = std::move(*outer);
-
-  io::TunOptions tun;
-  tun.name = config_.interface.name;
-  tun.mtu = config_.interface.mtu;
-  tun.limit_super_packets = !config_.gateway.enabled;
-  tun.pool_buffers = kInnerBuffers;
-  auto inner = io::TunPort::open(tun);
-  if (!inner) return tl::unexpected(inner.error());
-  inner_ = std::move(*inner);
+  auto crew = WorkerCrew::open(config_);
+  if (!crew) return tl::unexpected(crew.error());
+  crew_ = std::move(*crew);
   return config_.gateway.enabled ? open_gateway() : Result<void>();
 }
 
@@ -183,10 +169,10 @@ Result<void> Node::open_gateway() {
 }
 
 Result<void> Node::open_xdp_gateway() {
-  const auto ports = free_nat_ports(outer_->local_port());
+  const auto ports = free_nat_ports(crew_->local_port());
   if (!ports) return tl::unexpected(ports.error());
   nat_ports_ = *ports;
-  auto gateway = XdpGateway::open(config_, *outer_, nat_ports_, io_);
+  auto gateway = XdpGateway::open(config_, crew_->sockets(), crew_->mesh(), nat_ports_, io_);
   if (!gateway) return tl::unexpected(gateway.error());
   const XdpInterfaces& interfaces = (*gateway)->interfaces();
   if (config_.gateway.io == GatewayIo::kAuto && interfaces.mode() != "native") {
@@ -200,8 +186,9 @@ Result<void> Node::add_configured_peers() {
   for (const PeerConfig& peer : config_.peers) {
     auto usable = to_tunnel_peer(peer);
     if (!usable) return tl::unexpected(usable.error());
-    if (auto added = apply_peer(peer, *usable); !added) return added;
     const KeptPeer* kept = kept_peer(peer.public_key);
+    const auto owner = kept == nullptr ? std::nullopt : kept_owners_[place_of(*kept)];
+    if (auto added = apply_peer(peer, *usable, owner); !added) return added;
     if (kept != nullptr && kept->endpoint.valid()) {
       service_->assume_endpoint(peer_ids_.at(peer.name), kept->endpoint);
     }
@@ -218,6 +205,8 @@ Result<void> Node::open_gateway_state() {
   if (kept_) {
     for (const KeptPeer& peer : kept_->peers)
       kept_peers_.emplace(peer.public_key, &peer);
+    kept_owners_.resize(kept_->peers.size());
+    if (xdp_ != nullptr) kept_owners_ = owners_by_mappings(*kept_, xdp_->nat_shares());
   }
   keeper_ =
       std::make_unique<StateKeeper>(config_.state.directory, xdp_ != nullptr, *service_, [this] {
@@ -240,6 +229,10 @@ const KeptPeer* Node::kept_peer(const tunnel::PublicKey& key) const {
   return found == kept_peers_.end() ? nullptr : found->second;
 }
 
+std::size_t Node::place_of(const KeptPeer& peer) const {
+  return static_cast<std::size_t>(&peer - kept_->peers.data());
+}
+
 void Node::restore_mappings() {
   if (!kept_ || xdp_ == nullptr || kept_->mappings.empty()) return;
   const auto away = time_between(kept_->moment, kept_moment_now());
@@ -248,14 +241,22 @@ void Node::restore_mappings() {
     return;
   }
   std::vector<std::optional<KeptOwner>> owners(kept_->peers.size());
+  std::map<PeerId, WorkerId> workers;
   for (const PeerConfig& peer : config_.peers) {
     const KeptPeer* kept = kept_peer(peer.public_key);
     if (kept == nullptr) continue;
-    const auto place = static_cast<std::size_t>(kept - kept_->peers.data());
+    const std::size_t place = place_of(*kept);
     owners[place] = KeptOwner{peer_ids_.at(peer.name), peer.allowed_ips};
+    if (kept_owners_[place]) workers.emplace(peer_ids_.at(peer.name), *kept_owners_[place]);
   }
-  const auto records = mappings_after(*kept_, *away, owners);
-  const std::size_t restored = worker_->restore_mappings(records, Instant::now());
+  std::vector<std::vector<nat::MappingRecord>> records(crew_->size());
+  for (const nat::MappingRecord& record : mappings_after(*kept_, *away, owners)) {
+    const auto worker = workers.find(record.subscriber);
+    if (worker != workers.end()) records[worker->second.value].push_back(record);
+  }
+  std::size_t restored = 0;
+  for (std::size_t i = 0; i < records.size(); ++i)
+    restored += crew_->restore_mappings({static_cast<std::uint8_t>(i)}, records[i]);
   log_info("restored " + std::to_string(restored) + " of the " +
            std::to_string(kept_->mappings.size()) + " mappings of the last run");
 }
@@ -271,70 +272,27 @@ void Node::reach_kept_peers() {
   }
   if (away && *away <= kReachWithin) service_->reach(peers);
   kept_peers_.clear();
+  kept_owners_.clear();
   kept_.reset();
 }
 
-void Node::make_worker() {
-  WorkerOptions options;
-  options.own_key = service_->public_key();
-  options.session_slot_bits = kSessionSlotBits;
-  io::Port& outer = xdp_ == nullptr ? *outer_ : xdp_->link().datagrams();
-  worker_ = std::make_unique<Worker>(options, *inner_, outer, *link_, worker_rng_);
-  if (xdp_ != nullptr) {
-    worker_->open_internet_side(xdp_->link().packets(), xdp_->nat_config(), &xdp_->link());
-    service_->hear_of_blocks([this](const BlockEventBatch& batch) {
-      nat_records_->take_blocks(batch, Instant::now(), WallTime::now());
-    });
-  }
-}
-
-Result<void> Node::run_worker() {
-  const ringway::PollMode mode = config_.worker.poll == PollMode::kBusy
-                                     ? ringway::PollMode::kBusy
-                                     : ringway::PollMode::kAdaptive;
-  worker_thread_ = std::thread([this, mode] {
-    worker_->run(mode);
-    worker_finished_ = true;
+void Node::make_workers() {
+  crew_->make_workers(service_->public_key(), xdp_.get());
+  if (xdp_ == nullptr) return;
+  service_->hear_of_blocks([this](WorkerId worker, const BlockEventBatch& batch) {
+    nat_records_->take_blocks(worker, batch, Instant::now(), WallTime::now());
   });
-  pthread_setname_np(worker_thread_.native_handle(), "rw-worker");
-  if (!config_.worker.cpu) return {};
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  CPU_SET(*config_.worker.cpu, &cpus);
-  const int refused = pthread_setaffinity_np(worker_thread_.native_handle(), sizeof cpus, &cpus);
-  if (refused != 0) {
-    return system_failure("pinning the worker to CPU " + std::to_string(*config_.worker.cpu),
-                          refused, "set [worker] cpu to one that this process may use");
-  }
-  return {};
-}
-
-void Node::stop_worker() {
-  if (!worker_thread_.joinable()) return;
-  // The worker takes commands as long as it can send home what they replace: both rings have to be
-  // kept moving until it is through.
-  Command stop = command::Stop{};
-  bool asked = false;
-  while (!worker_finished_) {
-    // NOLINTNEXTLINE(bugprone-use-after-move): not taken when full
-    asked = asked || link_->commands.try_push(std::move(stop));
-    link_->worker_doorbell.ring();
-    take_worker_events();
-    ::usleep(200);
-  }
-  worker_thread_.join();
-  worker_.reset();
 }
 
 HostPlan Node::host_plan() const {
   HostPlan plan;
-  plan.tun_name = inner_->name();
+  plan.tun_name = crew_->tun_name();
   for (const InterfaceAddress& address : config_.interface.addresses) {
     plan.addresses.push_back({address.address, address.length});
   }
   plan.mtu = config_.interface.mtu;
   plan.fwmark = config_.interface.fwmark;
-  plan.listen_port = outer_->local_port();
+  plan.listen_port = crew_->local_port();
   for (const PeerConfig& peer : config_.peers) {
     plan.peer_prefixes.insert(plan.peer_prefixes.end(), peer.allowed_ips.begin(),
                               peer.allowed_ips.end());
@@ -350,12 +308,13 @@ HostPlan Node::host_plan() const {
 
 // --- peers ---------------------------------------------------------------------------------------
 
-Result<void> Node::apply_peer(const PeerConfig& config, const TunnelPeer& peer) {
+Result<void> Node::apply_peer(const PeerConfig& config, const TunnelPeer& peer,
+                              std::optional<WorkerId> owner) {
   if (const auto known = peer_ids_.find(config.name); known != peer_ids_.end()) {
     service_->change_peer(known->second, peer);
     return {};
   }
-  auto id = service_->add_peer(peer, Instant::now());
+  auto id = service_->add_peer(peer, Instant::now(), owner);
   if (!id) {
     Error error = id.error();
     error.message = "peer " + config.name + ": " + error.message;
@@ -468,23 +427,24 @@ Result<ReloadReport> Node::reload() {
 // ------------------------------------------------------------------------------
 
 void Node::take_worker_events() {
-  service_->handle_events(Instant::now(), WallTime::now());
+  if (service_ != nullptr) service_->handle_events(Instant::now(), WallTime::now());
 }
 
-asio::awaitable<void> Node::serve_worker_events() {
-  Doorbell& doorbell = link_->control_doorbell;
+asio::awaitable<void> Node::serve_worker_events(ControlLink& link,
+                                                asio::posix::stream_descriptor& readable) {
+  Doorbell& doorbell = link.control_doorbell;
   while (!stopping_) {
     take_worker_events();
     deadline_timer_.cancel();  // deadlines may have moved closer
     doorbell.announce_sleep();
-    if (!link_->events.empty() || !link_->handshakes.empty()) {
+    if (!link.events.empty() || !link.handshakes.empty()) {
       doorbell.awake();
       // A flood must not keep the API and the timers from their turn.
       co_await asio::post(io_, kAwait);
       continue;
     }
     const auto [error] =
-        co_await doorbell_.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
+        co_await readable.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
     if (error) co_return;
     doorbell.awake();
     doorbell.clear();
@@ -516,17 +476,6 @@ SessionState session_state(const PeerSnapshot& peer, bool handshaking, bool had_
   if (peer.has_session) return SessionState::kEstablished;
   if (handshaking) return SessionState::kHandshaking;
   return had_one ? SessionState::kExpired : SessionState::kNone;
-}
-
-WorkerStatus worker_status(const Worker& worker, const WorkerConfig& config) {
-  WorkerStatus status;
-  status.poll = poll_mode_name(config.poll);
-  status.cpu = config.cpu;
-  status.crypto = worker.describe_crypto();
-  status.loops = worker.counters().turns.value();
-  status.idle_loops = worker.counters().idle_turns.value();
-  status.sleeps = worker.counters().sleeps.value();
-  return status;
 }
 
 }  // namespace
@@ -584,7 +533,7 @@ void Node::take_snapshot(NodeStatus& status) {
     answer->done = true;
   });
   if (!wait_for_worker([&] { return answer->done; })) {
-    log_warn("the worker did not answer in time: a status without its figures");
+    log_warn("a worker did not answer in time: a status without its figures");
     return;
   }
   status.gateway.mappings = answer->nat.mappings;
@@ -642,32 +591,20 @@ void Node::fill_gateway(NodeStatus& status) const {
   if (std::string reason = interfaces.reason(); !reason.empty()) gateway.io_reason = reason;
   gateway.nat_log = config_.gateway.nat_log;
   gateway.block_events_lost = nat_records_->lost();
-  for (std::size_t i = 0; i < interfaces.size(); ++i) {
-    PortStatus& port =
-        status.ports.emplace_back(port_status(interfaces.name(i), *interfaces.ports()[i]));
-    for (const SteeringCounter& counter : interfaces.steering_counters(i))
-      port.steering.push_back({std::string(counter.label), counter.packets});
-    for (const RingLoss& loss : interfaces.ring_losses(i))
-      port.ring_losses.push_back({std::string(loss.label), loss.count});
-  }
-  add_drops(status.drops, xdp_->link().drops());
+  xdp_->fill(status);
 }
 
 NodeStatus Node::status() {
   NodeStatus status = status_from_config(config_);
   status.version = kVersion;
   status.pid = ::getpid();
-  status.interface = inner_->name();
-  status.listen_port = outer_->local_port();
   status.state = stopping_ ? NodeState::kStopping : NodeState::kRunning;
   status.since_unix_s = static_cast<std::uint64_t>(started_at_.unix_seconds());
   status.uptime_s = static_cast<std::uint64_t>((Instant::now() - started_).count_s());
   take_snapshot(status);
   fill_full_tunnel(status);
-  status.ports = {port_status("inner", *inner_), port_status("outer", *outer_)};
+  crew_->fill(status, config_.worker);
   fill_gateway(status);
-  status.workers = {worker_status(*worker_, config_.worker)};
-  add_drops(status.drops, worker_->counters().drops);
   for (std::size_t i = 0; i < tunnel::kHandshakeVerdictCount; ++i) {
     const auto verdict = static_cast<tunnel::HandshakeVerdict>(i);
     status.handshakes.push_back(

@@ -1,18 +1,17 @@
-// The running node: ports, worker thread, tunnel service and host settings, put together from a
+// The running node: workers with their ports, tunnel service and host settings, put together from a
 // configuration, and the control loop that drives them on one io_context. Control thread.
 //
-//   start: socket, TUN, timestamps -> peers -> kept mappings -> worker thread -> host settings
+//   start: sockets, TUN, timestamps -> peers -> kept mappings -> worker threads -> host settings
 //          (journaled) -> handshakes with peers that the last run left in a session
-//   stop:  host settings taken back, for a restart without the firewall tables -> worker stopped ->
-//   ports closed
+//   stop:  host settings taken back, for a restart without the firewall tables -> workers stopped
+//   -> ports closed
 #pragma once
 
-#include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
@@ -30,11 +29,9 @@
 #include "controlplane/nat_state/state_keeper.hpp"
 #include "controlplane/tunnel_control/timestamp_file.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
+#include "controlplane/worker_crew.hpp"
 #include "controlplane/xdp_gateway.hpp"
 #include "dataplane/control_api.hpp"
-#include "dataplane/io/tun_port.hpp"
-#include "dataplane/io/udp_port.hpp"
-#include "dataplane/worker.hpp"
 
 namespace ringway::control {
 
@@ -67,21 +64,24 @@ class Node final : public NodeControl {
   [[nodiscard]] Result<void> open_gateway();
   [[nodiscard]] Result<void> open_xdp_gateway();
   [[nodiscard]] Result<void> add_configured_peers();
-  void make_worker();
-  [[nodiscard]] Result<void> run_worker();
-  void stop_worker();
+  void make_workers();
+  void close_ports();
   [[nodiscard]] Result<void> open_gateway_state();
   void restore_mappings();
   void reach_kept_peers();
   [[nodiscard]] const KeptPeer* kept_peer(const tunnel::PublicKey& key) const;
+  [[nodiscard]] std::size_t place_of(const KeptPeer& peer) const;  // in KeptState::peers
   [[nodiscard]] HostPlan host_plan() const;
-  [[nodiscard]] Result<void> apply_peer(const PeerConfig& config, const TunnelPeer& peer);
+  [[nodiscard]] Result<void> apply_peer(const PeerConfig& config, const TunnelPeer& peer,
+                                        std::optional<WorkerId> owner = {});
   void drop_unapplied_peers();
   void forget_peer(const std::string& name);
   // Routes of workers and host follow the peers' allowed IPs.
   [[nodiscard]] Result<void> apply_routes();
 
-  boost::asio::awaitable<void> serve_worker_events();
+  // What one worker tells; `readable` when its doorbell rang.
+  boost::asio::awaitable<void> serve_worker_events(ControlLink& link,
+                                                   boost::asio::posix::stream_descriptor& readable);
   boost::asio::awaitable<void> serve_deadlines();
   void take_worker_events();
   // Until done() says so; false when the worker took too long.
@@ -93,26 +93,21 @@ class Node final : public NodeControl {
 
   Config config_;
   boost::asio::io_context& io_;
-  SystemRng rng_;         // control thread
-  SystemRng worker_rng_;  // worker thread
+  SystemRng rng_;
   std::unique_ptr<TimestampFile> timestamps_;
-  std::unique_ptr<io::UdpPort> outer_;
-  std::unique_ptr<io::TunPort> inner_;
+  std::unique_ptr<WorkerCrew> crew_;
   std::unique_ptr<XdpGateway> xdp_;  // null where the kernel forwards
   GatewayIoChoice io_choice_;
   PortRange nat_ports_;  // of the XDP gateway
-  std::unique_ptr<ControlLink> link_;
   std::unique_ptr<TunnelService> service_;
   std::optional<KeptState> kept_;  // of the last run, while this one starts
   std::map<tunnel::PublicKey, const KeptPeer*> kept_peers_;  // in it, by key
-  std::unique_ptr<StateKeeper> keeper_;                      // of gateways
-  std::unique_ptr<NatRecords> nat_records_;                  // null where the kernel translates
-  std::unique_ptr<Worker> worker_;
-  std::thread worker_thread_;
-  std::atomic<bool> worker_finished_{false};
+  std::vector<std::optional<WorkerId>> kept_owners_;  // of its peers, where they had mappings
+  std::unique_ptr<StateKeeper> keeper_;               // of gateways
+  std::unique_ptr<NatRecords> nat_records_;           // null where the kernel translates
   std::unique_ptr<HostSetup> host_;
   std::map<std::string, PeerId> peer_ids_;
-  boost::asio::posix::stream_descriptor doorbell_;
+  std::deque<boost::asio::posix::stream_descriptor> doorbells_;  // one a worker
   boost::asio::steady_timer deadline_timer_;
   Instant started_;
   WallTime started_at_;

@@ -35,32 +35,31 @@ void add_once(std::vector<net::IpAddress>& to, const net::IpAddress& address) {
 
 }  // namespace
 
-XdpGateway::XdpGateway(const Config& config, PortRange nat_ports, asio::io_context& io)
+XdpGateway::XdpGateway(const Config& config, PortRange nat_ports, std::size_t workers,
+                       asio::io_context& io)
     : config_(config),
       nat_ports_(nat_ports),
+      shares_(nat_ports.first, nat_ports.last, workers, nat::Config{}.block_ports),
       follow_([this] { return configure_steering(); }, note_following),
       io_(io),
       mirror_readable_(io),
       deadline_timer_(io) {}
 
-Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::UdpPort& kernel,
-                                                     PortRange nat_ports, asio::io_context& io) {
-  auto gateway = std::unique_ptr<XdpGateway>(new XdpGateway(config, nat_ports, io));
-  gateway->tunnel_port_ = kernel.local_port();
+Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config,
+                                                     std::span<io::UdpPort* const> sockets,
+                                                     HandoffMesh* mesh, PortRange nat_ports,
+                                                     asio::io_context& io) {
+  auto gateway = std::unique_ptr<XdpGateway>(new XdpGateway(config, nat_ports, sockets.size(), io));
+  gateway->tunnel_port_ = sockets.front()->local_port();
   std::vector<XdpInterfaceOptions> wanted;
   for (const std::string& name : config.gateway.xdp_interfaces)
     wanted.push_back({name});
-  auto interfaces =
-      XdpInterfaces::open(wanted, [](std::string_view line) { log_info(std::string(line)); });
+  auto interfaces = XdpInterfaces::open(
+      wanted, [](std::string_view line) { log_info(std::string(line)); }, mesh);
   if (!interfaces) return tl::unexpected(interfaces.error());
   gateway->interfaces_ = std::move(*interfaces);
 
-  forwarding::LinkOptions options;
-  options.tunnel_port = gateway->tunnel_port_;
-  options.tunnel_addresses = gateway->tunnel_addresses();
-  SystemRng rng;
-  options.first_identification = static_cast<std::uint16_t>(rng.next_u32());
-  if (options.tunnel_addresses.empty()) {
+  if (gateway->tunnel_addresses().empty()) {
     return failure("none of the interfaces of gateway.xdp_interfaces has an address",
                    "give them their addresses first");
   }
@@ -70,9 +69,25 @@ Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config, io::U
     return failure(gateway->internet_interface() + " has no address to be seen by on the Internet",
                    "give it one, or name another gateway.interface");
   }
-  gateway->link_ = std::make_unique<forwarding::EthernetLink>(gateway->interfaces_->port_pointers(),
-                                                              kernel, options);
+  gateway->make_links(sockets);
   return gateway;
+}
+
+void XdpGateway::make_links(std::span<io::UdpPort* const> sockets) {
+  SystemRng rng;
+  for (std::size_t i = 0; i < sockets.size(); ++i) {
+    const auto ports = interfaces_->ports_of({static_cast<std::uint8_t>(i)});
+    forwarding::LinkOptions options;
+    options.tunnel_port = tunnel_port_;
+    options.tunnel_addresses = tunnel_addresses();
+    options.first_identification = static_cast<std::uint16_t>(rng.next_u32());
+    links_.push_back(std::make_unique<forwarding::EthernetLink>(ports, *sockets[i], options));
+  }
+}
+
+void XdpGateway::close_ports() {
+  links_.clear();
+  interfaces_->close_ports();
 }
 
 XdpGateway::~XdpGateway() {
@@ -166,11 +181,10 @@ void XdpGateway::follow_addresses(Instant now) {
   pass_on_surroundings();
 }
 
-nat::Config XdpGateway::nat_config() const {
+nat::Config XdpGateway::nat_config(WorkerId worker) const {
   nat::Config config;
   config.external_addresses = external_;
-  config.first_port = nat_ports_.first;
-  config.last_port = nat_ports_.last;
+  shares_.fill(config, worker);
   config.max_subscribers = kMaxPeers;
   config.tunnel_mtu = config_.interface.mtu;
   for (std::size_t i = 0; i < interfaces_->size(); ++i) {
@@ -208,8 +222,10 @@ Result<void> XdpGateway::steer(TunnelService& service) {
   service.set_neighbour_keeper(this);
   pass_on_table();
   if (auto steered = interfaces_->steer(); !steered) return steered;
-  for (const auto& port : interfaces_->ports())
-    log_info("AF_XDP takes over " + port->describe());
+  for (std::size_t i = 0; i < interfaces_->ports().size(); ++i) {
+    log_info("AF_XDP takes over " + interfaces_->ports()[i]->describe() + ", for worker " +
+             std::to_string(interfaces_->queue(i).worker.value));
+  }
   if (auto configured = configure_steering(); !configured) return configured;
   followed_ = present_addresses();
   mirror_readable_.assign(::dup(interfaces_->mirror().fd()));
@@ -226,6 +242,21 @@ void XdpGateway::stop() {
   boost::system::error_code ignored;
   mirror_readable_.close(ignored);
   deadline_timer_.cancel();
+}
+
+void XdpGateway::fill(NodeStatus& status) const {
+  const auto& ports = interfaces_->ports();
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    PortStatus& port = status.ports.emplace_back(port_status(interfaces_->port_name(i), *ports[i]));
+    for (const RingLoss& loss : interfaces_->ring_losses(i))
+      port.ring_losses.push_back({std::string(loss.label), loss.count});
+    // Its program counts for all queues of an interface.
+    if (i >= interfaces_->size()) continue;
+    for (const SteeringCounter& counter : interfaces_->steering_counters(i))
+      port.steering.push_back({std::string(counter.label), counter.packets});
+  }
+  for (const auto& link : links_)
+    add_drops(status.drops, link->drops());
 }
 
 void XdpGateway::want(const forwarding::Neighbour& neighbour, Instant now) {

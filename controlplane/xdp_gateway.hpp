@@ -1,15 +1,16 @@
-// A gateway that moves packets past the kernel, put together: its interfaces, the Ethernet link
-// above them for the worker, and what its NAT needs to know. Control thread, but for the link,
-// which is the worker's once it runs.
+// A gateway that moves packets past the kernel, put together: its interfaces, an Ethernet link
+// above them for each worker, and what the NATs need to know. Control thread, but for the links,
+// which are the workers' once they run.
 //
-//   XdpInterfaces ─┬─ ports ─────┐
-//                  │             ├── EthernetLink ──► worker: outer port, Internet port
-//   kernel's UDP socket ─────────┘        ▲
+//   XdpInterfaces ─┬─ a worker's ports ─┐
+//                  │                    ├── EthernetLink ──► worker: outer port, Internet port
+//   its UDP socket in the kernel ───────┘        ▲
 //                  └─ mirror: forwarding tables (by the tunnel service's command)
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,10 +23,13 @@
 #include "base/result.hpp"
 #include "controlplane/config.hpp"
 #include "controlplane/host/host_plan.hpp"
+#include "controlplane/nat_state/port_shares.hpp"
+#include "controlplane/node_status.hpp"
 #include "controlplane/retried_step.hpp"
 #include "controlplane/tunnel_control/tunnel_service.hpp"
 #include "controlplane/xdp_interfaces.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
+#include "dataplane/handoff.hpp"
 #include "dataplane/io/udp_port.hpp"
 #include "dataplane/nat/nat.hpp"
 
@@ -33,16 +37,17 @@ namespace ringway::control {
 
 class XdpGateway final : public NeighbourKeeper {
  public:
-  // Takes the interfaces over, except that packets go on to the kernel until steer(). kernel: the
-  // node's UDP socket, bound. nat_ports: those of the NAT, which nobody else may have.
-  [[nodiscard]] static Result<std::unique_ptr<XdpGateway>> open(const Config& config,
-                                                                io::UdpPort& kernel,
-                                                                PortRange nat_ports,
-                                                                boost::asio::io_context& io);
+  // Takes the interfaces over, except that packets go on to the kernel until steer(). sockets: of
+  // the tunnel's port in the kernel, one a worker. mesh: of the workers, null for a single one.
+  // nat_ports: those of the NAT, which nobody else may have.
+  [[nodiscard]] static Result<std::unique_ptr<XdpGateway>> open(
+      const Config& config, std::span<io::UdpPort* const> sockets, HandoffMesh* mesh,
+      PortRange nat_ports, boost::asio::io_context& io);
   ~XdpGateway() override;
 
-  [[nodiscard]] forwarding::EthernetLink& link() { return *link_; }
-  [[nodiscard]] nat::Config nat_config() const;
+  [[nodiscard]] forwarding::EthernetLink& link(WorkerId worker) { return *links_[worker.value]; }
+  [[nodiscard]] nat::Config nat_config(WorkerId worker) const;
+  [[nodiscard]] const PortShares& nat_shares() const { return shares_; }
 
   // The configuration's peers have changed: subscribers live elsewhere now.
   void pass_on_surroundings();
@@ -51,14 +56,20 @@ class XdpGateway final : public NeighbourKeeper {
   [[nodiscard]] Result<void> steer(TunnelService& service);
   // What was ours goes to the kernel again.
   void stop();
+  // Links and ports: after the workers, before what lends them buffers.
+  void close_ports();
 
   [[nodiscard]] const XdpInterfaces& interfaces() const { return *interfaces_; }
+  // What it says about ports and drops.
+  void fill(NodeStatus& status) const;
 
   void want(const forwarding::Neighbour& neighbour, Instant now) override;
   void use(const forwarding::Neighbour& neighbour, Instant now) override;
 
  private:
-  XdpGateway(const Config& config, PortRange nat_ports, boost::asio::io_context& io);
+  XdpGateway(const Config& config, PortRange nat_ports, std::size_t workers,
+             boost::asio::io_context& io);
+  void make_links(std::span<io::UdpPort* const> sockets);
   [[nodiscard]] Result<void> configure_steering();
   [[nodiscard]] const std::string& internet_interface() const;
   [[nodiscard]] std::vector<net::IpAddress> tunnel_addresses() const;
@@ -75,13 +86,14 @@ class XdpGateway final : public NeighbourKeeper {
 
   const Config& config_;
   PortRange nat_ports_;
+  PortShares shares_;  // of the workers, in these
   std::uint16_t tunnel_port_ = 0;
   // The NAT's: one of IPv4, one of IPv6; unspecified as long as there never was one.
   std::vector<net::IpAddress> external_;
   std::vector<std::vector<net::IpAddress>> followed_;  // addresses of each interface, as passed on
   RetriedStep follow_;                                 // in the steering program
   std::unique_ptr<XdpInterfaces> interfaces_;
-  std::unique_ptr<forwarding::EthernetLink> link_;
+  std::vector<std::unique_ptr<forwarding::EthernetLink>> links_;
   TunnelService* service_ = nullptr;
   Instant programs_watched_ = Instant::distant_past();
   boost::asio::io_context& io_;

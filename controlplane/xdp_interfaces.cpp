@@ -7,11 +7,19 @@
 #include <net/if.h>
 #include <poll.h>
 
+#include "dataplane/forwarding/ethernet_link.hpp"
+
 namespace ringway::control {
 namespace {
 
 constexpr Duration kMirrorPatience = Duration::seconds(5);  // until the first table
-constexpr std::uint32_t kFrames = 8192;                     // of all ports together: 16 MiB
+// Of a worker: 16 MiB, for as many ports as make use of them.
+constexpr std::uint32_t kLeastFrames = 8192;
+constexpr std::uint32_t kFramesPerPort = 2 * io::XskOptions{}.ring_entries;
+// Of one interface, by one worker: each costs a look in every turn, and frames.
+constexpr std::size_t kMostQueues = 8;
+static_assert(kMostQueues * forwarding::EthernetLink::kMaxInterfaces <=
+              forwarding::EthernetLink::kMaxPorts);
 
 bool is_global(const net::IpAddress& address) {
   const bool link_local =
@@ -33,13 +41,20 @@ std::size_t receive_queues(const std::string& interface) {
 }  // namespace
 
 Result<std::unique_ptr<XdpInterfaces>> XdpInterfaces::open(
-    std::span<const XdpInterfaceOptions> options, std::function<void(std::string_view)> on_notice) {
+    std::span<const XdpInterfaceOptions> options, std::function<void(std::string_view)> on_notice,
+    HandoffMesh* mesh) {
   auto opened = std::unique_ptr<XdpInterfaces>(new XdpInterfaces());
   opened->notice_ = std::move(on_notice);
+  opened->mesh_ = mesh;
+  if (mesh != nullptr) opened->workers_ = mesh->workers();
   auto done = opened->find(options);
   if (done) done = opened->open_mirror();
-  if (done) done = opened->open_ports(options);
+  if (done) done = opened->attach_programs(options);
+  opened->deal_queues();
+  if (done) done = opened->make_pools();
+  if (done) done = opened->open_ports();
   if (!done) return tl::unexpected(done.error());
+  opened->lend_ports();
   return opened;
 }
 
@@ -52,12 +67,17 @@ Result<void> XdpInterfaces::find(std::span<const XdpInterfaceOptions> options) {
     const std::uint32_t index = ::if_nametoindex(wanted.name.c_str());
     if (index == 0) return failure("there is no interface " + wanted.name, "see: ip link");
     // What arrives at a queue without a socket goes to the kernel, which would drop it.
-    if (const std::size_t queues = receive_queues(wanted.name); queues > 1) {
+    const std::size_t queues = receive_queues(wanted.name);
+    if (queues > kMostQueues * workers_) {
+      const std::string most = std::to_string(kMostQueues * workers_);
       return failure(
-          wanted.name + " has " + std::to_string(queues) + " receive queues, and one is served",
-          "set one: ethtool -L " + wanted.name + " combined 1");
+          wanted.name + " has " + std::to_string(queues) +
+              " receive queues, and [worker] count = " + std::to_string(workers_) +
+              " serves at most " + most,
+          "set fewer, ethtool -L " + wanted.name + " combined " + most + ", or more workers");
     }
-    interfaces_.push_back({wanted.name, index, nullptr, XdpMode::kNative, {}});
+    interfaces_.push_back(
+        {wanted.name, index, static_cast<std::uint32_t>(queues), nullptr, XdpMode::kNative, {}});
   }
   return {};
 }
@@ -87,38 +107,109 @@ Result<void> XdpInterfaces::open_mirror() {
   return {};
 }
 
-// The program first: how it could be attached decides how the socket is opened. Without addresses,
+// The program first: how it could be attached decides how sockets are opened. Without addresses,
 // and without a socket, it lets everything pass to the kernel.
-Result<void> XdpInterfaces::open_ports(std::span<const XdpInterfaceOptions> options) {
-  auto umem = io::Umem::create({.frames = kFrames});
-  if (!umem) return tl::unexpected(umem.error());
-  umem_ = std::move(*umem);
-  const auto pool = umem_->make_pool(kFrames);
-  if (!pool) return tl::unexpected(pool.error());
+Result<void> XdpInterfaces::attach_programs(std::span<const XdpInterfaceOptions> options) {
   for (std::size_t i = 0; i < interfaces_.size(); ++i) {
     Interface& interface = interfaces_[i];
     auto steering = Steering::load(options[i].steering);
     if (!steering) return tl::unexpected(steering.error());
     interface.steering = std::move(*steering);
     if (auto attached = interface.steering->attach(interface.name); !attached) return attached;
-    const XdpAttachment& attachment = *interface.steering->attachment();
-    interface.mode = attachment.mode();
+    interface.mode = interface.steering->attachment()->mode();
+  }
+  return {};
+}
+
+// In turn to the workers, so that queues of the same number are the same worker's.
+void XdpInterfaces::deal_queues() {
+  const auto deal = [this](std::size_t interface, std::uint32_t queue) {
+    queues_.push_back({interface, queue, {static_cast<std::uint8_t>(queue % workers_)}});
+  };
+  for (std::size_t i = 0; i < interfaces_.size(); ++i)
+    deal(i, 0);
+  for (std::size_t i = 0; i < interfaces_.size(); ++i) {
+    for (std::uint32_t queue = 1; queue < interfaces_[i].queues; ++queue)
+      deal(i, queue);
+  }
+}
+
+Result<void> XdpInterfaces::make_pools() {
+  std::vector<std::uint32_t> frames(workers_);
+  for (const XdpQueue& queue : queues_)
+    frames[queue.worker.value] += kFramesPerPort;
+  std::uint32_t all = 0;
+  for (std::uint32_t& count : frames) {
+    count = std::max(count, kLeastFrames);
+    all += count;
+  }
+  auto umem = io::Umem::create({.frames = all});
+  if (!umem) return tl::unexpected(umem.error());
+  umem_ = std::move(*umem);
+  for (const std::uint32_t count : frames) {
+    const auto pool = umem_->make_pool(count);
+    if (!pool) return tl::unexpected(pool.error());
+    pools_.push_back(*pool);
+  }
+  return {};
+}
+
+Result<void> XdpInterfaces::open_ports() {
+  for (const XdpQueue& queue : queues_) {
+    const Interface& interface = interfaces_[queue.interface];
     io::XskOptions settings;
     settings.device = interface.name;
-    settings.native = attachment.mode() == XdpMode::kNative;
-    settings.generic_reason = attachment.reason();
-    auto port = io::XskPort::open(*umem_, **pool, settings);
+    settings.queue = queue.number;
+    settings.native = interface.mode == XdpMode::kNative;
+    settings.generic_reason = interface.steering->attachment()->reason();
+    auto port = io::XskPort::open(*umem_, pool(queue.worker), settings);
     if (!port) return tl::unexpected(port.error());
     ports_.push_back(std::move(*port));
   }
   return {};
 }
 
-std::vector<io::Port*> XdpInterfaces::port_pointers() const {
-  std::vector<io::Port*> pointers;
-  for (const auto& port : ports_)
-    pointers.push_back(port.get());
-  return pointers;
+// A worker for which an interface has no queue sends by that of another, whose share of such
+// workers is alike.
+void XdpInterfaces::lend_ports() {
+  lent_.resize(workers_);
+  for (std::size_t worker = 0; worker < workers_; ++worker) {
+    const WorkerId self{static_cast<std::uint8_t>(worker)};
+    for (std::size_t i = 0; i < interfaces_.size(); ++i) {
+      auto& lent = lent_[worker].emplace_back();
+      if (worker < interfaces_[i].queues) continue;
+      const WorkerId owner{static_cast<std::uint8_t>(worker % interfaces_[i].queues)};
+      lent = std::make_unique<LentPort>(*ports_[i], static_cast<std::uint32_t>(i), owner,
+                                        mesh_->end(self), pool(self));
+    }
+  }
+}
+
+std::vector<io::Port*> XdpInterfaces::ports_of(WorkerId worker) const {
+  std::vector<io::Port*> ports;
+  for (const auto& lent : lent_[worker.value])
+    ports.push_back(lent.get());
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    if (queues_[i].worker != worker) continue;
+    io::Port*& first = ports[queues_[i].interface];
+    if (first == nullptr) {
+      first = ports_[i].get();
+    } else {
+      ports.push_back(ports_[i].get());
+    }
+  }
+  return ports;
+}
+
+std::string XdpInterfaces::port_name(std::size_t port) const {
+  const Interface& interface = interfaces_[queues_[port].interface];
+  if (interface.queues == 1) return interface.name;
+  return interface.name + "/" + std::to_string(queues_[port].number);
+}
+
+void XdpInterfaces::close_ports() {
+  lent_.clear();
+  ports_.clear();
 }
 
 std::vector<net::IpAddress> XdpInterfaces::addresses(std::size_t number) const {
@@ -145,8 +236,9 @@ Result<void> XdpInterfaces::configure(std::size_t number, std::span<const Steere
 }
 
 Result<void> XdpInterfaces::steer() {
-  for (std::size_t i = 0; i < interfaces_.size(); ++i) {
-    auto added = interfaces_[i].steering->add_socket(0, ports_[i]->socket_fd());
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    const Interface& interface = interfaces_[queues_[i].interface];
+    auto added = interface.steering->add_socket(queues_[i].number, ports_[i]->socket_fd());
     if (!added) return added;
   }
   return {};
@@ -209,8 +301,8 @@ std::string XdpInterfaces::reason() const {
   return {};
 }
 
-std::vector<RingLoss> XdpInterfaces::ring_losses(std::size_t number) const {
-  const xdp_statistics kernel = ports_[number]->statistics();
+std::vector<RingLoss> XdpInterfaces::ring_losses(std::size_t port) const {
+  const xdp_statistics kernel = ports_[port]->statistics();
   return {{"rx_ring_full", kernel.rx_ring_full},
           {"rx_fill_ring_empty", kernel.rx_fill_ring_empty_descs},
           {"rx_dropped", kernel.rx_dropped},

@@ -1,7 +1,9 @@
 // Interfaces whose packets go past the kernel: for each of them an AF_XDP port and a steering
 // program, over one UMEM, and for all the mirror of the kernel's routes and neighbours, which says
-// by which of them a packet leaves. What the node's gateway and `ringway-bench forward` are both
-// built on. Control thread, but for the ports, which are the worker's once it runs.
+// by which of them a packet leaves. Each receive queue of an interface has a port, which is one
+// worker's; workers for which there is no queue send by another's (dataplane/lent_port.hpp). What
+// the node's gateway and `ringway-bench forward` are both built on. Control thread, but for the
+// ports, which are their workers' once those run.
 //
 //   open() ──► all goes to the kernel still ──► steer() ──► what is ours comes to the ports
 //                                                  └──► stop(): it goes to the kernel again
@@ -20,14 +22,23 @@
 #include "base/result.hpp"
 #include "controlplane/bpf/steering.hpp"
 #include "controlplane/host/route_mirror.hpp"
+#include "dataplane/handoff.hpp"
 #include "dataplane/io/umem.hpp"
 #include "dataplane/io/xsk_port.hpp"
+#include "dataplane/lent_port.hpp"
 
 namespace ringway::control {
 
 struct XdpInterfaceOptions {
   std::string name;
   SteeringMode steering = SteeringMode::kOwnAddresses;
+};
+
+// A receive queue of an interface, and who serves it.
+struct XdpQueue {
+  std::size_t interface = 0;
+  std::uint32_t number = 0;
+  WorkerId worker;
 };
 
 // One count of the kernel's, by its name (XDP_STATISTICS, Linux
@@ -39,11 +50,12 @@ struct RingLoss {
 
 class XdpInterfaces {
  public:
-  // Interfaces and ports are numbered as in `options`, NextHop::port too. on_notice: lines for the
-  // log. Waits until the mirror has its first table.
+  // Interfaces are numbered as in `options`, NextHop::port too. on_notice: lines for the log. mesh:
+  // of the workers that share the queues, null for one worker; it learns of pool() from the caller.
+  // Waits until the mirror has its first table.
   [[nodiscard]] static Result<std::unique_ptr<XdpInterfaces>> open(
-      std::span<const XdpInterfaceOptions> options,
-      std::function<void(std::string_view)> on_notice);
+      std::span<const XdpInterfaceOptions> options, std::function<void(std::string_view)> on_notice,
+      HandoffMesh* mesh = nullptr);
   ~XdpInterfaces();
   XdpInterfaces(const XdpInterfaces&) = delete;
   XdpInterfaces& operator=(const XdpInterfaces&) = delete;
@@ -52,9 +64,15 @@ class XdpInterfaces {
   [[nodiscard]] const std::string& name(std::size_t number) const {
     return interfaces_[number].name;
   }
+  // The first queue of each interface, in their order, and then all others.
   [[nodiscard]] const std::vector<std::unique_ptr<io::XskPort>>& ports() const { return ports_; }
-  // As dataplane code takes them.
-  [[nodiscard]] std::vector<io::Port*> port_pointers() const;
+  [[nodiscard]] const XdpQueue& queue(std::size_t port) const { return queues_[port]; }
+  // "eth0"; "eth0/2" where it has several queues.
+  [[nodiscard]] std::string port_name(std::size_t port) const;
+  // Those of a worker, as forwarding::EthernetLink takes them.
+  [[nodiscard]] std::vector<io::Port*> ports_of(WorkerId worker) const;
+  // Where the ports of a worker have their frames.
+  [[nodiscard]] BufferPool& pool(WorkerId worker) const { return *pools_[worker.value]; }
   [[nodiscard]] RouteMirror& mirror() const { return *mirror_; }
 
   // All usable addresses, as the kernel has them.
@@ -67,6 +85,8 @@ class XdpInterfaces {
   // From now on what is ours comes to the ports.
   [[nodiscard]] Result<void> steer();
   void stop();
+  // Frames go home to their pools, or to the mesh that has lent them.
+  void close_ports();
   // Puts programs back that somebody has taken off. Nobody tells when that happens: to be called
   // every now and then.
   void watch_programs();
@@ -74,8 +94,8 @@ class XdpInterfaces {
   // "native" or "generic", the lesser of all interfaces; "off" where one is without its program.
   [[nodiscard]] std::string mode() const;
   [[nodiscard]] std::string reason() const;  // why not better; empty when it is the best
-  // What the kernel lost at the rings of an interface's port, all reasons.
-  [[nodiscard]] std::vector<RingLoss> ring_losses(std::size_t number) const;
+  // What the kernel lost at the rings of a port, all reasons.
+  [[nodiscard]] std::vector<RingLoss> ring_losses(std::size_t port) const;
   // Where packets went: of one interface, all reasons.
   [[nodiscard]] std::vector<SteeringCounter> steering_counters(std::size_t number) const;
 
@@ -83,6 +103,7 @@ class XdpInterfaces {
   struct Interface {
     std::string name;
     std::uint32_t index = 0;
+    std::uint32_t queues = 1;
     std::unique_ptr<Steering> steering;
     XdpMode mode = XdpMode::kNative;  // for which its socket was opened
     std::string lost;  // why its program is gone and not back yet; empty: it is in place
@@ -91,13 +112,22 @@ class XdpInterfaces {
   XdpInterfaces() = default;
   [[nodiscard]] Result<void> find(std::span<const XdpInterfaceOptions> options);
   [[nodiscard]] Result<void> open_mirror();
-  [[nodiscard]] Result<void> open_ports(std::span<const XdpInterfaceOptions> options);
+  [[nodiscard]] Result<void> attach_programs(std::span<const XdpInterfaceOptions> options);
+  void deal_queues();
+  [[nodiscard]] Result<void> make_pools();
+  [[nodiscard]] Result<void> open_ports();
+  void lend_ports();
   void put_back(Interface& interface) const;
 
   std::function<void(std::string_view)> notice_;
   std::vector<Interface> interfaces_;
+  std::size_t workers_ = 1;
+  HandoffMesh* mesh_ = nullptr;
   std::unique_ptr<io::Umem> umem_;
+  std::vector<BufferPool*> pools_;  // of the workers
+  std::vector<XdpQueue> queues_;    // of the ports
   std::vector<std::unique_ptr<io::XskPort>> ports_;
+  std::vector<std::vector<std::unique_ptr<LentPort>>> lent_;  // by worker and interface, or null
   std::unique_ptr<RouteMirror> mirror_;
 };
 

@@ -91,4 +91,15 @@ std::size_t keep_own_routed(WorkerState& worker, std::span<Slot> packets, std::s
   return kept;
 }
 
+std::size_t send_frames_of_others(WorkerState& worker) {
+  if (worker.handoff == nullptr || worker.internet == nullptr) return 0;
+  Scratch<Slot, kVectorSegments> frames;
+  const std::size_t taken =
+      worker.handoff->take(HandoffKind::kFrame, {frames.data(), frames.size()});
+  if (taken == 0) return 0;
+  const std::size_t refused = worker.internet->ethernet->send_frames({frames.data(), taken});
+  if (refused > 0) worker.drop(DropReason::kTxFailed, refused);
+  return taken;
+}
+
 }  // namespace ringway

@@ -36,4 +36,7 @@ class Leaving {
 [[nodiscard]] std::size_t keep_own_routed(WorkerState& worker, std::span<Slot> packets,
                                           std::span<PeerId> peers);
 
+// Sends what workers without a port on an interface have handed over for it; how many frames.
+std::size_t send_frames_of_others(WorkerState& worker);
+
 }  // namespace ringway

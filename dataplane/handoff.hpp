@@ -30,8 +30,9 @@ enum class HandoffKind : std::uint8_t {
   kExternal,  // an IP packet to one of the NAT's external addresses
   kHairpin,   // likewise, from another worker's subscriber and translated on its side
   kInner,     // an IP packet to the inner address of a peer
+  kFrame,     // a finished frame, to leave by a port that only the taker has (lent_port.hpp)
 };
-inline constexpr std::size_t kHandoffKinds = 4;
+inline constexpr std::size_t kHandoffKinds = 5;
 
 inline constexpr std::size_t kHandoffRingSlots = 1024;  // 16 full bursts
 
@@ -69,7 +70,8 @@ class Handoff {
   struct Lane {
     std::array<SpscRing<Slot>, kHandoffKinds> rings{
         SpscRing<Slot>{kHandoffRingSlots}, SpscRing<Slot>{kHandoffRingSlots},
-        SpscRing<Slot>{kHandoffRingSlots}, SpscRing<Slot>{kHandoffRingSlots}};
+        SpscRing<Slot>{kHandoffRingSlots}, SpscRing<Slot>{kHandoffRingSlots},
+        SpscRing<Slot>{kHandoffRingSlots}};
     std::vector<std::unique_ptr<BorrowedPool>> pools;  // the giver's, as the taker borrows them
     Doorbell* taker_doorbell = nullptr;
 
@@ -103,6 +105,7 @@ class HandoffMesh {
   // Rung for `worker` when somebody has given it something.
   void set_doorbell(WorkerId worker, Doorbell& doorbell);
 
+  [[nodiscard]] std::size_t workers() const { return ends_.size(); }
   [[nodiscard]] Handoff& end(WorkerId worker) { return ends_[worker.value]; }
 
  private:

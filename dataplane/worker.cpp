@@ -9,6 +9,7 @@
 #include "dataplane/commands.hpp"
 #include "dataplane/from_internet.hpp"
 #include "dataplane/from_tunnel.hpp"
+#include "dataplane/hand_over.hpp"
 #include "dataplane/neighbour_reports.hpp"
 #include "dataplane/release_held.hpp"
 #include "dataplane/session_slots.hpp"
@@ -23,6 +24,7 @@ std::size_t Worker::run_once(Instant now) {
   std::size_t moved = from_tunnel(state_, now);
   moved += from_internet(state_, now);
   moved += to_tunnel(state_, now);
+  moved += send_frames_of_others(state_);
   moved += release_held(state_, now);
   run_timers(state_, now);
   state_.inner.reclaim();

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/counters.hpp"
@@ -43,7 +44,8 @@ inline constexpr std::uint32_t kLeastHeldPacketBytes = 1500;
 
 struct WorkerOptions {
   tunnel::PublicKey own_key{};
-  unsigned session_slot_bits = 20;  // as the ReceiverIndexAllocator's
+  std::optional<tunnel::CookieSeed> cookie_seed{};  // not set: its own
+  unsigned session_slot_bits = 20;                  // as the ReceiverIndexAllocator's
   std::uint32_t max_peers = 1U << 20;
   std::uint32_t max_staged_packets = 256;  // of all peers together
   // Likewise, held back by bandwidth limits: full packets of 20 ms at 10 Gbit/s, four times CoDel's
@@ -91,7 +93,9 @@ struct WorkerState {
         shaper(options.max_held_packets,
                std::max<std::uint32_t>(inner_port.capabilities().mtu, kLeastHeldPacketBytes)),
         crypto(options.crypto),
-        cookie_checker(options.own_key, random),
+        cookie_checker(options.cookie_seed
+                           ? tunnel::CookieChecker(options.own_key, *options.cookie_seed, random)
+                           : tunnel::CookieChecker(options.own_key, random)),
         handshake_limiter(random),
         cookie_reply_limiter(random, kCookieReplyBuckets,
                              tunnel::HandshakeRateLimiter::WhenFull::kReplace) {}

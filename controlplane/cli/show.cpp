@@ -224,7 +224,7 @@ std::string gateway_text(const GatewayStatus& gateway) {
 
 std::string worker_text(const WorkerStatus& worker) {
   std::string text = worker.poll;
-  if (worker.cpu) text += ", CPU " + std::to_string(*worker.cpu);
+  if (!worker.cpus.empty()) text += ", CPU " + worker.cpus;
   std::array<char, 64> number{};
   if (worker.idle_share) {
     std::snprintf(number.data(), number.size(), ", %.0f %% idle", *worker.idle_share * 100);
@@ -234,6 +234,9 @@ std::string worker_text(const WorkerStatus& worker) {
     std::snprintf(number.data(), number.size(), ", %.0f cycles/packet", *worker.cycles_per_packet);
     text += number.data();
   }
+  text += ", " + std::to_string(worker.loops) + " loops, " + std::to_string(worker.packets_sealed) +
+          " packets sealed, " + std::to_string(worker.packets_opened) + " opened, " +
+          std::to_string(worker.handed_over) + " handed over";
   if (!worker.crypto.empty()) text += "; " + worker.crypto;
   return text;
 }
@@ -380,8 +383,10 @@ std::string render_status(const NodeStatus& status, const Palette& palette) {
   if (status.gateway.enabled) lines.line("gateway", gateway_text(status.gateway));
   lines.line("peers", std::to_string(status.peers.size()) + ", " + std::to_string(established) +
                           " with a session");
-  for (const WorkerStatus& worker : status.workers)
-    lines.line("worker", worker_text(worker));
+  for (std::size_t i = 0; i < status.workers.size(); ++i) {
+    const bool several = status.workers.size() > 1;
+    lines.line(several ? "worker " + std::to_string(i) : "worker", worker_text(status.workers[i]));
+  }
   for (const PortStatus& port : status.ports) {
     lines.line(port.name + " port", port_text(port, palette));
     if (!port.steering.empty()) lines.line(port.name + " steering", counts_text(port.steering));

@@ -1,5 +1,6 @@
 #include "controlplane/nat_state/nat_records.hpp"
 
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -37,8 +38,13 @@ void NatRecords::note_subscriber(PeerId id, const std::string& name, const tunne
   subscribers_[id] = {name, key};
 }
 
-void NatRecords::take_blocks(const BlockEventBatch& batch, Instant now, WallTime wall) {
-  const std::uint64_t lost = batch.lost - std::exchange(lost_in_nat_, batch.lost);
+std::uint64_t NatRecords::lost_in_nats() const {
+  return std::accumulate(lost_in_nat_.begin(), lost_in_nat_.end(), std::uint64_t{0});
+}
+
+void NatRecords::take_blocks(WorkerId from, const BlockEventBatch& batch, Instant now,
+                             WallTime wall) {
+  const std::uint64_t lost = batch.lost - std::exchange(lost_in_nat_[from.value], batch.lost);
   if (!log_) return;
   std::vector<NatLogLine> lines;
   lines.reserve(batch.count + 1);
@@ -102,7 +108,8 @@ Result<void> NatRecords::reopen_log(WallTime wall) {
     line.since = given.at;
     line.at = wall;
   }
-  if (lost_in_nat_ != 0) lines.push_back(loss_line(wall, lost_in_nat_));  // the list may lack some
+  const std::uint64_t lost = lost_in_nats();
+  if (lost != 0) lines.push_back(loss_line(wall, lost));  // the list may lack some
   log_->write(lines);
   return {};
 }

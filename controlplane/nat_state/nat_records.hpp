@@ -2,6 +2,7 @@
 // the answers to who asks for mappings.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -26,7 +27,7 @@ class NatRecords {
   // told by then (dataplane/nat_reports.hpp).
   void note_subscriber(PeerId id, const std::string& name, const tunnel::PublicKey& key);
 
-  void take_blocks(const BlockEventBatch& batch, Instant now, WallTime wall);
+  void take_blocks(WorkerId from, const BlockEventBatch& batch, Instant now, WallTime wall);
   // Those that the query asks for.
   void add_mappings(const MappingPage& page, const MappingQuery& query, MappingList& list) const;
 
@@ -36,7 +37,7 @@ class NatRecords {
   // The last line of an orderly end.
   void close_log(WallTime wall);
   // Block events that are missing in the log, for whatever reason but a crash.
-  [[nodiscard]] std::uint64_t lost() const { return lost_in_nat_ + (log_ ? log_->lost() : 0); }
+  [[nodiscard]] std::uint64_t lost() const { return lost_in_nats() + (log_ ? log_->lost() : 0); }
 
  private:
   struct Subscriber {
@@ -47,13 +48,14 @@ class NatRecords {
   using BlockKey = std::tuple<net::IpAddress, std::uint8_t, std::uint16_t>;
 
   NatRecords() = default;
+  [[nodiscard]] std::uint64_t lost_in_nats() const;
   void write_mark(NatLogKind kind, WallTime wall);
   void note_held(const NatLogLine& line);
 
   std::map<PeerId, Subscriber> subscribers_;  // the last one that had the id
   std::map<BlockKey, NatLogLine> held_;       // as they were given; with a log only
   std::optional<NatLog> log_;
-  std::uint64_t lost_in_nat_ = 0;
+  std::array<std::uint64_t, kMaxWorkers> lost_in_nat_{};  // each worker's, since it began
 };
 
 // The question as typed or sent: names that are none are errors.

@@ -15,6 +15,8 @@ constexpr Duration kChallengeInterval = Duration::milliseconds(500);
 constexpr std::size_t kHandshakesPerCall = 64;  // some milliseconds of public-key operations
 constexpr Duration kWaitingCommandsRetry = Duration::milliseconds(1);
 constexpr std::size_t kReachedPerTick = 16;  // likewise
+// One part in so many may a worker have more peers than the one with the fewest.
+constexpr std::size_t kShareTolerance = 8;
 constexpr Duration kChallengeLifetime = Duration::seconds(5);
 // A cursor of request_mappings(): the worker, and below it the NAT's own.
 constexpr unsigned kCursorBits = 28;
@@ -56,7 +58,9 @@ TunnelService::PeerRecord* TunnelService::find(PeerId id) {
 
 // --- peers -------------------------------------------------------------------------------------
 
-Result<PeerId> TunnelService::add_peer(const TunnelPeer& peer, Instant now) {
+Result<PeerId> TunnelService::add_peer(const TunnelPeer& peer, Instant now,
+                                       std::optional<WorkerId> owner) {
+  CHECK(!owner || owner->value < workers_.size());
   const PeerId id = free_ids_.empty() ? PeerId{next_id_} : free_ids_.back();
   if (!handshaker_.add_peer(id, peer.settings,
                             timestamps_.last_received(peer.settings.public_key))) {
@@ -77,14 +81,10 @@ Result<PeerId> TunnelService::add_peer(const TunnelPeer& peer, Instant now) {
     record.state.endpoint = *peer.endpoint;
   }
   record.unplaced = std::move(worker_peer);
-  place_if_to_be_reached(id, peers_.emplace(id, std::move(record)).first->second);
+  PeerRecord& added = peers_.emplace(id, std::move(record)).first->second;
+  if (owner) place(id, added, *owner);
+  place_if_to_be_reached(id, added);
   return id;
-}
-
-void TunnelService::place_peer(PeerId id, WorkerId owner) {
-  PeerRecord* record = find(id);
-  CHECK(record != nullptr && owner.value < workers_.size());
-  if (!record->owner) place(id, *record, owner);
 }
 
 // Whom we may have to call is somebody's from the start. Where there is one worker, everybody is.
@@ -96,6 +96,7 @@ void TunnelService::place_if_to_be_reached(PeerId id, PeerRecord& record) {
 
 void TunnelService::place(PeerId id, PeerRecord& record, WorkerId owner) {
   record.owner = owner;
+  ++loads_[owner.value];
   handshaker_.set_owner(id, owner);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (i != owner.value) workers_[i].send(command::SetPeerOwner{id, owner});
@@ -104,13 +105,17 @@ void TunnelService::place(PeerId id, PeerRecord& record, WorkerId owner) {
 }
 
 WorkerId TunnelService::least_loaded() const {
-  std::array<std::size_t, kMaxWorkers> peers{};
-  for (const auto& [id, record] : peers_) {
-    if (record.owner) ++peers[record.owner->value];
-  }
-  const auto least =
-      std::min_element(peers.begin(), peers.begin() + static_cast<std::ptrdiff_t>(workers_.size()));
-  return {static_cast<std::uint8_t>(least - peers.begin())};
+  const auto least = std::min_element(
+      loads_.begin(), loads_.begin() + static_cast<std::ptrdiff_t>(workers_.size()));
+  return {static_cast<std::uint8_t>(least - loads_.begin())};
+}
+
+// Where its first message arrived the rest will arrive too, if a device's queue decided that, and
+// need not be handed over. But nobody gets much more than his share.
+WorkerId TunnelService::owner_of_newcomer(WorkerId arrived_at) const {
+  const WorkerId least = least_loaded();
+  const std::size_t fewest = loads_[least.value];
+  return loads_[arrived_at.value] <= fewest + fewest / kShareTolerance ? arrived_at : least;
 }
 
 void TunnelService::change_peer(PeerId id, const TunnelPeer& peer) {
@@ -157,6 +162,7 @@ void TunnelService::remove_peer(PeerId id) {
   handshaker_.remove_peer(id);
   take_handshaker_outputs(WallTime{});
   if (record->owner) {
+    --loads_[record->owner->value];
     channel(*record->owner).send(command::RemovePeer{id});
   } else {
     free_ids_.push_back(id);
@@ -213,7 +219,7 @@ void TunnelService::request_snapshot(std::function<void(const WorkerSnapshot&)> 
     workers_[i].send(command::Snapshot{std::move(parts[i])});
 }
 
-void TunnelService::hear_of_blocks(std::function<void(const BlockEventBatch&)> heard) {
+void TunnelService::hear_of_blocks(std::function<void(WorkerId, const BlockEventBatch&)> heard) {
   CHECK(!heard_of_blocks_);
   heard_of_blocks_ = std::move(heard);
   for (WorkerChannel& worker : workers_) {
@@ -351,7 +357,8 @@ void TunnelService::handle_events_of(WorkerId worker, Instant now, WallTime wall
   for (std::size_t i = 0; i < kHandshakesPerCall / workers_.size(); ++i) {
     const auto received = channel(worker).handshakes().try_pop();
     if (!received) break;
-    handshaker_.input(now, wall, received->message.view(), received->from, worker);
+    handshaker_.input(now, wall, received->message.view(), received->from,
+                      owner_of_newcomer(worker));
     take_handshaker_outputs(wall);
   }
 }
@@ -411,7 +418,7 @@ void TunnelService::handle(Event& event, WorkerId from, Instant now, WallTime wa
                  },
                  [&](event::SnapshotTaken& e) { add_to_snapshot(from, *e.snapshot); },
                  [&](event::BlocksChanged& e) {
-                   heard_of_blocks_(*e.batch);
+                   heard_of_blocks_(from, *e.batch);
                    channel(from).send(command::LendBlockEvents{std::move(e.batch)});
                  },
                  [&](event::MappingsListed& e) {

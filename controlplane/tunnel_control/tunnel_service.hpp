@@ -5,6 +5,7 @@
 // the same code. Control thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -79,14 +80,13 @@ class TunnelService {
 
   // The peer's identity for as long as it is configured. Fails where the key is our own, taken, or
   // not a valid point. Allowed IPs take effect with apply_allowed_ips(), so that many peers can be
-  // added for the price of one snapshot.
-  [[nodiscard]] Result<PeerId> add_peer(const TunnelPeer& peer, Instant now);
+  // added for the price of one snapshot. `owner`: the worker that gets it; otherwise one is chosen
+  // when the peer is to be reached, or when its first handshake arrives.
+  [[nodiscard]] Result<PeerId> add_peer(const TunnelPeer& peer, Instant now,
+                                        std::optional<WorkerId> owner = {});
   // Keeps sessions alive where neither suite nor preshared key changed.
   void change_peer(PeerId id, const TunnelPeer& peer);
   void remove_peer(PeerId id);
-  // Gives the peer to this worker, unless it has one already. Otherwise one is chosen when the peer
-  // is to be reached, or it is the one at which its first handshake arrives.
-  void place_peer(PeerId id, WorkerId owner);
   // Where the peer was last, as far as nobody has heard of it since.
   void assume_endpoint(PeerId id, const net::Endpoint& endpoint);
   void apply_allowed_ips();
@@ -98,7 +98,7 @@ class TunnelService {
 
   // The workers' NATs, if they have any. `heard` is told of the port blocks that were given out and
   // came back; call it once, before the workers' first turns or later.
-  void hear_of_blocks(std::function<void(const BlockEventBatch&)> heard);
+  void hear_of_blocks(std::function<void(WorkerId, const BlockEventBatch&)> heard);
   // One piece of the live mappings, from `cursor` on (0 at first); the page names the next cursor.
   void request_mappings(std::uint32_t cursor, std::function<void(const MappingPage&)> done);
 
@@ -119,6 +119,7 @@ class TunnelService {
   [[nodiscard]] const tunnel::Handshaker& handshaker() const { return handshaker_; }
   [[nodiscard]] const TunnelServiceCounters& counters() const { return counters_; }
   [[nodiscard]] std::size_t sessions_alive() const { return indices_.used(); }
+  [[nodiscard]] std::size_t peers_of(WorkerId worker) const { return loads_[worker.value]; }
 
  private:
   struct PeerRecord {
@@ -150,6 +151,7 @@ class TunnelService {
   void flush_commands();
   [[nodiscard]] bool commands_wait() const;
   [[nodiscard]] WorkerId least_loaded() const;
+  [[nodiscard]] WorkerId owner_of_newcomer(WorkerId arrived_at) const;
   void place_if_to_be_reached(PeerId id, PeerRecord& record);
   void place(PeerId id, PeerRecord& record, WorkerId owner);
   void set_keepalive(PeerId id, PeerRecord& record, Duration interval);
@@ -170,6 +172,7 @@ class TunnelService {
   PeerRecord* find(PeerId id);
 
   std::vector<WorkerChannel> workers_;
+  std::array<std::size_t, kMaxWorkers> loads_{};  // peers that each one has
   TimestampStore& timestamps_;
   Rng& rng_;
   tunnel::ReceiverIndexAllocator indices_;
@@ -180,7 +183,7 @@ class TunnelService {
   Instant latest_ = Instant::distant_past();       // `now` of the last call
   std::deque<SnapshotRequest> snapshot_requests_;  // answered in order
   std::deque<MappingRequest> mapping_requests_;    // likewise, each worker's
-  std::function<void(const BlockEventBatch&)> heard_of_blocks_;
+  std::function<void(WorkerId, const BlockEventBatch&)> heard_of_blocks_;
   std::deque<PeerId> to_reach_;
   TunnelServiceCounters counters_;
   NeighbourKeeper* neighbours_ = nullptr;

@@ -541,6 +541,15 @@ const ForwardingTable& EthernetLink::table() const {
   return *state_->table;
 }
 
+std::size_t EthernetLink::send_frames(std::span<Slot> frames) {
+  State::Departure departure(frames);
+  for (const Slot& frame : frames) {
+    DCHECK(frame.interface < state_->ports.size());
+    departure.add(frame, *state_->ports[frame.interface]);
+  }
+  return departure.flush();
+}
+
 void EthernetLink::run(Instant now) {
   state_->now = now;
   if (now >= state_->pending.next_deadline()) {

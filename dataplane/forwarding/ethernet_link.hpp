@@ -42,10 +42,11 @@ struct LinkOptions {
 
 class EthernetLink {
  public:
-  static constexpr std::size_t kMaxPorts = 4;
+  static constexpr std::size_t kMaxInterfaces = 4;
+  static constexpr std::size_t kMaxPorts = 32;
 
-  // ports: in the order in which NextHop::port counts them. kernel: the UDP socket. All outlive
-  // this.
+  // ports: at first one an interface, in the order in which NextHop::port counts them; behind them
+  // those of further queues, by which packets only come. kernel: the UDP socket. All outlive this.
   EthernetLink(std::span<io::Port* const> ports, io::Port& kernel, const LinkOptions& options);
   ~EthernetLink();
   EthernetLink(const EthernetLink&) = delete;
@@ -60,6 +61,10 @@ class EthernetLink {
   [[nodiscard]] std::shared_ptr<const ForwardingTable> swap_table(
       std::shared_ptr<const ForwardingTable> table, Instant now);
   [[nodiscard]] const ForwardingTable& table() const;
+
+  // Finished frames of a worker without a port of its own, each to the port that Slot::interface
+  // numbers. Returns how many were refused.
+  std::size_t send_frames(std::span<Slot> frames);
 
   // Once a turn: takes completed buffers back, sends nothing late, drops what has waited too long.
   void run(Instant now);

@@ -67,16 +67,39 @@ std::uint32_t max_super_packet_segments(std::uint16_t mtu) {
 }
 
 Result<std::unique_ptr<TunPort>> TunPort::open(const TunOptions& options) {
+  auto queues = open_queues(options, 1);
+  if (!queues) return tl::unexpected(queues.error());
+  return std::move(queues->front());
+}
+
+Result<std::vector<std::unique_ptr<TunPort>>> TunPort::open_queues(const TunOptions& options,
+                                                                   std::size_t count) {
   if (options.name.empty() || options.name.size() >= IFNAMSIZ) {
     return failure("interface name '" + options.name + "' is not valid",
                    "use 1 to " + std::to_string(IFNAMSIZ - 1) + " characters");
   }
+  std::vector<std::unique_ptr<TunPort>> queues;
+  TunOptions own = options;
+  for (std::size_t i = 0; i < count; ++i) {
+    // The first one makes the device: one that is there is another program's.
+    const int flags = count == 1 ? 0 : i == 0 ? IFF_MULTI_QUEUE | IFF_TUN_EXCL : IFF_MULTI_QUEUE;
+    auto queue = make(own, flags);
+    if (!queue) return tl::unexpected(queue.error());
+    own.name = (*queue)->name();
+    queues.push_back(std::move(*queue));
+  }
+  if (auto done = queues.front()->configure_device(options); !done) {
+    return tl::unexpected(done.error());
+  }
+  return queues;
+}
+
+Result<std::unique_ptr<TunPort>> TunPort::make(const TunOptions& options, int queue_flags) {
   auto fd = open_tun_device();
   if (!fd) return tl::unexpected(fd.error());
   std::unique_ptr<TunPort> port(new TunPort(*fd, options));
-  if (auto done = port->attach(options); !done) return tl::unexpected(done.error());
+  if (auto done = port->attach(options, queue_flags); !done) return tl::unexpected(done.error());
   port->enable_offloads(options);
-  if (auto done = port->configure_device(options); !done) return tl::unexpected(done.error());
   return port;
 }
 
@@ -88,13 +111,13 @@ TunPort::~TunPort() {
   ::close(fd_);
 }
 
-Result<void> TunPort::attach(const TunOptions& options) {
+Result<void> TunPort::attach(const TunOptions& options, int queue_flags) {
   ifreq request{};
   std::strncpy(request.ifr_name, options.name.c_str(), IFNAMSIZ - 1);
-  request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | queue_flags);
   vnet_ = options.offloads && ::ioctl(fd_, TUNSETIFF, &request) == 0;
   if (!vnet_) {
-    request.ifr_flags = IFF_TUN | IFF_NO_PI;
+    request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | queue_flags);
     if (::ioctl(fd_, TUNSETIFF, &request) != 0) {
       const int error = errno;
       return system_failure("making TUN device '" + options.name + "'", error,

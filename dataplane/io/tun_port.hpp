@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "dataplane/buffer_pool.hpp"
@@ -37,6 +38,10 @@ class TunPort final : public Port {
   // Makes the device, down and without addresses; it goes with the port. Fails without
   // /dev/net/tun, without CAP_NET_ADMIN, or when the name is in use.
   [[nodiscard]] static Result<std::unique_ptr<TunPort>> open(const TunOptions& options);
+  // The same with as many queues, a port each: the kernel spreads flows over them, and a flow comes
+  // back by the queue on which it was last written to.
+  [[nodiscard]] static Result<std::vector<std::unique_ptr<TunPort>>> open_queues(
+      const TunOptions& options, std::size_t count);
   ~TunPort() override;
 
   // Single packets and trains; either may have a kPartial checksum.
@@ -65,7 +70,9 @@ class TunPort final : public Port {
  private:
   TunPort(int fd, const TunOptions& options);
 
-  [[nodiscard]] Result<void> attach(const TunOptions& options);
+  [[nodiscard]] static Result<std::unique_ptr<TunPort>> make(const TunOptions& options,
+                                                             int queue_flags);
+  [[nodiscard]] Result<void> attach(const TunOptions& options, int queue_flags);
   void enable_offloads(const TunOptions& options);
   [[nodiscard]] Result<void> configure_device(const TunOptions& options);
 

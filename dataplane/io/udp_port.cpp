@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/check.hpp"
 #include "dataplane/io/udp_message.hpp"
 #include "dataplane/io/udp_sender.hpp"
 
@@ -67,23 +68,53 @@ Result<void> configure(int fd, const UdpOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<UdpPort>> UdpPort::open(const UdpOptions& options) {
+  auto group = open_group(options, 1);
+  if (!group) return tl::unexpected(group.error());
+  return std::move(group->front());
+}
+
+// In the order in which choose_in_udp_group() expects them.
+Result<std::vector<std::unique_ptr<UdpPort>>> UdpPort::open_group(const UdpOptions& options,
+                                                                  std::size_t workers) {
+  CHECK(workers == 1 || (workers > 1 && options.kinds));
+  std::vector<std::unique_ptr<UdpPort>> ports;
+  for (std::size_t i = 0; i < workers; ++i) {
+    auto port = open_member(options, ports.empty() ? nullptr : ports.front().get());
+    if (!port) return tl::unexpected(port.error());
+    ports.push_back(std::move(*port));
+  }
+  if (!options.kinds) return ports;
+  for (const auto& port : ports) {
+    if (auto parted = port->part_handshakes(options, *ports.front()); !parted) {
+      return tl::unexpected(parted.error());
+    }
+  }
+  const auto chosen =
+      choose_in_udp_group(ports.front()->fd_, *options.kinds, static_cast<std::uint32_t>(workers));
+  if (!chosen) return tl::unexpected(chosen.error());
+  return ports;
+}
+
+// first: of the group; null for itself.
+Result<std::unique_ptr<UdpPort>> UdpPort::open_member(const UdpOptions& options,
+                                                      const UdpPort* first) {
   UdpOptions effective = options;
-  int fd = options.ipv6 ? open_socket(true) : -1;
+  if (first != nullptr) effective.ipv6 = first->dual_stack_;
+  int fd = effective.ipv6 ? open_socket(true) : -1;
   if (fd < 0) {
     effective.ipv6 = false;
     fd = open_socket(false);
   }
   if (fd < 0) return system_failure("opening a UDP socket", errno);
   std::unique_ptr<UdpPort> port(new UdpPort(fd, effective));
-  if (auto done = configure(fd, effective); !done) return tl::unexpected(done.error());
+  auto done = configure(fd, effective);
+  if (!done) return tl::unexpected(done.error());
   port->set_offloads(effective);
-  if (auto done = port->bind_to(effective.port); !done) return tl::unexpected(done.error());
+  done = first == nullptr ? port->bind_to(effective.port) : join_udp_group(first->fd_, fd);
+  if (done) done = port->read_local_port();
+  if (!done) return tl::unexpected(done.error());
   port->sender_ = std::make_unique<Sender>(fd, port->dual_stack_, port->segmentation_offload_,
                                            port->segmentation_refusals_);
-  if (!effective.data_type) return port;
-  auto handshakes = port->part_handshakes(effective);
-  if (!handshakes) return tl::unexpected(handshakes.error());
-  port->handshakes_ = std::move(*handshakes);
   return port;
 }
 
@@ -110,19 +141,23 @@ void UdpPort::set_offloads(const UdpOptions& options) {
 }
 
 // A second socket like the data socket, in its port.
-Result<std::unique_ptr<UdpHandshakes>> UdpPort::part_handshakes(const UdpOptions& options) const {
+Result<void> UdpPort::part_handshakes(const UdpOptions& options, const UdpPort& first) {
   const int fd = open_socket(dual_stack_);
   if (fd < 0) return system_failure("opening a second UDP socket", errno);
   UdpOptions own = options;
+  own.ipv6 = dual_stack_;
   own.socket_buffer_bytes = UdpHandshakes::kQueueBytes;
-  if (auto done = configure(fd, own); !done) {
-    ::close(fd);
-    return tl::unexpected(done.error());
-  }
-  // Before it chooses a socket by the first byte, the kernel asks one of the two, by a hash,
-  // whether it takes trains.
+  // Before it chooses a socket by the content, the kernel asks one of them, by a hash, whether it
+  // takes trains.
   if (receive_offload_) set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
-  return UdpHandshakes::join(fd_, fd, *options.data_type);
+  auto done = configure(fd, own);
+  if (done) done = join_udp_group(first.fd_, fd);
+  if (!done) {
+    ::close(fd);
+    return done;
+  }
+  handshakes_ = std::make_unique<UdpHandshakes>(fd);
+  return {};
 }
 
 Result<void> UdpPort::bind_to(std::uint16_t port) {
@@ -142,7 +177,13 @@ Result<void> UdpPort::bind_to(std::uint16_t port) {
     return system_failure("binding UDP port " + std::to_string(port), error,
                           error == EADDRINUSE ? "another program has it; choose another port" : "");
   }
-  if (::getsockname(fd_, generic, &length) != 0) {
+  return {};
+}
+
+Result<void> UdpPort::read_local_port() {
+  UdpSocketAddress address{};
+  socklen_t length = sizeof address;
+  if (::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
     return system_failure("reading the UDP socket's port", errno);
   }
   local_port_ = parse_remote(address).port;

@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/result.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/io/port.hpp"
+#include "dataplane/io/udp_group.hpp"
 #include "dataplane/io/udp_handshakes.hpp"
 #include "dataplane/io/udp_receiver.hpp"
 
@@ -27,9 +29,9 @@ struct UdpOptions {
   std::uint32_t pool_buffers = 128;  // 64 KiB each, touched only when used
   bool receive_offload = true;       // UDP_GRO
   bool segmentation_offload = true;  // UDP_SEGMENT
-  // The first byte of datagrams that are data. All others then come by a socket of their own
-  // (udp_handshakes.hpp). Not set: one socket.
-  std::optional<std::uint8_t> data_type;
+  // All that is not data then comes by a socket of its own (udp_handshakes.hpp). Not set: one
+  // socket.
+  std::optional<UdpKinds> kinds;
   bool ipv6 = true;  // false: an IPv4-only socket even where the host has IPv6
 };
 
@@ -42,6 +44,9 @@ class UdpPort final : public Port {
 
   // Fails where the port is taken, or the mark is not permitted.
   [[nodiscard]] static Result<std::unique_ptr<UdpPort>> open(const UdpOptions& options);
+  // One for each worker, all in the same UDP port; options.kinds says what comes to whom.
+  [[nodiscard]] static Result<std::vector<std::unique_ptr<UdpPort>>> open_group(
+      const UdpOptions& options, std::size_t workers);
   ~UdpPort() override;
 
   // Slots carry remote, local, interface and traffic_class. An IPv4 sender appears as IPv4.
@@ -80,10 +85,12 @@ class UdpPort final : public Port {
   struct Sender;
   UdpPort(int fd, const UdpOptions& options);
 
+  [[nodiscard]] static Result<std::unique_ptr<UdpPort>> open_member(const UdpOptions& options,
+                                                                    const UdpPort* first);
   void set_offloads(const UdpOptions& options);
   [[nodiscard]] Result<void> bind_to(std::uint16_t port);
-  [[nodiscard]] Result<std::unique_ptr<UdpHandshakes>> part_handshakes(
-      const UdpOptions& options) const;
+  [[nodiscard]] Result<void> read_local_port();
+  [[nodiscard]] Result<void> part_handshakes(const UdpOptions& options, const UdpPort& first);
   [[nodiscard]] UdpReceiver::Totals receive_both(std::span<Slot> out);
 
   int fd_;

@@ -34,14 +34,24 @@ ConstBytes mac2_of(ConstBytes message) {
   return message.last(kMacBytes);
 }
 
+CookieSeed fresh_seed(Rng& rng) {
+  CookieSeed seed;
+  rng.fill(seed.span());
+  return seed;
+}
+
 }  // namespace
 
 // --- CookieChecker ---------------------------------------------------------------------------
 
-CookieChecker::CookieChecker(const PublicKey& own_key, Rng& rng)
+CookieChecker::CookieChecker(const PublicKey& own_key, const CookieSeed& seed, Rng& rng)
     : rng_(rng),
       mac1_(labelled_key(kMac1Label, own_key)),
-      cookie_key_(labelled_key(kCookieLabel, own_key)) {}
+      cookie_key_(labelled_key(kCookieLabel, own_key)),
+      seed_(seed) {}
+
+CookieChecker::CookieChecker(const PublicKey& own_key, Rng& rng)
+    : CookieChecker(own_key, fresh_seed(rng), rng) {}
 
 bool CookieChecker::mac1_valid(ConstBytes message) const {
   bool valid = false;
@@ -93,10 +103,15 @@ void CookieChecker::make_reply(Instant now, ConstBytes message, const net::Endpo
              reply.data() + Layout::kCookie);
 }
 
+// By the clock, which is the same for all who share the seed.
 void CookieChecker::refresh_secret(Instant now) {
-  if (now - secret_born_ < kCookieSecretLifetime) return;
-  rng_.fill(secret_.span());
-  secret_born_ = now;
+  const std::int64_t period =
+      (now - Instant::from_ns(0)).count_ns() / kCookieSecretLifetime.count_ns();
+  if (period == secret_period_) return;
+  secret_period_ = period;
+  std::array<std::uint8_t, sizeof(std::uint64_t)> number{};
+  store_le(number.data(), static_cast<std::uint64_t>(period));
+  secret_ = SecretBytes<kHashBytes>(blake2s(seed_.span(), number));
 }
 
 Mac CookieChecker::cookie_for(const net::Endpoint& source) const {

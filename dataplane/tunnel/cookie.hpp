@@ -16,9 +16,15 @@
 
 namespace ringway::tunnel {
 
+// What the workers of a node make their secrets from, so that a cookie which one of them gave is
+// good at all.
+using CookieSeed = SecretBytes<kHashBytes>;
+
 // Worker thread: checks what arrives, makes cookie replies. The secret turns over by itself.
 class CookieChecker {
  public:
+  CookieChecker(const PublicKey& own_key, const CookieSeed& seed, Rng& rng);
+  // With a seed of its own.
   CookieChecker(const PublicKey& own_key, Rng& rng);
 
   // `message`: a whole initiation or response of exact length.
@@ -41,8 +47,9 @@ class CookieChecker {
   Rng& rng_;
   Blake2sMac mac1_;  // under a flood, computed for each message of it
   std::array<std::uint8_t, kKeyBytes> cookie_key_;
+  CookieSeed seed_;
   SecretBytes<kHashBytes> secret_;
-  Instant secret_born_ = Instant::distant_past();
+  std::int64_t secret_period_ = -1;  // in which it is good
 };
 
 // Token buckets of 20/s, burst 5, by IPv4 address or IPv6 /64, in a table of fixed size.

@@ -4,11 +4,14 @@ wireguard-go at both ends is the control: what it cannot do, the test must not a
 """
 
 import contextlib
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
 
-from ringway_lab import measure, variants
+from ringway_lab import measure, servers, services, variants
 from ringway_lab.lab import LabError, wait_until
 from ringway_lab.nodes import AES_GCM, CHACHA, STOCK, Ringway, WireguardGo
 from ringway_lab.topology import TUNNEL_PORT, Edge
@@ -45,6 +48,21 @@ def check_full_tunnel(topology, edge):
     for address in (topology.internet4, topology.internet6):
         assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1) > 0
         assert measure.tcp_gbps(edge.namespace, topology.internet, address, 1, down=True) > 0
+
+
+def check_hole_punching(topology, edges):
+    """Two subscribers that know no more than each other's endpoint outside hear each other."""
+    ports = (3478, 3479)
+    servers.start_module(topology.internet, "hole_punching", "serve", *ports)
+    for server, outside in ((topology.internet4, topology.wan4), (topology.internet6, topology.wan6)):
+        callers = [edge.namespace.start(sys.executable, "-m", "ringway_lab.hole_punching", "meet", server, *ports,
+                                        stdout=subprocess.PIPE, text=True, env=services.PACKAGE_ENVIRONMENT)
+                   for edge in edges]
+        first, second = [json.loads(caller.popen.communicate(timeout=30)[0]) for caller in callers]
+        for caller, other in ((first, second), (second, first)):
+            assert caller["mapped"][0] == caller["mapped"][1], "one mapping for all destinations"
+            assert caller["mapped"][0][0] == outside
+            assert caller["heard"] == caller["other"] == other["mapped"][0]
 
 
 def handshake_time(node, peer_spec):

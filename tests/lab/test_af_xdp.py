@@ -135,15 +135,15 @@ def test_idle_gateway_costs_nearly_nothing(xdp_tunnel):
     assert nodes.cpu_seconds(gateway.pid) - before < 0.05
 
 
-def test_interface_with_several_queues_is_refused(topology, edge):
-    topology.lab.run("ip", "-n", topology.gateway.name, "link", "add", "many", "numrxqueues", "4", "numtxqueues", "4",
+def test_interface_with_more_queues_than_are_served_is_refused(topology, edge):
+    topology.lab.run("ip", "-n", topology.gateway.name, "link", "add", "many", "numrxqueues", "9", "numtxqueues", "9",
                      "type", "veth", "peer", "name", "many-peer")
     gateway, _ = make_pair(topology, edge, "ringway-aes", io=AF_XDP)
     gateway.write_configuration(gateway.configuration().replace('"wan"', '"many"'))
     result = gateway.run_to_end()
     assert result.status > 0
-    assert "many has 4 receive queues" in result.out + result.err
-    assert "ethtool -L many combined 1" in result.out + result.err
+    assert "many has 9 receive queues" in result.out + result.err
+    assert "ethtool -L many combined 8" in result.out + result.err
 
 
 @pytest.mark.parametrize("topology, why", [(OneArmed, "wan (veth) has no AF_XDP zero-copy"),

@@ -1,7 +1,6 @@
 """Real clients behind a gateway on AF_XDP: what people do on the Internet works through its NAT."""
 
 import contextlib
-import json
 import re
 import statistics
 import subprocess
@@ -10,7 +9,7 @@ import time
 
 import pytest
 
-from pairs import check_full_tunnel, make_pair
+from pairs import check_full_tunnel, check_hole_punching, make_pair
 from ringway_lab import measure, servers, services, variants
 from ringway_lab.lab import wait_until
 from ringway_lab.nodes import AES_GCM, AF_XDP, Ringway
@@ -161,22 +160,12 @@ def test_subscribers_of_one_gateway_punch_holes_for_each_other(topology):
     edges = [topology.edges["edge"], topology.add_edge("second")]
     gateway_spec, edge_specs = variants.several_specs(topology, edges, AES_GCM)
     gateway_spec.io = AF_XDP
-    ports = (3478, 3479)
     with contextlib.ExitStack() as stack:
         stack.enter_context(Ringway(gateway_spec, "gateway"))
         for edge, spec in zip(edges, edge_specs):
             stack.enter_context(Ringway(spec, edge.name))
             measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
-        servers.start_module(topology.internet, "hole_punching", "serve", *ports)
-        for server, outside in ((topology.internet4, topology.wan4), (topology.internet6, topology.wan6)):
-            callers = [edge.namespace.start(sys.executable, "-m", "ringway_lab.hole_punching", "meet", server, *ports,
-                                            stdout=subprocess.PIPE, text=True, env=services.PACKAGE_ENVIRONMENT)
-                       for edge in edges]
-            first, second = [json.loads(caller.popen.communicate(timeout=30)[0]) for caller in callers]
-            for caller, other in ((first, second), (second, first)):
-                assert caller["mapped"][0] == caller["mapped"][1], "one mapping for all destinations"
-                assert caller["mapped"][0][0] == outside
-                assert caller["heard"] == caller["other"] == other["mapped"][0]
+        check_hole_punching(topology, edges)
 
 
 CONNECTIONS = 10_000

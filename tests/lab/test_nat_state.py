@@ -13,24 +13,21 @@ import time
 
 import pytest
 
-from pairs import PAIRS
+from pairs import make_pair
 from ringway_lab import measure, nodes, variants
 from ringway_lab.lab import LabError, wait_until
-from ringway_lab.nodes import AES_GCM, AF_XDP
+from ringway_lab.nodes import AES_GCM, AF_XDP, STOCK
 
 RESTART_SECONDS = 3
 KEPT_SECONDS = 2  # a round of the keeper and some
 PORT = 7777
 
 
-def make_gateway(topology, edge, pair="ringway-aes"):
+def make_gateway(topology, edge):
     """(gateway, edge node), not started; the gateway keeps a log of its NAT."""
-    edge_type, gateway_type, kind = PAIRS[pair]
-    gateway_spec, edge_spec = variants.tunnel_specs(topology, edge, kind)
-    gateway_spec.io = AF_XDP
-    gateway = gateway_type(gateway_spec, "gateway")
+    gateway, node = make_pair(topology, edge, "ringway-aes", io=AF_XDP)
     gateway.write_configuration(with_log(gateway))
-    return gateway, edge_type(edge_spec, edge.name)
+    return gateway, node
 
 
 def with_log(gateway):
@@ -112,16 +109,21 @@ class Connection:
         wait_until(lambda: self.received() > before, what, timeout)
 
 
-@pytest.mark.parametrize("pair, end", [("ringway-aes", signal.SIGKILL), ("stock-ringway", signal.SIGKILL),
-                                       ("ringway-aes", signal.SIGUSR2)])
-def test_open_connections_survive_a_crash_or_a_restart_under_load(topology, edge, pair, end):
-    """Also one on which only the server speaks: its client has nothing to say that would let it in."""
+@pytest.mark.parametrize("workers, end", [(1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGUSR2)])
+def test_open_connections_survive_a_crash_or_a_restart_under_load(topology, edge, workers, end):
+    """Of an edge and of a stock client, which two workers share. Also those on which only the server speaks: their
+    clients have nothing to say that would let them in."""
     server = topology.internet.start(sys.executable, "-c", SERVER, PORT, stdout=subprocess.PIPE)
     assert server.popen.stdout.readline() == b"listening\n"
-    gateway, node = make_gateway(topology, edge, pair)
-    with gateway, node:
-        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
-        connections = {(way, address): Connection(edge, address, way)
+    gateway, node = make_gateway(topology, edge)
+    stock = topology.add_edge("stock")
+    stock_node = nodes.WireguardGo(variants.add_client(topology, gateway.spec, stock, STOCK), "stock")
+    gateway.spec.workers = workers
+    gateway.write_configuration(with_log(gateway))
+    with gateway, node, stock_node:
+        for client in (edge, stock):
+            measure.wait_for_path(client.namespace, topology.internet4, topology.internet6)
+        connections = {(client.name, way, address): Connection(client, address, way) for client in (edge, stock)
                        for way in ("echo", "down") for address in (topology.internet4, topology.internet6)}
         for name, connection in connections.items():
             connection.wait_for_more(f"{name} carries data", 5)
@@ -134,7 +136,9 @@ def test_open_connections_survive_a_crash_or_a_restart_under_load(topology, edge
         for name, connection in connections.items():
             wait_until(lambda c=connection, n=name: c.received() > before[n], f"{name} goes on",
                        RESTART_SECONDS - (time.monotonic() - began))
-        assert gateway.status()["gateway"]["mappings"] >= len(connections)
+        status = gateway.status()
+        assert status["gateway"]["mappings"] >= len(connections)
+        assert all(worker["packets_opened"] > 0 for worker in status["workers"])
 
 
 def test_crash_of_the_kernels_gateway_is_survived_too(topology, edge):

@@ -70,7 +70,8 @@ TEST(Config, DefaultsOfTheSmallestFile) {
   EXPECT_EQ(config.interface.mtu, 1420);
   EXPECT_EQ(config.interface.fwmark, 0x5257U);
   EXPECT_EQ(config.worker.poll, PollMode::kAdaptive);
-  EXPECT_FALSE(config.worker.cpu);
+  EXPECT_EQ(config.worker.count, 1U);
+  EXPECT_THAT(config.worker.cpus, IsEmpty());
   EXPECT_FALSE(config.edge.full_tunnel);
   EXPECT_FALSE(config.gateway.enabled);
   EXPECT_EQ(config.api.socket, "/run/ringway/ringway0.sock");
@@ -89,8 +90,9 @@ addresses = ["10.77.0.2/24", "fd77::2/64", "10.9.9.9"]
 mtu = 9000
 fwmark = 0x10
 [worker]
+count = 2
 poll = "busy"
-cpu = 1
+cpu = [1, 0]
 [gateway]
 masquerade = true
 interface = "wan0"
@@ -136,7 +138,8 @@ suite = "chacha20poly1305"
   EXPECT_EQ(config.interface.mtu, 9000);
   EXPECT_EQ(config.interface.fwmark, 0x10U);
   EXPECT_EQ(config.worker.poll, PollMode::kBusy);
-  EXPECT_EQ(config.worker.cpu, 1U);
+  EXPECT_EQ(config.worker.count, 2U);
+  EXPECT_THAT(config.worker.cpus, ElementsAre(1, 0));
   EXPECT_TRUE(config.gateway.enabled);
   EXPECT_TRUE(config.gateway.masquerade);
   EXPECT_EQ(config.gateway.interface, "wan0");
@@ -239,7 +242,7 @@ std::vector<BadCase> bad_cases() {
       {"unknown_key", interface("adresses = []"), 3, {"adresses", "did you mean 'addresses'?"}},
       {"wg_quick_key", interface("ListenPort = 5"), 3, {"did you mean 'listen_port'?"}},
       {"key_of_another_section", interface("full_tunnel = true"), 3, {"it belongs to [edge]"}},
-      {"far_off_key", base + "[worker]\nxyzzyxyzzy = 1\n", 4, {"expected one of poll, cpu"}},
+      {"far_off_key", base + "[worker]\nxyzzyxyzzy = 1\n", 4, {"expected one of count, poll, cpu"}},
       {"missing_private_key", "[interface]\nmtu = 1400\n", 1, {"private_key_file", "missing"}},
       {"absent_private_key", "[interface]\nprivate_key_file = \"no\"\n", 2, {"/etc/ringway/no"}},
       {"long_name", interface("name = \"a23456789012345x\""), 3, {"1 to 15"}},
@@ -309,6 +312,14 @@ std::vector<BadCase> bad_cases() {
        base + "[worker]\npoll = \"lazy\"\n",
        4,
        {"\"lazy\"", "\"adaptive\" or \"busy\""}},
+      {"no_worker", base + "[worker]\ncount = 0\n", 4, {"1 to 16"}},
+      {"too_many_workers", base + "[worker]\ncount = 17\n", 4, {"1 to 16"}},
+      {"cpu_of_one_of_two",
+       base + "[worker]\ncount = 2\ncpu = 1\n",
+       5,
+       {"found 1 for worker.count = 2", "a CPU for each"}},
+      {"cpu_for_nobody", base + "[worker]\ncpu = [0, 1]\n", 4, {"found 2 for worker.count = 1"}},
+      {"cpu_twice", base + "[worker]\ncount = 2\ncpu = [1, 1]\n", 5, {"each CPU once"}},
       {"absent_cpu", base + "[worker]\ncpu = 2\n", 4, {"0 to 1"}},
       {"wan_interface", base + "[gateway]\ninterface = \"eth9\"\n", 4, {"eth9", "ip link"}},
       {"relative_socket", base + "[api]\nsocket = \"x.sock\"\n", 4, {"absolute path"}},
@@ -535,13 +546,14 @@ TEST(ConfigDiff, AnotherPublicKeyIsAnotherPeer) {
 TEST(ConfigDiff, NamesSettingsThatNeedARestart) {
   Config now = two_peers();
   now.interface.mtu = 1380;
-  now.worker.cpu = 1;
+  now.worker.count = 2;
+  now.worker.cpus = {1, 0};
   now.log.level = LogLevel::kDebug;
   now.interface.private_key = generate_private_key();
   const ConfigDiff diff = diff_config(two_peers(), now);
   EXPECT_THAT(diff.needs_restart,
               ElementsAre(HasSubstr("interface.private_key_file"), "interface.mtu: 1420 -> 1380",
-                          "worker.cpu: unset -> 1"));
+                          "worker.count: 1 -> 2", "worker.cpu: unset -> 1, 0"));
   EXPECT_TRUE(diff.log_level);
 }
 

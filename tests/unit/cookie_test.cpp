@@ -114,6 +114,21 @@ TEST_F(CookieTest, SecretLives120Seconds) {
   EXPECT_FALSE(checker_.mac2_valid(at_s(120), message_, source_));
 }
 
+TEST_F(CookieTest, WhatOneWorkerGaveIsGoodAtAllThatShareTheSeed) {
+  CookieSeed seed;
+  rng_.fill(seed.span());
+  CookieChecker first(key_, seed, rng_);
+  CookieChecker second(key_, seed, rng_);
+  jar_.stamp(at_s(119), message_);
+  std::array<std::uint8_t, CookieReplyLayout::kSize> reply;
+  first.make_reply(at_s(119), message_, source_, reply);
+  ASSERT_TRUE(jar_.consume_reply(at_s(119), reply));
+  jar_.stamp(at_ms(119'500), message_);
+  EXPECT_TRUE(second.mac2_valid(at_ms(119'500), message_, source_));
+  EXPECT_FALSE(checker_.mac2_valid(at_ms(119'500), message_, source_)) << "a seed of its own";
+  EXPECT_FALSE(second.mac2_valid(at_s(120), message_, source_)) << "all change it together";
+}
+
 TEST_F(CookieTest, HolderStopsUsingACookieAfter115Seconds) {
   jar_.stamp(at_s(0), message_);
   ASSERT_TRUE(jar_.consume_reply(at_s(0), reply_at(at_s(0), source_)));

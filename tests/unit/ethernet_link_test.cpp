@@ -434,6 +434,38 @@ TEST_F(EthernetLinkTest, LargeBurstsBothWaysLoseNothing) {
   expect_all_home();
 }
 
+TEST_F(EthernetLinkTest, APortThatIsNeverEmptyDoesNotStarveTheOthers) {
+  for (int i = 0; i < 200; ++i)
+    ASSERT_TRUE(lan_.inject_copy(udp_frame("198.51.100.9:4000", "192.0.2.1:51820", "flood")));
+  ASSERT_TRUE(wan_.inject_copy(udp_frame("203.0.113.9:4000", "192.0.2.1:51820", "polite")));
+  int calls = 0;
+  for (bool heard = false; !heard; ++calls) {
+    const std::vector<Slot> slots = received(link_.datagrams());
+    ASSERT_FALSE(slots.empty());
+    for (const Slot& slot : slots) {
+      heard = heard || text(slot) == "polite";
+      BufferPool::release(slot);
+    }
+  }
+  EXPECT_EQ(calls, 2);
+  while (lan_.waiting() != 0)
+    for (const Slot& slot : received(link_.datagrams()))
+      BufferPool::release(slot);
+  expect_all_home();
+}
+
+TEST_F(EthernetLinkTest, FinishedFramesLeaveByThePortThatTheyName) {
+  std::array frames = {slot_with(lan_, "first"), slot_with(lan_, "second"),
+                       slot_with(lan_, "third")};
+  frames[1].interface = 1;
+  EXPECT_EQ(link_.send_frames(frames), 0U);
+  const auto by_lan = taken(lan_);
+  ASSERT_EQ(by_lan.size(), 2U);
+  EXPECT_EQ(std::string(by_lan[1].begin(), by_lan[1].end()), "third");
+  EXPECT_EQ(taken(wan_).size(), 1U);
+  expect_all_home();
+}
+
 TEST_F(EthernetLinkTest, WhatWaitsInsideGoesHomeAtTheEnd) {
   {
     EthernetLink link(std::array<io::Port*, 1>{&lan_}, kernel_,

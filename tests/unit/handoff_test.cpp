@@ -7,6 +7,9 @@
 
 #include <gtest/gtest.h>
 
+#include "dataplane/io/memory_port.hpp"
+#include "dataplane/lent_port.hpp"
+
 namespace ringway {
 namespace {
 
@@ -59,6 +62,30 @@ TEST(Handoff, CarriesVectorsInOrderByKind) {
   for (const Slot& slot : std::span(taken).first(3))
     BufferPool::release(slot);
   EXPECT_EQ(two.second.borrowed(), 0U);
+}
+
+TEST(Handoff, ALentPortHandsFramesToWhoeverHasIt) {
+  TwoWorkers two;
+  io::MemoryPortConfig config;
+  config.capabilities.mtu = 1400;
+  const io::MemoryPort real(config);
+  LentPort lent(real, 3, kSecond, two.first, two.pool);
+  EXPECT_EQ(lent.capabilities().mtu, 1400);
+  EXPECT_EQ(lent.wake_fd(), -1);
+  std::array<Slot, 2> frames;
+  ASSERT_EQ(lent.alloc_burst(frames), 2U);
+  for (Slot& frame : frames)
+    frame.length = 60;
+  EXPECT_EQ(lent.rx_burst(frames), 0U);
+  EXPECT_EQ(lent.tx_burst(frames), 0U);
+  EXPECT_EQ(lent.counters().tx_packets.value(), 2U);
+  std::array<Slot, 4> taken;
+  ASSERT_EQ(two.second.take(HandoffKind::kFrame, taken), 2U);
+  for (const Slot& frame : std::span(taken).first(2)) {
+    EXPECT_EQ(frame.interface, 3U);
+    EXPECT_EQ(frame.length, 60U);
+    BufferPool::release(frame);
+  }
 }
 
 TEST(Handoff, BuffersGoHomeToTheirOwnPool) {

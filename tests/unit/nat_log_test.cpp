@@ -16,6 +16,7 @@
 namespace ringway::control {
 namespace {
 
+constexpr WorkerId kWorker{0};
 constexpr const char* kKey = "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=";
 
 WallTime at_second(std::int64_t second) {
@@ -179,9 +180,9 @@ TEST_F(NatLogFile, RecordsNameTheSubscriberAsOfThen) {
   batch->events[0] = {true, PeerId{3}, 17, *net::IpAddress::parse("192.0.2.1"), 20032, 64};
   batch->lost = 4;
   // Two seconds later, by the clock on the wall 1002.
-  records->take_blocks(*batch, Instant::from_ns(52'000'000'000), at_second(1002));
+  records->take_blocks(kWorker, *batch, Instant::from_ns(52'000'000'000), at_second(1002));
   records->note_subscriber(PeerId{3}, "phone", key);
-  records->take_blocks(*batch, Instant::from_ns(50'000'000'000), at_second(1003));
+  records->take_blocks(kWorker, *batch, Instant::from_ns(50'000'000'000), at_second(1003));
   const std::string text = content(path());
   const std::string given = " given protocol=udp address=192.0.2.1 ports=20032-20095 subscriber=";
   EXPECT_NE(text.find("1970-01-01T00:16:40.000Z" + given + "laptop key=" + kKey + "\n"),
@@ -190,6 +191,11 @@ TEST_F(NatLogFile, RecordsNameTheSubscriberAsOfThen) {
   EXPECT_NE(text.find("1970-01-01T00:16:40.000Z lost events=4\n"), std::string::npos) << text;
   EXPECT_NE(text.find("1970-01-01T00:16:43.000Z" + given + "phone"), std::string::npos) << text;
   EXPECT_EQ(records->lost(), 4U);
+  // Each worker's NAT counts for itself.
+  batch->lost = 1;
+  records->take_blocks(WorkerId{1}, *batch, batch->at, at_second(1004));
+  EXPECT_NE(content(path()).find("1970-01-01T00:16:44.000Z lost events=1\n"), std::string::npos);
+  EXPECT_EQ(records->lost(), 5U);
 }
 
 class RotatedNatLog : public NatLogFile {
@@ -206,7 +212,7 @@ class RotatedNatLog : public NatLogFile {
     batch.count = 1;
     batch.events[0] = {given, PeerId{3}, 6, *net::IpAddress::parse("192.0.2.1"), first_port, 64};
     batch.lost = lost;
-    records_->take_blocks(batch, batch.at, at_second(second));
+    records_->take_blocks(kWorker, batch, batch.at, at_second(second));
   }
   void rotate(std::int64_t second) {
     std::filesystem::rename(path(), path() + ".1");

@@ -399,6 +399,25 @@ TEST_F(TunPortTest, NameInUseIsAClearError) {
   EXPECT_NE(loopback.error().text().find("another kind"), std::string::npos);
 }
 
+TEST_F(TunPortTest, QueuesShareOneDeviceThatNobodyElseCanJoin) {
+  TunOptions options;
+  options.name = "rwtest%d";
+  options.mtu = 1300;
+  const auto queues = TunPort::open_queues(options, 3);
+  ASSERT_TRUE(queues) << queues.error().text();
+  ASSERT_EQ(queues->size(), 3U);
+  for (const auto& queue : *queues) {
+    EXPECT_EQ(queue->name(), "rwtest0");
+    EXPECT_EQ(queue->capabilities().mtu, 1300);
+  }
+  EXPECT_TRUE(run_command("ip link show dev rwtest0 | grep -q 'mtu 1300'"));
+  options.name = "rwtest0";
+  const auto second = TunPort::open_queues(options, 2);
+  ASSERT_FALSE(second.has_value());
+  EXPECT_NE(second.error().text().find("in use"), std::string::npos);
+  EXPECT_FALSE(TunPort::open(options).has_value());
+}
+
 TEST_F(TunPortTest, NameTooLongIsAClearError) {
   TunOptions options;
   for (const char* name : {"", "sixteen-letters-"}) {

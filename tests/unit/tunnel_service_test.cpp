@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -30,11 +31,11 @@ class TunnelServiceTest : public testing::Test {
     rng.fill(key.span());
     return key;
   }
-  PeerId add_peer(bool with_endpoint) {
+  PeerId add_peer(bool with_endpoint, std::optional<WorkerId> owner = {}) {
     TunnelPeer peer;
     peer.settings.public_key = tunnel::public_key_of(fresh_key(rng_));
     if (with_endpoint) peer.endpoint = *net::Endpoint::parse("192.0.2.1:51820");
-    const auto id = service_.add_peer(peer, kNow);
+    const auto id = service_.add_peer(peer, kNow, owner);
     EXPECT_TRUE(id);
     return *id;
   }
@@ -46,6 +47,23 @@ class TunnelServiceTest : public testing::Test {
       if (auto* one = std::get_if<Told>(&*command)) all.push_back(std::move(*one));
     }
     return all;
+  }
+  // Of a node with this key, to the service.
+  tunnel::HandshakeBytes initiation(const tunnel::PrivateKey& key) {
+    tunnel::ReceiverIndexAllocator indices(4, rng_);
+    tunnel::Handshaker handshaker(key, tunnel::Tai64n{}, indices, rng_);
+    tunnel::PeerSettings peer;
+    peer.public_key = service_.public_key();
+    EXPECT_TRUE(handshaker.add_peer(PeerId{0}, peer, {}));
+    handshaker.request_session(PeerId{0}, kNow, kWall, true);
+    tunnel::HandshakeOutput output;
+    while (handshaker.poll_output(output)) {
+      if (auto* send = std::get_if<tunnel::handshake_output::SendToPeer>(&output)) {
+        return send->message;
+      }
+    }
+    ADD_FAILURE() << "no initiation";
+    return {};
   }
   void answer(std::size_t i, Event&& event) {
     ASSERT_TRUE(links_[i].events.try_push(std::move(event)));
@@ -78,14 +96,47 @@ TEST_F(TunnelServiceTest, PeersToBeReachedAreSharedOutAndTheOthersAreToldWhere) 
   EXPECT_THAT(owned_by_second, ElementsAre(second));
 }
 
-TEST_F(TunnelServiceTest, WhoeverHasNoEndpointIsNobodysUntilPlaced) {
+TEST_F(TunnelServiceTest, WhoeverHasNoEndpointIsNobodysUntilItIsHeardOf) {
   const PeerId peer = add_peer(false);
   EXPECT_TRUE(told<command::AddPeer>(0).empty());
   EXPECT_TRUE(told<command::AddPeer>(1).empty());
-  service_.place_peer(peer, WorkerId{1});
-  service_.place_peer(peer, WorkerId{0});  // it has one already
+  service_.assume_endpoint(peer, *net::Endpoint::parse("192.0.2.1:51820"));
+  EXPECT_EQ(told<command::AddPeer>(0).size() + told<command::AddPeer>(1).size(), 1U);
+}
+
+TEST_F(TunnelServiceTest, WhoeverHadAWorkerGetsItAgain) {
+  (void)add_peer(false, WorkerId{1});
+  (void)add_peer(true, WorkerId{1});  // though the other one has fewer
   EXPECT_TRUE(told<command::AddPeer>(0).empty());
-  EXPECT_EQ(told<command::AddPeer>(1).size(), 1U);
+  EXPECT_EQ(told<command::AddPeer>(1).size(), 2U);
+  EXPECT_EQ(service_.peers_of(WorkerId{1}), 2U);
+}
+
+TEST_F(TunnelServiceTest, ARemovedPeerNoLongerCountsAsLoad) {
+  const PeerId first = add_peer(true);
+  (void)add_peer(true);
+  service_.remove_peer(first);
+  EXPECT_EQ(service_.peers_of(WorkerId{0}), 0U);
+  (void)add_peer(true);
+  EXPECT_EQ(service_.peers_of(WorkerId{0}), 1U);
+}
+
+TEST_F(TunnelServiceTest, ANewcomerStaysWhereItArrivedUnlessThatIsUnfair) {
+  // Two of them, both at the second worker.
+  for (int i = 0; i < 2; ++i) {
+    const auto key = fresh_key(rng_);
+    TunnelPeer peer;
+    peer.settings.public_key = tunnel::public_key_of(key);
+    ASSERT_TRUE(service_.add_peer(peer, kNow));
+    HandshakeReceived received{{*net::Endpoint::parse("192.0.2.1:4000"), {}, 0}, {}};
+    received.message = initiation(key);
+    ASSERT_TRUE(links_[1].handshakes.try_push(std::move(received)));
+    hear();
+    EXPECT_EQ(service_.peers_of(WorkerId{1}), 1U);
+    EXPECT_EQ(service_.peers_of(WorkerId{0}), static_cast<std::size_t>(i));
+    EXPECT_EQ(told<command::InstallSession>(i == 0 ? 1 : 0).size(), 1U);
+    EXPECT_TRUE(told<command::InstallSession>(i == 0 ? 0 : 1).empty());
+  }
 }
 
 TEST_F(TunnelServiceTest, ASnapshotIsCompleteWhenEveryWorkerHasAnswered) {

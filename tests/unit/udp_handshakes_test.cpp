@@ -29,7 +29,7 @@ class UdpPortHandshakes : public UdpPortTest, public ::testing::WithParamInterfa
   // As the parameter says, dual-stack or IPv4 only.
   static UdpOptions parted() {
     UdpOptions options;
-    options.data_type = kData;
+    options.kinds = UdpKinds{.data_type = kData};
     options.ipv6 = GetParam();
     return options;
   }
@@ -242,6 +242,92 @@ TEST_P(UdpPortHandshakes, PortInUseIsAClearErrorWhoeverHasIt) {
   EXPECT_FALSE(second.has_value());
   ::close(stranger);
 }
+
+// Messages as WireGuard has them: from the fifth byte on data has its receiver's index, a handshake
+// its sender's.
+class UdpPortGroup : public UdpPortHandshakes {
+ protected:
+  static constexpr std::size_t kWorkers = 3;
+  static constexpr unsigned kSlotBits = 20;
+
+  std::vector<std::unique_ptr<UdpPort>> open_group() {
+    UdpOptions options;
+    options.ipv6 = GetParam();
+    options.kinds =
+        UdpKinds{.data_type = kData, .number_at = 4, .worker_shift = kSlotBits, .any_at = 4};
+    auto group = UdpPort::open_group(options, kWorkers);
+    EXPECT_TRUE(group) << (group ? "" : group.error().text());
+    return std::move(*group);
+  }
+  static Datagram with_index(std::uint8_t type, std::uint32_t index) {
+    Datagram datagram(148, type);
+    store_le(datagram.data() + 4, index);
+    return datagram;
+  }
+  // At which of them it came out; kWorkers: at none.
+  std::size_t arrival(UdpPort& from, const Datagram& datagram,
+                      const std::vector<std::unique_ptr<UdpPort>>& group) {
+    EXPECT_EQ(send(from, {fill(from, datagram, endpoint("127.0.0.1", group[0]->local_port()))}),
+              0U);
+    std::size_t at = kWorkers;
+    (void)eventually([&] {
+      for (std::size_t i = 0; i < kWorkers && at == kWorkers; ++i) {
+        const auto burst = burst_of(*group[i]);
+        if (!burst.empty()) at = i;
+        release_all(burst);
+      }
+      return at != kWorkers;
+    });
+    return at;
+  }
+};
+
+TEST_P(UdpPortGroup, DataComesToTheWorkerThatItsIndexNames) {
+  auto sender = open();
+  const auto group = open_group();
+  for (std::uint32_t worker = 0; worker < kWorkers; ++worker) {
+    EXPECT_EQ(group[worker]->local_port(), group[0]->local_port());
+    for (const std::uint32_t slot : {0U, 1U, (1U << kSlotBits) - 1}) {
+      for (const std::uint32_t random : {0U, 0x5aU, 0xffU}) {
+        const std::uint32_t index = random << 24 | worker << kSlotBits | slot;
+        EXPECT_EQ(arrival(*sender, with_index(kData, index), group), worker) << std::hex << index;
+      }
+    }
+  }
+  EXPECT_LT(arrival(*sender, with_index(kData, 15U << kSlotBits), group), kWorkers)
+      << "there is no fifteenth worker";
+  EXPECT_LT(arrival(*sender, {kData}, group), kWorkers);
+}
+
+TEST_P(UdpPortGroup, HandshakesComeToEveryWorker) {
+  auto sender = open();
+  const auto group = open_group();
+  std::array<int, kWorkers> arrived{};
+  for (std::uint32_t index = 0; index < 60; ++index) {
+    const std::size_t at = arrival(*sender, with_index(1, index << 24), group);
+    ASSERT_LT(at, kWorkers);
+    ++arrived[at];
+  }
+  for (const int count : arrived)
+    EXPECT_EQ(count, 20);
+  EXPECT_LT(arrival(*sender, {1}, group), kWorkers);
+}
+
+TEST_P(UdpPortGroup, AnswersLeaveFromThePortWhoeverSendsThem) {
+  auto peer = open();
+  const auto group = open_group();
+  for (const auto& port : group) {
+    EXPECT_EQ(send(*port, {fill(*port, message(2), endpoint("127.0.0.1", peer->local_port()))}),
+              0U);
+    const auto received = receive(*peer, 1);
+    ASSERT_EQ(received.size(), 1U);
+    EXPECT_EQ(received[0].remote, endpoint("127.0.0.1", group[0]->local_port()));
+    release_all(received);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sockets, UdpPortGroup, ::testing::Values(true, false),
+                         [](const auto& dual) { return dual.param ? "DualStack" : "Ipv4Only"; });
 
 INSTANTIATE_TEST_SUITE_P(Sockets, UdpPortHandshakes, ::testing::Values(true, false),
                          [](const auto& dual) { return dual.param ? "DualStack" : "Ipv4Only"; });

@@ -111,7 +111,7 @@ class Demo:
         sample = {}
         self.samples[variant.key].append(sample)
         try:
-            with variant.running(topology, io=self.options.io) as edge:
+            with variant.running(topology, io=self.options.io, workers=self.options.workers) as edge:
                 if self.past_the_kernel(variant) and topology.kernel_forwards():
                     raise LabError("the kernel of the gateway forwards too, so this would measure nothing")
                 self.measure_path(topology, edge, sample)
@@ -173,7 +173,7 @@ class Demo:
     def keep(self, topology):
         """Leaves one tunnel up for a look around."""
         variant = self.chosen[-1]
-        with variant.running(topology, io=self.options.io) as edge:
+        with variant.running(topology, io=self.options.io, workers=self.options.workers) as edge:
             say(paint.bold(f"\n{variant.title} is up. Try, in another terminal:"))
             say(f"  sudo ip netns exec {edge.namespace.name} ping {topology.internet4}")
             say(f"  sudo ip netns exec {edge.namespace.name} curl http://{topology.internet4}/")
@@ -201,7 +201,7 @@ class Demo:
 
     def report(self):
         """What --json writes."""
-        return {**self.medians(), "gateway": self.gateway,
+        return {**self.medians(), "gateway": self.gateway, "workers": self.options.workers,
                 "leaks": self.leak_count() if self.findings else None,
                 "leak_check": {name: {"tunnel_datagrams": findings.tunnel, "leaks": len(findings.leaks),
                                       "excepted": dict(findings.maintenance)}
@@ -281,6 +281,7 @@ def parse_options(arguments):
                         "with --io af_xdp)")
     parser.add_argument("--io", choices=["auto", "kernel", "af_xdp"],
                         help="what moves the packets of a Ringway gateway (default: the node decides)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="of a Ringway gateway (default 1)")
     parser.add_argument("--no-leak-check", action="store_true", help="measure only")
     parser.add_argument("--check-targets", action="store_true",
                         help="fail if a ratio misses what Ringway promises")
@@ -296,6 +297,8 @@ def parse_options(arguments):
     options.seconds = options.seconds or (1 if options.quick else 5)
     if options.rounds < 1 or options.seconds < 1:
         parser.error("--rounds and --seconds must be at least 1")
+    if options.workers < 1:
+        parser.error("--workers must be at least 1")
     if options.json and not options.json.resolve().parent.is_dir():
         parser.error(f"--json: the directory of {options.json} does not exist")
     return options

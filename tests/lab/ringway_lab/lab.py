@@ -248,11 +248,11 @@ class Lab:
                          net__ipv4__conf__all__rp_filter=0, net__ipv4__conf__default__rp_filter=2)
         return namespace
 
-    def link(self, one, one_interface, other, other_interface, one_options=()):
-        """A veth pair with its ends in two namespaces, offloads as on a good network card. `one_options`: of the
-        first end, as `ip link add` has them."""
+    def link(self, one, one_interface, other, other_interface, one_options=(), other_options=()):
+        """A veth pair with its ends in two namespaces, offloads as on a good network card. `one_options`,
+        `other_options`: of its ends, as `ip link add` has them."""
         self.run("ip", "link", "add", one_interface, "netns", one.name, *one_options, "type", "veth",
-                 "peer", "name", other_interface, "netns", other.name)
+                 "peer", "name", other_interface, "netns", other.name, *other_options)
         for namespace, interface in ((one, one_interface), (other, other_interface)):
             namespace.run("ethtool", "-K", interface, "gro", "on", "gso", "on", "tso", "on",
                           "tx-udp-segmentation", "on")

@@ -83,6 +83,7 @@ class NodeSpec:
     xdp_interfaces: tuple = ("lan", "wan")  # that af_xdp takes over
     subscriber_up_mbps: int = 0  # of a gateway; 0: no limit
     subscriber_down_mbps: int = 0
+    workers: int = 1
 
 
 _serial = itertools.count(1)
@@ -229,6 +230,8 @@ class Ringway(Started):
                  f"private_key_file = {_toml(self.directory / 'private.key')}",
                  f"listen_port = {self.spec.listen_port}",
                  f"addresses = {_toml(self.spec.addresses)}", f"mtu = {self.spec.mtu}"]
+        if self.spec.workers != 1:
+            lines += ["[worker]", f"count = {self.spec.workers}"]
         if self.spec.full_tunnel:
             lines += ["[edge]", "full_tunnel = true"]
         if self.spec.gateway:

@@ -8,7 +8,8 @@ The edges are not on-link with the gateway. The Internet has no route back to an
 link, so what arrives there without the gateway's address as its source gets no answer.
 
 OneArmed is the same with a gateway that has one interface, in the access network; WithoutNativeXdp the
-same with a gateway whose interfaces cannot run XDP by themselves.
+same with a gateway whose interfaces cannot run XDP by themselves; SeveralQueues the same with a gateway
+whose interfaces spread flows over queues.
 """
 
 from dataclasses import dataclass, field
@@ -205,3 +206,13 @@ class WithoutNativeXdp(Topology):
         self.lab.link(one, one_interface, other, other_interface, one_options=("numtxqueues", 2))
         # As behind a wire: what a network card receives is no longer than its MTU.
         one.run("ethtool", "-K", one_interface, "tso", "off", "gso", "off", "tx-udp-segmentation", "off")
+
+
+class SeveralQueues(Topology):
+    """Interfaces with three queues each way, among which whoever sends to them chooses by flow."""
+
+    queues = 3
+
+    def _link(self, one, one_interface, other, other_interface):
+        options = ("numrxqueues", self.queues, "numtxqueues", self.queues)
+        self.lab.link(one, one_interface, other, other_interface, options, options)

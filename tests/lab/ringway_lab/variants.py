@@ -40,16 +40,16 @@ class Variant:
         stack.callback(topology.stop_masquerading)
 
     @contextlib.contextmanager
-    def running(self, topology, outer_family=4, io=None):
-        """Sets the variant up; yields its Edge. The tunnel's datagrams are of `outer_family`; `io`: a Ringway
-        gateway's."""
+    def running(self, topology, outer_family=4, io=None, workers=1):
+        """Sets the variant up; yields its Edge. The tunnel's datagrams are of `outer_family`; `io`, `workers`: a
+        Ringway gateway's."""
         edge = topology.edges[self.edge_name]
         with contextlib.ExitStack() as stack:
             if self._gateway_node is not Ringway:
                 self.forward(topology, edge, stack)
             if self.encrypted:
                 gateway_spec, edge_spec = tunnel_specs(topology, edge, self._kind, outer_family)
-                gateway_spec.io = io
+                gateway_spec.io, gateway_spec.workers = io, workers
                 self.gateway = stack.enter_context(self._gateway_node(gateway_spec, "gateway"))
                 stack.enter_context(self._edge_node(edge_spec, edge.name))
             measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
@@ -97,13 +97,15 @@ def peer_of(edge, keys, kind=STOCK, psk=None):
 def several_specs(topology, edges, kind=STOCK):
     """One gateway and several full-tunnel edges: (gateway's NodeSpec, list of the edges' NodeSpecs)."""
     gateway_spec, first = tunnel_specs(topology, edges[0], kind)
-    specs = [first]
-    for edge in edges[1:]:
-        _, spec = tunnel_specs(topology, edge, kind)
-        spec.peers[0].public_key = gateway_spec.keys.public
-        gateway_spec.peers.append(peer_of(edge, spec.keys, kind))
-        specs.append(spec)
-    return gateway_spec, specs
+    return gateway_spec, [first] + [add_client(topology, gateway_spec, edge, kind) for edge in edges[1:]]
+
+
+def add_client(topology, gateway_spec, edge, kind):
+    """One more full-tunnel edge, which the gateway's NodeSpec then knows: the edge's NodeSpec."""
+    _, spec = tunnel_specs(topology, edge, kind)
+    spec.peers[0].public_key = gateway_spec.keys.public
+    gateway_spec.peers.append(peer_of(edge, spec.keys, kind))
+    return spec
 
 
 PLAIN = Variant("plain", "no tunnel")
