@@ -5,6 +5,7 @@
 
 #include "base/bytes.hpp"
 #include "base/check.hpp"
+#include "bench/mixed.hpp"
 
 namespace ringway::bench {
 namespace {
@@ -23,32 +24,32 @@ net::IpAddress address_of(std::uint32_t number) {
   return net::IpAddress::v4(bytes.data());
 }
 
-// splitmix64's finaliser.
-std::uint64_t mixed(std::uint64_t value) {
-  value = (value ^ (value >> 30)) * 0xbf58'476d'1ce4'e5b9;
-  value = (value ^ (value >> 27)) * 0x94d0'49bb'1331'11eb;
-  return value ^ (value >> 31);
+// Of 2^32, so many packets open a flow.
+std::uint64_t threshold_of(double share) {
+  return static_cast<std::uint64_t>(share * 0x1p32);
 }
 
 }  // namespace
 
-GatewayFlows::GatewayFlows(std::uint32_t flows, std::uint32_t subscribers, std::uint32_t worker,
-                           std::uint32_t workers)
-    : flows_(flows),
-      subscribers_(subscribers),
+GatewayFlows::GatewayFlows(const FlowCounts& counts, std::uint32_t worker, std::uint32_t workers)
+    : flows_(counts.flows),
+      subscribers_(counts.subscribers),
       worker_(worker),
       workers_(workers),
-      addresses_a_subscriber_((flows / subscribers) / kInnerPorts + 1),
-      external_(flows) {
-  CHECK(flows >= 1 && flows <= kMaxFlows && subscribers >= 1);
-  owner_of_.reserve(flows);
+      round_packets_(counts.round_packets),
+      new_below_(threshold_of(counts.new_share)),
+      all_flows_(flows_ + (new_below_ == 0 ? 0 : round_packets_)),
+      addresses_a_subscriber_((all_flows_ / subscribers_) / kInnerPorts + 1),
+      external_(all_flows_) {
+  CHECK(flows_ >= 1 && flows_ <= kMaxFlows && subscribers_ >= 1);
+  owner_of_.reserve(all_flows_);
 }
 
 nat::Config GatewayFlows::nat_config() const {
   nat::Config config;
   // A subscriber takes at least a block.
   const std::uint32_t ports =
-      std::max(flows_, subscribers_ * config.block_ports) + subscribers_ * config.block_ports;
+      std::max(all_flows_, subscribers_ * config.block_ports) + subscribers_ * config.block_ports;
   const std::uint32_t addresses = ports / (kFlowsAnExternalAddress / workers_) + 1;
   CHECK(addresses <= kMaxExternalAddresses);
   for (std::uint32_t i = 0; i < addresses; ++i)
@@ -64,7 +65,10 @@ nat::Config GatewayFlows::nat_config() const {
       config.other_shards.push_back({{static_cast<std::uint8_t>(i)}, first, last});
     }
   }
-  config.max_mappings = std::max(flows_ + flows_ / 8, 1024U);
+  config.max_mappings = std::max(all_flows_ + all_flows_ / 8, 1024U);
+  // A flow that was opened in a round is gone before the next one, and its port can be had again.
+  config.tcp_transitory_timeout = kNewFlowLife;
+  config.port_rest = kNewFlowLife;
   config.max_ports_per_subscriber = UINT32_MAX;
   config.max_mappings_per_subscriber = UINT32_MAX;
   config.max_subscribers = std::max(workers_ * subscribers_, config.max_subscribers);
@@ -83,7 +87,15 @@ std::vector<tunnel::AllowedIp> GatewayFlows::allowed_ips() const {
   return entries;
 }
 
+bool GatewayFlows::opens_flow(std::uint64_t packet_number) const {
+  // The high half: the low one chooses among the old flows.
+  return mixed(packet_number + 1) >> 32 < new_below_;
+}
+
 std::uint32_t GatewayFlows::flow_of(std::uint64_t packet_number) const {
+  if (opens_flow(packet_number)) {
+    return flows_ + static_cast<std::uint32_t>(packet_number % round_packets_);
+  }
   return static_cast<std::uint32_t>(mixed(packet_number + 1) % flows_);
 }
 
@@ -108,6 +120,13 @@ Result<void> GatewayFlows::learn(std::uint32_t flow, std::uint32_t address, std:
   }
   external_[flow] = external;
   return {};
+}
+
+void GatewayFlows::forget_new() {
+  for (std::uint32_t flow = flows_; flow < all_flows_; ++flow) {
+    if (external_[flow] != 0) owner_of_.erase(external_[flow]);
+    external_[flow] = 0;
+  }
 }
 
 }  // namespace ringway::bench

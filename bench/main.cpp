@@ -77,6 +77,7 @@ constexpr const char* kPipelineManual =
     "  ringway-bench pipeline --path edge-in --suite aes256gcm --size 64 --trains no\n"
     "  ringway-bench pipeline --peers 10000 --core 1\n"
     "  ringway-bench pipeline --path to-internet --peers 10000 --flows 1000000\n"
+    "  ringway-bench pipeline --path to-internet --size imix --flows 100000 --new-flow-share 0.01\n"
     "  ringway-bench pipeline --path from-internet --size 1420 --stages\n"
     "  ringway-bench pipeline --json > pipeline.json";
 
@@ -146,6 +147,15 @@ std::vector<tunnel::Suite> suites_named(const std::vector<std::string>& names) {
   return suites;
 }
 
+std::vector<PacketSizes> sizes_named(const std::vector<std::string>& names) {
+  std::vector<PacketSizes> sizes;
+  for (const std::string& name : names) {
+    sizes.push_back(name == "imix" ? PacketSizes::imix()
+                                   : PacketSizes(static_cast<std::uint32_t>(std::stoul(name))));
+  }
+  return sizes;
+}
+
 void add_suites(CLI::App& command, std::vector<tunnel::Suite>& suites) {
   command
       .add_option_function<std::vector<std::string>>(
@@ -211,10 +221,14 @@ Run add_pipeline(CLI::App& app) {
       ->transform(CLI::CheckedTransformer(paths).description(""))
       ->type_name("PATH")
       ->default_str("edge-out and edge-in");
-  command->add_option("--size", options->packet_bytes, "Inner packets in bytes, 48 to 9000")
-      ->check(between(48, 9000))
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "--size", [options](const auto& names) { options->sizes = sizes_named(names); },
+          "Inner packets in bytes, 48 to 9000, or imix: single packets of 40, 576 and 1500 bytes, "
+          "7:4:1")
+      ->check((between(48, 9000) | CLI::IsMember({"imix"})).description(""))
       ->type_name("BYTES")
-      ->capture_default_str();
+      ->default_str("64 512 1420");
   add_suites(*command, options->suites);
   command
       ->add_option_function<std::string>(
@@ -230,6 +244,13 @@ Run add_pipeline(CLI::App& app) {
   command->add_option("--flows", options->flows, "Flows through a gateway's NAT, 1 to 4000000")
       ->check(between(1U, GatewayFlows::kMaxFlows))
       ->type_name("N")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--new-flow-share", options->new_flow_share,
+          "Share of packets that open a flow of their own, 0 to 1; they end with the round")
+      ->check(between(0.0, 1.0))
+      ->type_name("SHARE")
       ->capture_default_str();
   command->add_option("--batch", options->burst, "Slots a burst, 1 to 64")
       ->check(between(1, 64))

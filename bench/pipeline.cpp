@@ -13,7 +13,7 @@ namespace {
 io::PortCapabilities inner_capabilities(const TrafficShape& shape) {
   io::PortCapabilities capabilities;
   capabilities.tcp_trains_rx = capabilities.tcp_trains_tx = true;
-  capabilities.mtu = static_cast<std::uint16_t>(std::max(kInnerMtu, shape.packet_bytes));
+  capabilities.mtu = static_cast<std::uint16_t>(shape.inner_mtu());
   return capabilities;
 }
 
@@ -24,6 +24,10 @@ io::PortCapabilities outer_capabilities() {
   capabilities.max_train_bytes = kMaxDatagramTrainBytes;
   return capabilities;
 }
+
+// The clock stands still but for steps between rounds in which flows end, and sessions do not age:
+// they are from a time that no run reaches.
+constexpr Duration kSessionsFromNow = Duration::seconds(1'000'000);
 
 }  // namespace
 
@@ -50,20 +54,20 @@ Pipeline::Pipeline(const TrafficShape& shape, const PipelineBenchOptions& option
                                        link_, rng_)) {
   if (is_gateway(shape.path)) {
     (void)ethernet_.swap_table(PipelineTraffic::forwarding_table(), now_);
-    worker_->open_internet_side(ethernet_.packets(), traffic_.flows()->nat_config());
+    worker_->open_internet_side(ethernet_.packets(), traffic_.nat_config());
   }
   if (shape.path == PipelinePath::kNatOnly) {
     translator_ =
         std::make_unique<WorkerState>(WorkerOptions{}, inner_, outer_, unused_link_, rng_);
     translator_->internet =
-        std::make_unique<InternetSide>(frames_, traffic_.flows()->nat_config(), rng_, nullptr);
+        std::make_unique<InternetSide>(frames_, traffic_.nat_config(), rng_, nullptr);
   }
   for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
     const PeerId id = traffic_.id_of(peer);
     tell(command::AddPeer{std::make_unique<Peer>(id, true)});
     tell(command::PreferPath{id, {traffic_.endpoint(peer), {}, 0}});
     tell(command::InstallSession{
-        std::make_unique<tunnel::Session>(traffic_.session_keys(peer, now_))});
+        std::make_unique<tunnel::Session>(traffic_.session_keys(peer, now_ + kSessionsFromNow))});
   }
   tell(command::SetAllowedIps{std::make_unique<const tunnel::AllowedIps>(traffic_.allowed_ips())});
   worker_->run_once(now_);
@@ -123,7 +127,7 @@ void Pipeline::begin_round(std::uint64_t sample_interval) {
   traffic_.offer_round(input());
   passed_ = 0;
   output().keep_samples(sample_interval, shape_.packets,
-                        shape_.output_header_bytes() + shape_.message_bytes());
+                        shape_.output_header_bytes() + shape_.longest_message());
 }
 
 Result<void> Pipeline::end_round() {
@@ -131,7 +135,22 @@ Result<void> Pipeline::end_round() {
   for (int extra = 0; extra < 2 && is_gateway(shape_.path); ++extra)
     turn();
   samples_compared_ += output().sent().samples.size();
-  return check();
+  if (auto checked = check(); !checked) return checked;
+  return close_new_flows();
+}
+
+// Peers whose keepalives became due meanwhile send them now, in nobody's round.
+Result<void> Pipeline::close_new_flows() {
+  if (nat() == nullptr) return {};
+  live_mappings_ = nat()->counters().mappings;
+  if (shape_.new_flow_share == 0) return {};
+  const auto later = traffic_.close_new_flows(*nat(), now_);
+  if (!later) return tl::unexpected(later.error());
+  now_ = *later;
+  worker_->run_once(now_);
+  while (link_.events.try_pop()) {
+  }
+  return {};
 }
 
 void Pipeline::watch_stages(StageClock* clock) {

@@ -41,6 +41,8 @@ class Pipeline {
   void watch_stages(StageClock* clock);
   [[nodiscard]] PipelineTraffic& traffic() { return traffic_; }
   [[nodiscard]] std::uint64_t samples_compared() const { return samples_compared_; }
+  // Of the NAT, at the end of the last round.
+  [[nodiscard]] std::uint64_t live_mappings() const { return live_mappings_; }
   [[nodiscard]] std::string describe_crypto() const { return worker_->describe_crypto(); }
 
  private:
@@ -54,8 +56,9 @@ class Pipeline {
   [[nodiscard]] BenchPort& output();
   void tell(Command&& command);
   [[nodiscard]] Result<void> check();
+  [[nodiscard]] Result<void> close_new_flows();
 
-  const Instant now_ = Instant::now();  // stands still: sessions do not age
+  Instant now_ = Instant::now();
   TrafficShape shape_;
   PipelineTraffic traffic_;
   BenchPort inner_;
@@ -65,6 +68,7 @@ class Pipeline {
   ControlLink link_;
   SystemRng rng_;  // as a node's worker has it
   std::uint64_t samples_compared_ = 0;
+  std::uint64_t live_mappings_ = 0;
   std::unique_ptr<Worker> worker_;
   ControlLink unused_link_;
   std::unique_ptr<WorkerState> translator_;  // a gateway's worker without a tunnel (nat-only)

@@ -44,12 +44,13 @@ struct Row {
   std::uint64_t samples_compared = 0;
   std::array<double, kStageCount> stage_cycles{};  // where they were asked for
   double one_worker_cycles = 0;                    // of several: one alone, in the same rounds
+  std::uint64_t mappings = 0;                      // live, where the path translates
 
   [[nodiscard]] double overhead() const { return cycles - crypto_cycles; }
   [[nodiscard]] double mpps(double tsc_hz) const { return tsc_hz / cycles * 1e-6; }
   // Of inner packets.
   [[nodiscard]] double gbps(double tsc_hz) const {
-    return mpps(tsc_hz) * shape.packet_bytes * 8 * 1e-3;
+    return mpps(tsc_hz) * shape.sizes.mean() * 8 * 1e-3;
   }
 };
 
@@ -99,11 +100,11 @@ Result<void> run_stages(Pipeline& pipeline, std::array<std::vector<double>, kSta
 
 // ---- What the machine can do at best ----
 
-// The engines' raw loops over the same size, in buffers that stay in the near caches.
+// The engines' raw loops over messages of one size, in buffers that stay in the near caches.
 class RawLoops {
  public:
-  RawLoops(const TrafficShape& shape, Rng& rng)
-      : text_bytes_(shape.text_bytes()), seals_(seals(shape.path)) {
+  RawLoops(const TrafficShape& shape, std::uint32_t packet_bytes, Rng& rng)
+      : text_bytes_(shape.text_bytes(packet_bytes)), seals_(seals(shape.path)) {
     if (!seals(shape.path) && !opens(shape.path)) return;
     SecretBytes<tunnel::kKeyBytes> key;
     rng.fill(key.span());
@@ -112,7 +113,7 @@ class RawLoops {
       loops_.push_back({std::make_unique<RawAead>(engine, shape.suite, key), {}});
     }
     // An odd number of lines: not all messages in the same sets of the cache.
-    const std::size_t stride = ((shape.message_bytes() + 63) / 64 | 1) * 64;
+    const std::size_t stride = ((shape.message_bytes(packet_bytes) + 63) / 64 | 1) * 64;
     memory_.resize(stride * RawAead::kMaxMessages);
     for (std::size_t i = 0; i < RawAead::kMaxMessages; ++i)
       texts_.push_back(memory_.data() + i * stride);
@@ -154,16 +155,42 @@ class RawLoops {
   std::vector<std::uint8_t*> texts_;
 };
 
+// The same over the sizes of a shape, each by itself and for its share.
+class RawMix {
+ public:
+  RawMix(const TrafficShape& shape, Rng& rng) : total_parts_(shape.sizes.total_parts()) {
+    for (const PacketSizes::Share& share : shape.sizes.shares())
+      parts_.push_back({share.parts, std::make_unique<RawLoops>(shape, share.bytes, rng)});
+  }
+  void run() {
+    for (const Part& part : parts_)
+      part.loops->run();
+  }
+  [[nodiscard]] double cycles() {
+    double sum = 0;
+    for (const Part& part : parts_)
+      sum += part.parts * part.loops->cycles();
+    return sum / total_parts_;
+  }
+
+ private:
+  struct Part {
+    std::uint32_t parts;
+    std::unique_ptr<RawLoops> loops;
+  };
+  std::uint32_t total_parts_;
+  std::vector<Part> parts_;
+};
+
 Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& options, double seconds,
                     std::string& engines) {
-  Row row;
-  row.shape = shape;
+  Row row{shape};
   auto opened = Pipeline::open(shape, options);
   if (!opened) return tl::unexpected<Error>(std::move(opened.error()));
   Pipeline& pipeline = **opened;
   engines = pipeline.describe_crypto();
   SeededRng rng(2);
-  RawLoops raw(shape, rng);
+  RawMix raw(shape, rng);
   std::vector<double> samples;
   std::array<std::vector<double>, kStageCount> stage_samples;
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
@@ -187,6 +214,7 @@ Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& optio
   for (std::size_t i = 0; i < kStageCount; ++i)
     row.stage_cycles[i] = median(stage_samples[i]);
   row.samples_compared = pipeline.samples_compared();
+  row.mappings = pipeline.live_mappings();
   row.cycles = median(samples);
   row.crypto_cycles = raw.cycles();
   return row;
@@ -195,8 +223,7 @@ Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& optio
 // Several workers, and one alone between their rounds.
 Result<Row> measure_crew(const TrafficShape& shape, const PipelineBenchOptions& options,
                          double seconds, std::string& engines) {
-  Row row;
-  row.shape = shape;
+  Row row{shape};
   TrafficShape alone = shape;
   alone.workers = 1;
   alone.misplaced_peers = 0;
@@ -206,7 +233,7 @@ Result<Row> measure_crew(const TrafficShape& shape, const PipelineBenchOptions& 
   if (!one) return tl::unexpected<Error>(std::move(one.error()));
   engines = (*crew)->describe_crypto();
   SeededRng rng(2);
-  RawLoops raw(shape, rng);
+  RawMix raw(shape, rng);
   std::vector<double> samples;
   std::vector<double> one_samples;
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
@@ -226,6 +253,7 @@ Result<Row> measure_crew(const TrafficShape& shape, const PipelineBenchOptions& 
     ++row.rounds;
   }
   row.samples_compared = (*crew)->samples_compared() + (*one)->samples_compared();
+  row.mappings = (*crew)->live_mappings();
   row.cycles = median(samples);
   row.one_worker_cycles = median(one_samples);
   row.crypto_cycles = raw.cycles();
@@ -236,6 +264,10 @@ Result<Row> measure_crew(const TrafficShape& shape, const PipelineBenchOptions& 
 
 const char* path_name(PipelinePath path) {
   return kPathNames[static_cast<std::size_t>(path)];
+}
+
+std::string size_name(const TrafficShape& shape) {
+  return shape.sizes.name() + (shape.sizes.shares().size() == 1 ? " B" : "");
 }
 
 // Twenty blocks: encryption's share of the time in full ones.
@@ -293,7 +325,7 @@ void print_table(const std::vector<Row>& rows, const PipelineBenchOptions& optio
     const Row& row = rows[i];
     samples += row.samples_compared;
     if (i == 0 || !same_table(row.shape, rows[i - 1].shape)) print_head(row.shape, colours);
-    std::printf("%6u B %9u %8.2f %s%8.2f%s %8.0f %8.0f %10.0f  %s\n", row.shape.packet_bytes,
+    std::printf("%8s %9u %8.2f %s%8.2f%s %8.0f %8.0f %10.0f  %s\n", size_name(row.shape).c_str(),
                 row.shape.train_segments, row.mpps(tsc_hz), colours.bold, row.gbps(tsc_hz),
                 colours.reset, row.cycles, row.crypto_cycles, row.overhead(),
                 bar(row, colours).c_str());
@@ -327,7 +359,8 @@ nlohmann::ordered_json to_json(const Row& row, double tsc_hz, bool stages) {
   if (seals(row.shape.path) || opens(row.shape.path)) {
     json["suite"] = tunnel::suite_name(row.shape.suite);
   }
-  json["packet_bytes"] = row.shape.packet_bytes;
+  json["size"] = row.shape.sizes.name();
+  json["packet_bytes"] = rounded(row.shape.sizes.mean(), 1);
   json["train_segments"] = row.shape.train_segments;
   json["mpps"] = rounded(row.mpps(tsc_hz), 3);
   json["gbps"] = rounded(row.gbps(tsc_hz), 2);
@@ -346,6 +379,7 @@ nlohmann::ordered_json to_json(const Row& row, double tsc_hz, bool stages) {
     json["one_worker_cycles_per_packet"] = rounded(row.one_worker_cycles, 1);
     json["times_one_worker"] = rounded(row.one_worker_cycles / row.cycles, 3);
   }
+  if (translates(row.shape.path)) json["mappings"] = row.mappings;
   json["rounds"] = row.rounds;
   json["samples_compared"] = row.samples_compared;
   json["verified"] = true;  // otherwise the run has failed
@@ -360,6 +394,7 @@ void print_json(const std::vector<Row>& rows, const PipelineBenchOptions& option
   json["engines"] = engines;
   json["peers"] = options.peers;
   json["flows"] = options.flows;
+  json["new_flow_share"] = options.new_flow_share;
   json["workers"] = options.workers;
   json["misplaced_percent"] = options.misplaced_percent;
   json["burst"] = options.burst;
@@ -379,16 +414,38 @@ std::vector<TrafficShape> shapes_of(const PipelineBenchOptions& options) {
       if (!seals(path) && !opens(path) && suite != options.suites.front()) continue;
       for (const bool trains : options.trains) {
         if (!takes_trains(path) && trains) continue;  // frames come one by one
-        for (const std::uint32_t bytes : options.packet_bytes) {
-          const std::uint32_t segments = trains ? TrafficShape::longest_train(bytes) : 1;
-          shapes.push_back({path, suite, bytes, segments, options.peers, options.packets,
+        for (const PacketSizes& sizes : options.sizes) {
+          if (trains && sizes.shares().size() > 1) continue;  // a train's packets are alike
+          const std::uint32_t segments = trains ? TrafficShape::longest_train(sizes.longest()) : 1;
+          shapes.push_back({path, suite, sizes, segments, options.peers, options.packets,
                             options.flows, 0, options.workers,
-                            options.peers * options.misplaced_percent / 100});
+                            options.peers * options.misplaced_percent / 100,
+                            options.new_flow_share});
         }
       }
     }
   }
   return shapes;
+}
+
+// Flows are opened from inside.
+Result<void> check_new_flows(const PipelineBenchOptions& options) {
+  if (options.new_flow_share == 0) return {};
+  for (const PipelinePath path : options.paths) {
+    if (path == PipelinePath::kToInternet || path == PipelinePath::kNatOnly) continue;
+    return failure(std::string("no packet of ") + path_name(path) + " opens a flow",
+                   "give --new-flow-share with to-internet or nat-only");
+  }
+  if (options.flows < options.peers) {
+    return failure("a peer whose flows all end would come back on another external address",
+                   "give at least as many --flows as --peers");
+  }
+  const double flows = options.flows + options.packets * options.new_flow_share;
+  if (flows > GatewayFlows::kMostFlowsASubscriber * options.peers) {
+    return failure("a peer has the ports of one external address, which are too few",
+                   "give more --peers");
+  }
+  return {};
 }
 
 Result<void> check_crew(const PipelineBenchOptions& options) {
@@ -416,9 +473,11 @@ Result<void> check_crew(const PipelineBenchOptions& options) {
 }  // namespace
 
 int run_pipeline_bench(const PipelineBenchOptions& options) {
-  if (const auto possible = check_crew(options); !possible) {
-    std::fprintf(stderr, "ringway-bench: %s\n", possible.error().text().c_str());
-    return 1;
+  for (const auto& check : {check_crew, check_new_flows}) {
+    if (const auto possible = check(options); !possible) {
+      std::fprintf(stderr, "ringway-bench: %s\n", possible.error().text().c_str());
+      return 1;
+    }
   }
   if (options.core) {
     if (const auto pinned = pin_to_core(*options.core); !pinned) {
@@ -435,8 +494,8 @@ int run_pipeline_bench(const PipelineBenchOptions& options) {
     const auto row =
         (shape.workers == 1 ? measure : measure_crew)(shape, options, seconds, engines);
     if (!row) {
-      std::fprintf(stderr, "ringway-bench: %s, %u B: %s\n", path_name(shape.path),
-                   shape.packet_bytes, row.error().text().c_str());
+      std::fprintf(stderr, "ringway-bench: %s, %s: %s\n", path_name(shape.path),
+                   size_name(shape).c_str(), row.error().text().c_str());
       return 1;
     }
     rows.push_back(*row);

@@ -13,10 +13,11 @@ namespace ringway::bench {
 struct PipelineBenchOptions {
   std::vector<PipelinePath> paths = {PipelinePath::kEdgeOut, PipelinePath::kEdgeIn};
   std::vector<tunnel::Suite> suites = {tunnel::Suite::kAes256Gcm, tunnel::Suite::kChaCha20Poly1305};
-  std::vector<std::uint32_t> packet_bytes = {64, 512, 1420};
+  std::vector<PacketSizes> sizes = {PacketSizes(64), PacketSizes(512), PacketSizes(1420)};
   std::vector<bool> trains = {false, true};
   std::uint32_t peers = 1;
   std::uint32_t flows = 1;         // of the gateway's paths
+  double new_flow_share = 0;       // likewise, of packets: each opens a flow
   std::uint32_t burst = 64;        // slots a call of rx_burst
   std::uint32_t packets = 65'536;  // a round, all of them different
   Arrival arrival = Arrival::kCopied;

@@ -98,4 +98,11 @@ std::uint64_t PipelineCrew::samples_compared() const {
   return sum;
 }
 
+std::uint64_t PipelineCrew::live_mappings() const {
+  std::uint64_t sum = 0;
+  for (const auto& member : members_)
+    sum += member->live_mappings();
+  return sum;
+}
+
 }  // namespace ringway::bench

@@ -23,6 +23,7 @@ class PipelineCrew {
   [[nodiscard]] Result<double> run(std::uint64_t sample_interval);
 
   [[nodiscard]] std::uint64_t samples_compared() const;
+  [[nodiscard]] std::uint64_t live_mappings() const;
   [[nodiscard]] std::string describe_crypto() const { return members_.front()->describe_crypto(); }
 
  private:

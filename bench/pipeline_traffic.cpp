@@ -11,7 +11,10 @@
 #include "base/net/ip4.hpp"
 #include "base/net/tcp.hpp"
 #include "base/net/udp.hpp"
+#include "bench/mixed.hpp"
+#include "dataplane/drop_reasons.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
+#include "dataplane/nat_output.hpp"
 #include "dataplane/worker_state.hpp"
 
 namespace ringway::bench {
@@ -37,15 +40,10 @@ ReceiverIndex local_index(std::uint32_t peer, std::uint32_t worker) {
   return {((peer * 0x9e37'79b1) & ~workers) | worker << slot_bits};
 }
 
-// splitmix64's finaliser: what a payload's words are made of.
-std::uint64_t mixed(std::uint64_t value) {
-  value = (value ^ (value >> 30)) * 0xbf58'476d'1ce4'e5b9;
-  value = (value ^ (value >> 27)) * 0x94d0'49bb'1331'11eb;
-  return value ^ (value >> 31);
-}
-
-// The packet's number, then words that follow from it.
+// The packet's number, then words that follow from it. A packet without payload has its number in
+// the header.
 void write_payload(std::uint64_t number, std::uint8_t* to, std::uint32_t bytes) {
+  if (bytes == 0) return;
   store_le(to, number);
   std::uint32_t at = sizeof number;
   for (; at + 8 <= bytes; at += 8)
@@ -61,6 +59,7 @@ struct Ends {
   std::uint16_t destination_port = 5002;
   std::uint8_t ttl = 64;
   bool dont_fragment = false;  // as TCP has it: then the identification says nothing and stays
+  std::uint8_t tcp_flags = net::kTcpAck;
 };
 
 // Both headers, the TCP checksum left at what the pseudo-header adds.
@@ -80,9 +79,10 @@ void write_headers(std::uint64_t number, std::uint32_t payload_bytes, std::uint3
   std::uint8_t* const tcp = ip + Ip4View::kMinHeaderBytes;
   store_be(tcp, ends.source_port);
   store_be(tcp + 2, ends.destination_port);
-  store_be(tcp + TcpView::kSequenceAt, static_cast<std::uint32_t>(number * payload_bytes));
+  store_be(tcp + TcpView::kSequenceAt,
+           static_cast<std::uint32_t>(payload_bytes == 0 ? number : number * payload_bytes));
   tcp[TcpView::kDataOffsetAt] = 0x50;
-  tcp[TcpView::kFlagsAt] = net::kTcpAck;
+  tcp[TcpView::kFlagsAt] = ends.tcp_flags;
   store_be(tcp + TcpView::kWindowAt, std::uint16_t{0xffff});
   const std::uint64_t sum =
       net::pseudo_header_sum_v4(ip + Ip4View::kSourceAt, ip + Ip4View::kDestinationAt,
@@ -103,7 +103,7 @@ void set_tcp_checksum(std::uint8_t* ip, std::uint16_t checksum) {
 
 std::uint32_t buffer_bytes_for(const TrafficShape& shape) {
   return kDefaultHeadroom + shape.input_header_bytes() +
-         shape.train_segments * shape.message_bytes();
+         shape.train_segments * shape.longest_message();
 }
 
 // A gateway with one Ethernet port, one address and one router.
@@ -126,11 +126,14 @@ tl::unexpected<Error> wrong(const std::string& what) {
 
 }  // namespace
 
-std::uint32_t TrafficShape::text_bytes() const {
-  return std::min((packet_bytes + 15) / 16 * 16, std::max(packet_bytes, kInnerMtu));
+std::uint32_t TrafficShape::inner_mtu() const {
+  return std::max(sizes.longest(), kInnerMtu);
 }
-std::uint32_t TrafficShape::message_bytes() const {
-  return text_bytes() + static_cast<std::uint32_t>(DataLayout::kOverhead);
+std::uint32_t TrafficShape::text_bytes(std::uint32_t packet_bytes) const {
+  return std::min((packet_bytes + 15) / 16 * 16, inner_mtu());
+}
+std::uint32_t TrafficShape::message_bytes(std::uint32_t packet_bytes) const {
+  return text_bytes(packet_bytes) + static_cast<std::uint32_t>(DataLayout::kOverhead);
 }
 std::uint32_t TrafficShape::input_header_bytes() const {
   if (!is_gateway(path)) return 0;
@@ -141,20 +144,23 @@ std::uint32_t TrafficShape::output_header_bytes() const {
   return seals(path) ? kSealedHeaderBytes : kEthernetBytes;
 }
 std::uint32_t TrafficShape::longest_train(std::uint32_t packet_bytes) {
-  const TrafficShape shape{{}, {}, packet_bytes, 1, 1, 1};
-  return std::min(kMaxDatagramTrainSegments, kMaxDatagramTrainBytes / shape.message_bytes());
+  const TrafficShape shape{{}, {}, PacketSizes(packet_bytes), 1, 1, 1};
+  return std::min(kMaxDatagramTrainSegments, kMaxDatagramTrainBytes / shape.longest_message());
 }
 
 PipelineTraffic::PipelineTraffic(const TrafficShape& shape)
     : shape_(shape),
-      flows_(translates(shape.path) ? std::make_unique<GatewayFlows>(shape.flows, shape.peers,
-                                                                     shape.worker, shape.workers)
-                                    : nullptr),
+      flows_(translates(shape.path)
+                 ? std::make_unique<GatewayFlows>(
+                       FlowCounts{shape.flows, shape.peers, shape.packets, shape.new_flow_share},
+                       shape.worker, shape.workers)
+                 : nullptr),
       pool_((shape.packets + shape.train_segments - 1) / shape.train_segments,
             buffer_bytes_for(shape)),
       rng_(1) {
   CHECK(shape.peers <= kMaxPeers);
   CHECK(takes_trains(shape.path) || shape.train_segments == 1);
+  CHECK(shape.sizes.shares().size() == 1 || shape.train_segments == 1);
   for (std::uint32_t peer = 0; peer < shape.peers; ++peer) {
     rng_.fill(keys_.emplace_back().span());
     far_ends_.push_back({std::make_unique<tunnel::BulkKey>(shape.suite, keys_.back())});
@@ -195,6 +201,12 @@ tunnel::SessionKeys PipelineTraffic::session_keys(std::uint32_t peer, Instant cr
   return keys;
 }
 
+nat::Config PipelineTraffic::nat_config() const {
+  nat::Config config = flows_->nat_config();
+  config.tunnel_mtu = config.internet_mtu = static_cast<std::uint16_t>(shape_.inner_mtu());
+  return config;
+}
+
 std::vector<tunnel::AllowedIp> PipelineTraffic::allowed_ips() const {
   if (flows_ != nullptr) return flows_->allowed_ips();
   std::vector<tunnel::AllowedIp> entries;
@@ -216,27 +228,29 @@ void PipelineTraffic::write_packet(std::uint64_t number, std::uint8_t* to) const
     return;
   }
   write_super_packet(number, 1, to);
-  set_tcp_checksum(to, net::checksum_finish(tcp_sum(to, shape_.packet_bytes)));
+  set_tcp_checksum(to, net::checksum_finish(tcp_sum(to, shape_.sizes.of(number))));
 }
 
 void PipelineTraffic::write_flow_packet(std::uint64_t number, Side side, std::uint8_t ttl,
                                         std::uint8_t* to) const {
   const std::uint32_t flow = flows_->flow_of(number);
-  const std::uint32_t payload_bytes = shape_.packet_bytes - kHeaderBytes;
+  const std::uint32_t packet_bytes = shape_.sizes.of(number);
+  const std::uint32_t payload_bytes = packet_bytes - kHeaderBytes;
   const bool outside = side == Side::kOutside;
   const std::uint32_t address =
       outside ? flows_->external_address(flow) : flows_->inner_address(flow);
   const std::uint16_t port = outside ? flows_->external_port(flow) : flows_->inner_port(flow);
   Ends ends{address, GatewayFlows::kServerAddress, port, GatewayFlows::kServerPort, ttl, true};
+  if (flows_->opens_flow(number)) ends.tcp_flags = net::kTcpSyn;
   if (shape_.path == PipelinePath::kFromInternet) {
     std::swap(ends.source, ends.destination);
     std::swap(ends.source_port, ends.destination_port);
   }
-  write_headers(number, payload_bytes, shape_.packet_bytes, ends, to);
+  write_headers(number, payload_bytes, packet_bytes, ends, to);
   write_payload(number, to + kHeaderBytes, payload_bytes);
   // Of the two forms of zero the one that the NAT's incremental update gives (as UDP needs it): one
   // packet in 65,536 has it.
-  set_tcp_checksum(to, net::checksum_finish_udp(tcp_sum(to, shape_.packet_bytes)));
+  set_tcp_checksum(to, net::checksum_finish_udp(tcp_sum(to, packet_bytes)));
 }
 
 void PipelineTraffic::write_expected(std::uint64_t number, std::uint8_t* to) const {
@@ -272,7 +286,11 @@ Result<void> PipelineTraffic::open_flows(nat::Nat& nat, Instant now) {
     nat::Packet packet{memory.data(), kHeaderBytes, id_of(flows_->subscriber_of(flow))};
     write(inside, net::kTcpSyn);
     nat.outbound({&packet, 1}, now);
-    if (packet.verdict != nat::Verdict::kForward) return wrong("a flow that the NAT does not take");
+    if (packet.verdict != nat::Verdict::kForward) {
+      return wrong(
+          "a flow that the NAT does not take: " +
+          std::string(kDropReasonTexts[static_cast<std::size_t>(drop_reason(packet.drop))].label));
+    }
     if (auto learned = learn(flow, memory.data()); !learned) return learned;
     write({GatewayFlows::kServerAddress, flows_->external_address(flow), GatewayFlows::kServerPort,
            flows_->external_port(flow), kSentTtl, true},
@@ -292,9 +310,29 @@ Result<void> PipelineTraffic::learn(std::uint32_t flow, const std::uint8_t* pack
                        load_be<std::uint16_t>(packet + Ip4View::kMinHeaderBytes));
 }
 
+Result<Instant> PipelineTraffic::close_new_flows(nat::Nat& nat, Instant now) {
+  flows_->forget_new();
+  const auto ended = [&] { return nat.counters().mappings == flows_->count(); };
+  if (ended()) return now;
+  // Well past their lives: the wheel rounds up by more than a second. A tick looks at some of them.
+  const Instant later = now + GatewayFlows::kNewFlowLife * 4;
+  for (std::uint32_t tick = 0; tick <= shape_.packets && !ended(); ++tick)
+    nat.tick(later);
+  if (!ended()) return wrong("flows that do not end");
+  return later + GatewayFlows::kNewFlowLife * 2;
+}
+
+std::uint64_t PipelineTraffic::number_of(ConstBytes packet) {
+  if (packet.size() < kHeaderBytes + sizeof(std::uint64_t) ||
+      load_be<std::uint16_t>(packet.data() + Ip4View::kTotalLengthAt) == kHeaderBytes) {
+    return load_be<std::uint32_t>(packet.data() + kIpBytes + TcpView::kSequenceAt);
+  }
+  return load_le<std::uint64_t>(packet.data() + kHeaderBytes);
+}
+
 void PipelineTraffic::write_super_packet(std::uint64_t first, std::uint32_t count,
                                          std::uint8_t* to) const {
-  const std::uint32_t payload_bytes = shape_.packet_bytes - kHeaderBytes;
+  const std::uint32_t payload_bytes = shape_.sizes.of(first) - kHeaderBytes;
   const std::uint32_t peer_address = kFirstPeerAddress + id_of(peer_of(first)).value;
   const bool out = shape_.path == PipelinePath::kEdgeOut;
   write_headers(first, payload_bytes, kHeaderBytes + count * payload_bytes,
@@ -307,29 +345,37 @@ std::uint32_t PipelineTraffic::write_messages(std::uint64_t first, std::uint32_t
                                               std::uint8_t* to) {
   const std::uint32_t peer = peer_of(first);
   FarEnd& far_end = far_ends_[peer];
+  const std::uint32_t packet_bytes = shape_.sizes.of(first);
+  const std::uint32_t text_bytes = shape_.text_bytes(packet_bytes);
+  const std::uint32_t message_bytes = shape_.message_bytes(packet_bytes);
   for (std::uint32_t i = 0; i < count; ++i) {
-    std::uint8_t* const message = to + i * shape_.message_bytes();
+    std::uint8_t* const message = to + i * message_bytes;
     std::uint8_t* const text = message + DataLayout::kCiphertext;
     tunnel::emit_message_header(message, tunnel::MessageType::kData, shape_.suite);
     store_le(message + DataLayout::kReceiver, local_index(peer, shape_.worker).value);
     store_le(message + DataLayout::kCounter, far_end.next_counter);
     write_packet(first + i, text);
-    std::memset(text + shape_.packet_bytes, 0, shape_.text_bytes() - shape_.packet_bytes);
-    jobs_.push_back({far_end.key.get(), text, shape_.text_bytes(), false, far_end.next_counter++});
+    std::memset(text + packet_bytes, 0, text_bytes - packet_bytes);
+    jobs_.push_back({far_end.key.get(), text, text_bytes, false, far_end.next_counter++});
   }
-  return count * shape_.message_bytes();
+  return count * message_bytes;
 }
 
 void PipelineTraffic::offer_round(BenchPort& port) {
   CHECK(pool_.held() == 0);
   parcels_.clear();
   subscribers_.clear();
+  output_bytes_ = 0;
   if (flows_ != nullptr) first_number_ += shape_.packets;
   Slot slot;
   for (std::uint32_t number = 0; number < shape_.packets; number += shape_.train_segments) {
     const std::uint32_t count = std::min(shape_.train_segments, shape_.packets - number);
     CHECK(pool_.allocate(slot));
-    std::uint32_t bytes = shape_.packet_bytes;
+    const std::uint32_t packet_bytes = shape_.sizes.of(first_number_ + number);
+    std::uint32_t bytes = packet_bytes;
+    output_bytes_ += std::uint64_t{count} *
+                     (shape_.output_header_bytes() +
+                      (seals(shape_.path) ? shape_.message_bytes(packet_bytes) : packet_bytes));
     const std::uint32_t header_bytes = shape_.input_header_bytes();
     std::uint8_t* const frame = slot.data;
     slot.data += header_bytes;
@@ -339,7 +385,7 @@ void PipelineTraffic::offer_round(BenchPort& port) {
       sealer_.seal(jobs_);
     } else if (count > 1) {
       write_super_packet(number, count, slot.data);
-      bytes = kHeaderBytes + count * (shape_.packet_bytes - kHeaderBytes);
+      bytes = kHeaderBytes + count * (packet_bytes - kHeaderBytes);
     } else {
       write_packet(first_number_ + number, slot.data);
     }
@@ -348,15 +394,18 @@ void PipelineTraffic::offer_round(BenchPort& port) {
     parcels_.push_back(
         {frame, header_bytes + bytes, slot.buffer, &endpoints_[peer_of(first_number_ + number)]});
   }
-  slot.tailroom = shape_.train_segments == 1
-                      ? buffer_bytes_for(shape_) - kDefaultHeadroom - parcels_.front().length
-                      : 0;
+  // What every one has: where it is sealed, room for the padding and the tag.
+  if (shape_.train_segments == 1 && !opens(shape_.path)) {
+    slot.tailroom = shape_.longest_message() - shape_.sizes.longest();
+  } else {
+    slot.tailroom = 0;
+  }
   if (shape_.train_segments > 1 && shape_.path == PipelinePath::kEdgeIn) {
     slot.train = TrainKind::kDatagrams;
-    slot.segment_bytes = static_cast<std::uint16_t>(shape_.message_bytes());
+    slot.segment_bytes = static_cast<std::uint16_t>(shape_.longest_message());
   } else if (shape_.train_segments > 1) {
     slot.train = TrainKind::kTcp;
-    slot.segment_bytes = static_cast<std::uint16_t>(shape_.packet_bytes - kHeaderBytes);
+    slot.segment_bytes = static_cast<std::uint16_t>(shape_.sizes.longest() - kHeaderBytes);
     slot.header_bytes = kHeaderBytes;
     slot.checksum = ChecksumState::kPartial;
     slot.checksum_start = Ip4View::kMinHeaderBytes;
@@ -410,9 +459,10 @@ Result<void> PipelineTraffic::strip_frame_headers(std::vector<std::uint8_t>& fra
 // The plaintext of a message that must be one of ours to a peer, padding included.
 Result<std::vector<std::uint8_t>> PipelineTraffic::open(ConstBytes message) {
   tunnel::MessageHeader header;
-  if (message.size() != shape_.message_bytes() || !tunnel::parse_message_header(message, header) ||
-      header.type != tunnel::MessageType::kData || header.suite != shape_.suite) {
-    return wrong("not a data message of the right suite and length");
+  if (message.size() < DataLayout::kOverhead + kHeaderBytes ||
+      !tunnel::parse_message_header(message, header) || header.type != tunnel::MessageType::kData ||
+      header.suite != shape_.suite) {
+    return wrong("not a data message of the right suite");
   }
   const std::uint32_t peer =
       load_le<std::uint32_t>(message.data() + DataLayout::kReceiver) - kFirstRemoteIndex;
@@ -422,17 +472,17 @@ Result<std::vector<std::uint8_t>> PipelineTraffic::open(ConstBytes message) {
   if (counter < far_end.next_counter) return wrong("a counter that was used before");
   far_end.next_counter = counter + 1;
   std::vector<std::uint8_t> text(message.begin() + DataLayout::kCiphertext, message.end());
-  tunnel::AeadJob job{far_end.key.get(), text.data(), shape_.text_bytes(), false, counter};
+  const std::size_t text_bytes = text.size() - tunnel::kTagBytes;
+  tunnel::AeadJob job{far_end.key.get(), text.data(), static_cast<std::uint32_t>(text_bytes), false,
+                      counter};
   judge_.open({&job, 1});
   if (!job.ok) return wrong("a message that its peer cannot open");
-  text.resize(shape_.text_bytes());
+  text.resize(text_bytes);
   return text;
 }
 
 Result<void> PipelineTraffic::check_round(const BenchPort::Sent& sent) {
-  const std::uint32_t bytes = shape_.output_header_bytes() +
-                              (seals(shape_.path) ? shape_.message_bytes() : shape_.packet_bytes);
-  if (sent.packets != shape_.packets || sent.bytes != std::uint64_t{bytes} * sent.packets) {
+  if (sent.packets != shape_.packets || sent.bytes != output_bytes_) {
     return wrong(std::to_string(shape_.packets) + " packets went in, " +
                  std::to_string(sent.packets) + " packets of " + std::to_string(sent.bytes) +
                  " bytes in all came out");
@@ -455,15 +505,17 @@ Result<void> PipelineTraffic::check_sample(std::vector<std::uint8_t> text, Earli
     if (!opened) return tl::unexpected<Error>(std::move(opened.error()));
     text = std::move(*opened);
   }
-  if (text.size() != (sealed ? shape_.text_bytes() : shape_.packet_bytes)) {
-    return wrong("a packet of " + std::to_string(text.size()) + " bytes");
-  }
-  const auto number = load_le<std::uint64_t>(text.data() + kHeaderBytes);
+  if (text.size() < kHeaderBytes) return wrong("a packet without headers");
+  const std::uint64_t number = number_of(text);
   if (number < first_number_ || number >= first_number_ + shape_.packets ||
       number < earliest[is_misplaced(number)]) {
     return wrong("a packet out of order");
   }
   earliest[is_misplaced(number)] = number + 1;
+  const std::uint32_t packet_bytes = shape_.sizes.of(number);
+  if (text.size() != (sealed ? shape_.text_bytes(packet_bytes) : packet_bytes)) {
+    return wrong("a packet of " + std::to_string(text.size()) + " bytes");
+  }
   if (shape_.path == PipelinePath::kToInternet || shape_.path == PipelinePath::kNatOnly) {
     if (auto learned = learn(flows_->flow_of(number), text.data()); !learned) return learned;
   }

@@ -13,6 +13,7 @@
 #include "base/rng.hpp"
 #include "bench/bench_port.hpp"
 #include "bench/gateway_flows.hpp"
+#include "bench/packet_sizes.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
 #include "dataplane/forwarding/forwarding_table.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
@@ -54,7 +55,7 @@ inline constexpr std::uint32_t kInnerMtu = 1420;
 struct TrafficShape {
   PipelinePath path;
   tunnel::Suite suite;
-  std::uint32_t packet_bytes;    // the inner packet: IPv4, TCP, payload
+  PacketSizes sizes;             // of inner packets: IPv4, TCP, payload
   std::uint32_t train_segments;  // 1: single packets
   std::uint32_t peers;           // in turn, a train or single packet each
   std::uint32_t packets;         // a round
@@ -63,10 +64,13 @@ struct TrafficShape {
   std::uint32_t worker = 0;
   std::uint32_t workers = 1;
   std::uint32_t misplaced_peers = 0;  // the first of them reach the next worker's port instead
+  double new_flow_share = 0;          // of a gateway's packets, from 0 to 1: each opens a flow
 
-  // What is encrypted: the packet and its padding.
-  [[nodiscard]] std::uint32_t text_bytes() const;
-  [[nodiscard]] std::uint32_t message_bytes() const;
+  [[nodiscard]] std::uint32_t inner_mtu() const;
+  // What is encrypted of a packet: itself and its padding.
+  [[nodiscard]] std::uint32_t text_bytes(std::uint32_t packet_bytes) const;
+  [[nodiscard]] std::uint32_t message_bytes(std::uint32_t packet_bytes) const;
+  [[nodiscard]] std::uint32_t longest_message() const { return message_bytes(sizes.longest()); }
   // What the ports carry before the packet or message: on a gateway's paths Ethernet, and IP and
   // UDP where it is sealed.
   [[nodiscard]] std::uint32_t input_header_bytes() const;
@@ -95,12 +99,14 @@ class PipelineTraffic {
   [[nodiscard]] tunnel::SessionKeys session_keys(std::uint32_t peer, Instant created) const;
   [[nodiscard]] const net::Endpoint& endpoint(std::uint32_t peer) const { return endpoints_[peer]; }
   [[nodiscard]] std::vector<tunnel::AllowedIp> allowed_ips() const;
-  // Null unless the path translates.
-  [[nodiscard]] const GatewayFlows* flows() const { return flows_.get(); }
+  // Where the path translates: the worker's NAT.
+  [[nodiscard]] nat::Config nat_config() const;
 
   // Before the first round of a gateway's path: opens a TCP connection on every flow and notes what
   // it looks like outside.
   [[nodiscard]] Result<void> open_flows(nat::Nat& nat, Instant now);
+  // Between two rounds: ends what the last one opened. Returns when the next one is.
+  [[nodiscard]] Result<Instant> close_new_flows(nat::Nat& nat, Instant now);
 
   // One round of input, sealed with fresh counters on the way in, for `port` to hand over. The
   // last round's must have been released.
@@ -121,6 +127,8 @@ class PipelineTraffic {
   // As a gateway's subscriber has it, or as the Internet has it.
   enum class Side : std::uint8_t { kInside, kOutside };
   void write_flow_packet(std::uint64_t number, Side side, std::uint8_t ttl, std::uint8_t* to) const;
+  // As write_packet() put it there. `packet`: at least its headers, perhaps padding.
+  [[nodiscard]] static std::uint64_t number_of(ConstBytes packet);
   [[nodiscard]] Result<void> learn(std::uint32_t flow, const std::uint8_t* packet);
   // Before `payload`, what input_header_bytes() says.
   void write_frame_headers(std::uint64_t number, Bytes payload) const;
@@ -129,7 +137,7 @@ class PipelineTraffic {
   // The packet that must come out for the one of that number, with its TTL one lower.
   void write_expected(std::uint64_t number, std::uint8_t* to) const;
   void write_super_packet(std::uint64_t first, std::uint32_t count, std::uint8_t* to) const;
-  // Returns how long the run of messages is; the jobs seal it.
+  // Equally long ones. Returns how long the run of messages is; the jobs seal it.
   std::uint32_t write_messages(std::uint64_t first, std::uint32_t count, std::uint8_t* to);
   [[nodiscard]] Result<std::vector<std::uint8_t>> open(ConstBytes message);
 
@@ -146,6 +154,7 @@ class PipelineTraffic {
   TrafficShape shape_;
   std::unique_ptr<GatewayFlows> flows_;
   std::uint64_t first_number_ = 0;  // of the round: a gateway's flows differ from round to round
+  std::uint64_t output_bytes_ = 0;  // that must come out of the round
   BufferPool pool_;
   SeededRng rng_;
   std::vector<SecretBytes<tunnel::kKeyBytes>> keys_;

@@ -42,6 +42,7 @@ namespace ringway {
   X(kFrameMalformed,     "frame_malformed",     "Ethernet frame without a whole IP packet")         \
   X(kUnreachable,        "unreachable",         "no route by an Ethernet port of ours")             \
   X(kHandoffFull,        "handoff_full",        "the worker that owns it does not keep up")        \
+  X(kHandoffNoBuffer,    "handoff_no_buffer",   "handed over once more, and no buffer for its copy") \
   X(kNeighbourPending,   "neighbour_pending",   "neighbour not resolved in time, or too many waiting")
 // clang-format on
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/net/inner_packet.hpp"
 #include "dataplane/buffer_pool.hpp"
@@ -23,12 +24,17 @@ constexpr Duration kSourceReportInterval = Duration::milliseconds(500);
 // side. A stage that drops some moves the others up.
 struct OpenVector {
   Scratch<tunnel::AeadJob, kVectorSegments> jobs;
-  Scratch<const Slot*, kVectorSegments> slots;  // where each segment stands
+  Scratch<Slot*, kVectorSegments> slots;  // where each segment stands
   Scratch<ReceiverIndex, kVectorSegments> receivers;
   Scratch<tunnel::Suite, kVectorSegments> suites;
   Scratch<tunnel::Session*, kVectorSegments> sessions;
   Scratch<Peer*, kVectorSegments> peers;
   std::size_t count = 0;
+  // Of a burst without trains: its slots. A packet takes its datagram's, with the reference to the
+  // buffer, and both move to the front. Else (null) each gets a slot and a reference of its own,
+  // which costs it 15 cycles more (ringway-bench pipeline --path edge-in --size 64).
+  Slot* burst = nullptr;
+  std::size_t taken = 0;
 
   [[nodiscard]] bool has_room() const { return count < kVectorSegments; }
   // From `find` on.
@@ -46,15 +52,14 @@ tunnel::DatagramSource source_of(const Slot& slot) {
 }
 
 // 2 classify, one segment. Where its session and peer are found is fetched.
-void classify(WorkerState& worker, OpenVector& vector, const Slot& slot, Bytes message,
-              Instant now) {
+void classify(WorkerState& worker, OpenVector& vector, Slot& slot, Bytes message, Instant now) {
   tunnel::MessageHeader header;
   if (!tunnel::parse_message_header(message, header)) {
     worker.drop(DropReason::kOuterMalformed);
     return;
   }
   if (header.type != tunnel::MessageType::kData) {
-    admit_handshake(worker, message, header, source_of(slot), now);
+    offer_handshake(worker, message, header, source_of(slot), now);
     return;
   }
   if (message.size() < DataLayout::kMinSize) {
@@ -98,13 +103,17 @@ bool is_past_limit(WorkerState& worker, const Peer& peer, Instant now) {
 }
 
 // 3 find: everything that this stage and the next ones need is sent for first; with many peers it
-// is in no near cache (docs/BENCHMARKS.md, a gateway's ways).
+// is in no near cache (docs/BENCHMARKS.md, a gateway's ways). Not what the packet before has sent
+// for.
 void find(WorkerState& worker, OpenVector& vector, Instant now) {
+  const tunnel::Session* previous = nullptr;
   for (std::size_t i = 0; i < vector.count; ++i) {
     const WorkerState::SessionEntry& entry = worker.session_entry(vector.receivers[i]);
     vector.sessions[i] = entry.session;
     vector.peers[i] = entry.peer;
-    if (entry.session == nullptr) continue;
+    if (entry.session == previous) continue;
+    previous = entry.session;
+    if (previous == nullptr) continue;
     entry.session->prefetch_to_receive(vector.jobs[i].counter);
     entry.peer->prefetch_to_receive();
   }
@@ -198,7 +207,7 @@ void accept(WorkerState& worker, OpenVector& vector, Instant now) {
 
 // Inner packets on their way to delivery.
 struct Admitted {
-  Scratch<Slot, kVectorSegments> slots;
+  Scratch<Slot, kVectorSegments> slots;  // unless they take those of their burst
   Scratch<PeerId, kVectorSegments> senders;
   std::size_t count = 0;
 };
@@ -227,18 +236,28 @@ bool take_packet(WorkerState& worker, Peer& peer, const Slot& slot, tunnel::Aead
   return true;
 }
 
-// The packet within the datagram's slot. In a train, what stands before it but for its own
-// message's header is another's. Written where it stays: a copy of what was just written would wait
-// for it.
-void make_inner_slot(const Slot& slot, const tunnel::AeadJob& job, Slot& inner) {
-  inner = slot;
-  inner.data = job.text;
-  inner.length = job.text_bytes;
-  inner.headroom = static_cast<std::uint32_t>(DataLayout::kCiphertext) +
-                   (slot.train == TrainKind::kNone ? slot.headroom : 0);
-  inner.tailroom = 0;
-  inner.train = TrainKind::kNone;
-  inner.segment_bytes = 0;
+// From the datagram to the packet within it. In a train, what stands before it but for its own
+// message's header is another's.
+void narrow_to_packet(Slot& slot, const tunnel::AeadJob& job) {
+  slot.data = job.text;
+  slot.length = job.text_bytes;
+  slot.headroom = static_cast<std::uint32_t>(DataLayout::kCiphertext) +
+                  (slot.train == TrainKind::kNone ? slot.headroom : 0);
+  slot.tailroom = 0;
+  slot.train = TrainKind::kNone;
+  slot.segment_bytes = 0;
+}
+
+// The slot in which a packet goes on.
+Slot& slot_for_packet(OpenVector& vector, Slot& datagram, Admitted& admitted) {
+  if (vector.burst != nullptr) {
+    // What stood there was dropped, and goes where nobody looks any more but to release it.
+    Slot& place = vector.burst[vector.taken++];
+    if (&place != &datagram) std::swap(place, datagram);
+    return place;
+  }
+  BufferPool::retain(datagram);
+  return admitted.slots[admitted.count] = datagram;
 }
 
 // Whether the peer's limit lets the packet go on now, which is charged then; it is held back
@@ -270,14 +289,15 @@ void admit(WorkerState& worker, OpenVector& vector, Admitted& admitted, Instant 
       packets[kept] = vector.jobs[i].text;
       vector.move(i, kept++);
     }
-    arm_timers(worker, peer);
+    // After the last one of each peer in a row, which tells what all have come to.
+    if (i + 1 == vector.count || vector.peers[i + 1] != &peer) arm_timers(worker, peer);
   }
   Scratch<PeerId, kVectorSegments> owners;
   worker.allowed_ips->lookup_packets({packets.data(), kept}, net::PacketEnd::kSource,
                                      owners.data());
   admitted.count = 0;
   for (std::size_t i = 0; i < kept; ++i) {
-    const Slot& slot = *vector.slots[i];
+    Slot& slot = *vector.slots[i];
     const tunnel::AeadJob& job = vector.jobs[i];
     if (owners[i] != vector.peers[i]->id) {
       worker.drop(DropReason::kSourceNotAllowed);
@@ -288,8 +308,7 @@ void admit(WorkerState& worker, OpenVector& vector, Admitted& admitted, Instant 
       continue;
     }
     if (!passes_limit(worker, *vector.peers[i], {job.text, job.text_bytes}, now)) continue;
-    BufferPool::retain(slot);
-    make_inner_slot(slot, job, admitted.slots[admitted.count]);
+    narrow_to_packet(slot_for_packet(vector, slot, admitted), job);
     admitted.senders[admitted.count++] = owners[i];
   }
 }
@@ -306,13 +325,13 @@ void open_and_deliver(WorkerState& worker, OpenVector& vector, Instant now) {
   Admitted admitted;
   admit(worker, vector, admitted, now);
   end_stage(worker.stage_clock, Stage::kAdmit);
-  deliver(worker, {admitted.slots.data(), admitted.count},
-          {admitted.senders.data(), admitted.count}, now);
+  Slot* const first = vector.burst != nullptr ? vector.burst : admitted.slots.data();
+  deliver(worker, {first, admitted.count}, {admitted.senders.data(), admitted.count}, now);
   vector.count = 0;
 }
 
 // 2, for what one slot holds: a datagram, or a train of them.
-void classify_slot(WorkerState& worker, OpenVector& vector, const Slot& slot, Instant now) {
+void classify_slot(WorkerState& worker, OpenVector& vector, Slot& slot, Instant now) {
   if (slot.truncated) {
     worker.drop(DropReason::kTruncated);
     return;
@@ -331,14 +350,18 @@ void classify_slot(WorkerState& worker, OpenVector& vector, const Slot& slot, In
 }
 
 // 2 to 7, for what one burst brought.
-void open_burst(WorkerState& worker, std::span<const Slot> burst, Instant now) {
+void open_burst(WorkerState& worker, std::span<Slot> burst, Instant now) {
+  static_assert(kBurstSlots <= kVectorSegments);  // a burst without trains is one vector
   if (burst.empty()) return;
   OpenVector vector;
-  for (const Slot& slot : burst)
+  const auto is_train = [](const Slot& slot) { return slot.train != TrainKind::kNone; };
+  if (std::ranges::none_of(burst, is_train)) vector.burst = burst.data();
+  for (Slot& slot : burst)
     classify_slot(worker, vector, slot, now);
   open_and_deliver(worker, vector, now);
+  admit_offered(worker, now);
   flush_cookie_replies(worker);
-  for (const Slot& slot : burst)
+  for (const Slot& slot : burst.subspan(vector.taken))
     BufferPool::release(slot);
 }
 

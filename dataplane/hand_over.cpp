@@ -36,8 +36,9 @@ void Leaving::hand_over(WorkerState& worker, HandoffKind kind) {
       if (owners_[i] == owner) together[count++] = slots_[i];
     }
     worker.counters.handed_over.add(count);
-    const std::size_t refused = worker.handoff->give(owner, kind, {together.data(), count});
-    if (refused > 0) worker.drop(DropReason::kHandoffFull, refused);
+    const auto refused = worker.handoff->give(owner, kind, {together.data(), count});
+    if (refused.no_room > 0) worker.drop(DropReason::kHandoffFull, refused.no_room);
+    if (refused.no_buffer > 0) worker.drop(DropReason::kHandoffNoBuffer, refused.no_buffer);
   }
   count_ = 0;
 }

@@ -7,7 +7,7 @@
 
 namespace ringway {
 
-std::size_t Handoff::give(WorkerId to, HandoffKind kind, std::span<Slot> slots) {
+Handoff::Refused Handoff::give(WorkerId to, HandoffKind kind, std::span<Slot> slots) {
   Lane& lane = *lanes_to_[to.value];
   std::size_t ready = 0;
   for (Slot& slot : slots) {
@@ -22,7 +22,7 @@ std::size_t Handoff::give(WorkerId to, HandoffKind kind, std::span<Slot> slots) 
   for (const Slot& slot : slots.subspan(given, ready - given))
     BufferPool::release(slot);
   if (given > 0) lane.taker_doorbell->ring();
-  return slots.size() - given;
+  return {ready - given, slots.size() - ready};
 }
 
 bool Handoff::is_own(const Slot& slot) const {

@@ -44,10 +44,15 @@ class Handoff {
   [[nodiscard]] WorkerId self() const { return self_; }
   [[nodiscard]] std::size_t workers() const { return lanes_to_.size(); }
 
+  // Slots that were released instead of given.
+  struct Refused {
+    std::size_t no_room = 0;    // in the ring
+    std::size_t no_buffer = 0;  // for the copy
+    bool operator==(const Refused&) const = default;
+  };
   // Takes ownership of every slot. Their buffers belong to pools of this worker that were announced
-  // to the mesh; what it has borrowed itself goes on as a copy. Returns how many slots found no
-  // room and were released.
-  [[nodiscard]] std::size_t give(WorkerId to, HandoffKind kind, std::span<Slot> slots);
+  // to the mesh; what it has borrowed itself goes on as a copy.
+  [[nodiscard]] Refused give(WorkerId to, HandoffKind kind, std::span<Slot> slots);
   // Fills `out` from the front with what others gave, everybody in turn; returns how many.
   [[nodiscard]] std::size_t take(HandoffKind kind, std::span<Slot> out);
   // Is there something to take?

@@ -1,5 +1,6 @@
 #include "dataplane/handshake_gate.hpp"
 
+#include <array>
 #include <cstring>
 
 namespace ringway {
@@ -40,10 +41,9 @@ bool under_load(WorkerState& worker, Instant now) {
 // Under load, a message without a cookie from a source that has used its replies up:
 // there is no answer to it, whatever its mac1, and no need to hash it. Only messages with a valid
 // mac1 use replies up, so a stranger to our key cannot spend another's.
-bool is_more_of_the_same(WorkerState& worker, ConstBytes message, MessageType type,
+bool is_more_of_the_same(WorkerState& worker, ConstBytes message,
                          const tunnel::DatagramSource& from, Instant now) {
-  return now < worker.under_load_until && type != MessageType::kCookieReply &&
-         !tunnel::CookieChecker::has_mac2(message) &&
+  return now < worker.under_load_until && !tunnel::CookieChecker::has_mac2(message) &&
          worker.cookie_reply_limiter.exhausted(now, from.remote.address);
 }
 
@@ -66,39 +66,24 @@ void make_cookie_reply(WorkerState& worker, ConstBytes message, const tunnel::Da
   slot.interface = from.interface;
 }
 
-}  // namespace
-
-void admit_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHeader header,
-                     const tunnel::DatagramSource& from, Instant now) {
-  if (message.size() != exact_length(header.type)) {
-    worker.drop(DropReason::kOuterMalformed);
-    return;
-  }
-  if (is_more_of_the_same(worker, message, header.type, from, now)) {
-    ++worker.handshakes_under_load;
+// Whether a message with a valid mac1 may go on, by what is asked for under load.
+bool passes_under_load(WorkerState& worker, ConstBytes message, const tunnel::DatagramSource& from,
+                       Instant now) {
+  if (!worker.cookie_checker.mac2_valid(now, message, from.remote)) {
     worker.drop(DropReason::kCookieDemanded);
-    return;
-  }
-  // A cookie reply carries no MAC of its own: control checks it against what it sent.
-  if (header.type != MessageType::kCookieReply) {
-    if (!worker.cookie_checker.mac1_valid(message)) {
-      worker.drop(DropReason::kBadMac1);
-      return;
+    if (worker.cookie_reply_limiter.allow(now, from.remote.address)) {
+      make_cookie_reply(worker, message, from, now);
     }
-    if (under_load(worker, now)) {
-      if (!worker.cookie_checker.mac2_valid(now, message, from.remote)) {
-        worker.drop(DropReason::kCookieDemanded);
-        if (worker.cookie_reply_limiter.allow(now, from.remote.address)) {
-          make_cookie_reply(worker, message, from, now);
-        }
-        return;
-      }
-      if (!worker.handshake_limiter.allow(now, from.remote.address)) {
-        worker.drop(DropReason::kHandshakeRateLimit);
-        return;
-      }
-    }
+    return false;
   }
+  if (!worker.handshake_limiter.allow(now, from.remote.address)) {
+    worker.drop(DropReason::kHandshakeRateLimit);
+    return false;
+  }
+  return true;
+}
+
+void pass_to_control(WorkerState& worker, ConstBytes message, const tunnel::DatagramSource& from) {
   HandshakeReceived received{from, {}};
   std::memcpy(received.message.data.data(), message.data(), message.size());
   received.message.length = static_cast<std::uint8_t>(message.size());
@@ -108,6 +93,49 @@ void admit_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHea
   }
   worker.events_pushed = true;
   worker.counters.handshakes_in.increment();
+}
+
+}  // namespace
+
+void offer_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHeader header,
+                     const tunnel::DatagramSource& from, Instant now) {
+  if (message.size() != exact_length(header.type)) {
+    worker.drop(DropReason::kOuterMalformed);
+    return;
+  }
+  // A cookie reply carries no MAC of its own: control checks it against what it sent.
+  if (header.type == MessageType::kCookieReply) {
+    pass_to_control(worker, message, from);
+    return;
+  }
+  if (is_more_of_the_same(worker, message, from, now)) {
+    ++worker.handshakes_under_load;
+    worker.drop(DropReason::kCookieDemanded);
+    return;
+  }
+  OfferedHandshakes& offered = worker.offered_handshakes;
+  offered.messages[offered.count] = message;
+  offered.sources[offered.count] = from;
+  if (++offered.count == offered.messages.size()) admit_offered(worker, now);
+}
+
+void admit_offered(WorkerState& worker, Instant now) {
+  OfferedHandshakes& offered = worker.offered_handshakes;
+  if (offered.count == 0) return;
+  std::array<bool, tunnel::CookieChecker::kMac1Batch> valid;
+  worker.cookie_checker.check_mac1({offered.messages.data(), offered.count}, valid);
+  for (std::size_t i = 0; i < offered.count; ++i) {
+    if (!valid[i]) {
+      worker.drop(DropReason::kBadMac1);
+      continue;
+    }
+    const ConstBytes message = offered.messages[i];
+    if (under_load(worker, now) && !passes_under_load(worker, message, offered.sources[i], now)) {
+      continue;
+    }
+    pass_to_control(worker, message, offered.sources[i]);
+  }
+  offered.count = 0;
 }
 
 void flush_cookie_replies(WorkerState& worker) {

@@ -10,8 +10,13 @@
 
 namespace ringway {
 
-void admit_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHeader header,
+// Looks at the message itself no further than it must; those whose mac1 is to be hashed wait for
+// more of them. What `message` refers to stays until admit_offered().
+void offer_handshake(WorkerState& worker, ConstBytes message, tunnel::MessageHeader header,
                      const tunnel::DatagramSource& from, Instant now);
+
+// Decides on those that wait. Before the buffers of a burst are released.
+void admit_offered(WorkerState& worker, Instant now);
 
 // Sends the cookie replies that were made since the last call, in one burst: under a flood they are
 // as many as the initiations.

@@ -12,7 +12,8 @@ std::size_t LentPort::tx_burst(std::span<Slot> slots) {
     slot.interface = number_;  // by which it leaves there
     bytes += slot.length;
   }
-  const std::size_t refused = end_.give(owner_, HandoffKind::kFrame, slots);
+  const Handoff::Refused lost = end_.give(owner_, HandoffKind::kFrame, slots);
+  const std::size_t refused = lost.no_room + lost.no_buffer;
   counters_.tx_packets.add(slots.size() - refused);
   counters_.tx_bytes.add(bytes);
   counters_.tx_bursts.increment();

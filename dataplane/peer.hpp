@@ -8,6 +8,7 @@
 
 #include "base/counters.hpp"
 #include "base/ids.hpp"
+#include "base/slab.hpp"
 #include "base/time.hpp"
 #include "dataplane/rate_limit.hpp"
 #include "dataplane/shaper.hpp"
@@ -19,7 +20,7 @@ namespace ringway {
 
 // In the order in which packets need it: the first line either way, the second to know where the
 // peer is (and what came from there), the third on the way out and for what is rare.
-struct alignas(64) Peer {
+struct alignas(64) Peer : InSlab<Peer> {
   explicit Peer(PeerId peer_id, bool is_ringway) : ringway(is_ringway), id(peer_id) {}
 
   // Has the lines fetched that a packet from the peer, or to it, will need.

@@ -25,6 +25,7 @@
 #include "dataplane/tunnel/allowed_ips.hpp"
 #include "dataplane/tunnel/cookie.hpp"
 #include "dataplane/tunnel/crypto_batch.hpp"
+#include "dataplane/tunnel/handshaker.hpp"
 
 namespace ringway {
 
@@ -64,6 +65,13 @@ struct WorkerCounters {
   Counter keepalives_out;
   Counter under_load;   // times the state was entered
   Counter handed_over;  // to other workers, slots
+};
+
+// Handshake messages of a burst whose mac1 is to be computed, in its buffers.
+struct OfferedHandshakes {
+  std::array<ConstBytes, tunnel::CookieChecker::kMac1Batch> messages;
+  std::array<tunnel::DatagramSource, tunnel::CookieChecker::kMac1Batch> sources;
+  std::size_t count = 0;
 };
 
 struct WorkerState {
@@ -123,6 +131,7 @@ struct WorkerState {
   tunnel::HandshakeRateLimiter cookie_reply_limiter;
   std::array<Slot, kBurstSlots> cookie_replies;  // made, not sent yet
   std::size_t cookie_reply_count = 0;
+  OfferedHandshakes offered_handshakes;
   Instant under_load_until = Instant::distant_past();
   std::size_t handshakes_under_load = 0;  // with a valid mac1, since it was last prolonged
   tunnel::Session* retired = nullptr;     // on their way back to control

@@ -50,7 +50,20 @@ struct LookupChunk {
     addresses[count] = address;
     places[count++] = static_cast<std::uint32_t>(place);
   }
+  // Packets of one flow come in bursts.
+  [[nodiscard, gnu::always_inline]] bool all_alike() const {
+    Word differences = 0;
+    for (std::size_t i = 1; i < count; ++i)
+      differences |= addresses[i] ^ addresses[0];
+    return differences == 0;
+  }
   [[gnu::always_inline]] void lookup(const PrefixTrie<Word, Value>& trie, Value* values) const {
+    if (all_alike()) {
+      const Value answer = trie.lookup(addresses[0]);
+      for (std::size_t i = 0; i < count; ++i)
+        values[places[i]] = answer;
+      return;
+    }
     // Of one family without gaps, as bursts mostly are: the answers belong where they come from.
     if (places[count - 1] - places[0] + 1 == count) {
       trie.lookup_batch({addresses.data(), count}, values + places[0]);

@@ -9,11 +9,16 @@
 #include "controlplane/host/nftables.hpp"
 #include "controlplane/host/sysctl.hpp"
 #include "dataplane/nat/nat.hpp"
+#include "dataplane/tunnel/messages.hpp"
 
 namespace ringway::control {
 namespace {
 
 constexpr unsigned kFirstUnprivilegedPort = 1024;
+
+// Handshake messages beyond this are a flood. A thousand peers, of which each has a handshake every
+// two minutes, come nowhere near; all of them at once, after a restart, are the burst.
+constexpr const char* kOverFloodRate = " limit rate over 1000/second burst 1000 packets";
 
 constexpr net::Family kFamilies[] = {net::Family::kIpv4, net::Family::kIpv6};
 
@@ -35,6 +40,7 @@ class RulesetWriter {
   std::string write() {
     out_ << "table " << plan_.table_name() << " {\n";
     write_guard();
+    write_untracked_replies();
     write_input();
     write_forward();
     write_from_tunnel();
@@ -54,23 +60,10 @@ class RulesetWriter {
   }
 
  private:
+  // By where a packet comes from, asked once: every packet of a flood comes by here.
   void write_guard() {
-    out_ << "  chain guard {\n    type filter hook prerouting priority -300; policy accept;\n";
-    for (const net::Family family : kFamilies) {
-      const auto inner = inner_prefixes(plan_, family);
-      const auto own = own_addresses(plan_, family);
-      const std::string ip(nft_family(family));
-      if (inner.empty()) {
-        out_ << "    iifname " << tun_ << " meta nfproto "
-             << (family == net::Family::kIpv4 ? "ipv4" : "ipv6") << " drop\n";
-        continue;
-      }
-      out_ << "    iifname " << tun_ << " " << ip << " saddr != " << nft_set(inner) << " drop\n";
-      if (!own.empty()) {
-        out_ << "    iifname " << tun_ << " " << ip << " saddr " << nft_set(own) << " drop\n";
-      }
-    }
-    out_ << "    iifname { \"lo\", " << tun_ << " } accept\n";
+    out_ << "  chain guard {\n    type filter hook prerouting priority -300; policy accept;\n"
+         << "    iifname vmap { " << tun_ << " : goto guard_tunnel, \"lo\" : accept }\n";
     for (const net::Family family : kFamilies) {
       const auto inner = inner_prefixes(plan_, family);
       const auto own = own_addresses(plan_, family);
@@ -80,7 +73,45 @@ class RulesetWriter {
     }
     // Own sources from outside: IPv4 has this in its routing (martians), IPv6 has not. Multicast
     // that we sent ourselves comes back as another packet type and passes.
-    out_ << "    meta nfproto ipv6 meta pkttype host fib saddr type local drop\n  }\n";
+    out_ << "    meta nfproto ipv6 meta pkttype host fib saddr type local drop\n";
+    if (plan_.masquerade) write_untracked_flood();
+    out_ << "  }\n";
+    write_guard_tunnel();
+  }
+
+  void write_guard_tunnel() {
+    out_ << "  chain guard_tunnel {\n";
+    for (const net::Family family : kFamilies) {
+      const auto inner = inner_prefixes(plan_, family);
+      const auto own = own_addresses(plan_, family);
+      const std::string ip(nft_family(family));
+      if (inner.empty()) {
+        out_ << "    meta nfproto " << (family == net::Family::kIpv4 ? "ipv4" : "ipv6")
+             << " drop\n";
+        continue;
+      }
+      out_ << "    " << ip << " saddr != " << nft_set(inner) << " drop\n";
+      if (!own.empty()) out_ << "    " << ip << " saddr " << nft_set(own) << " drop\n";
+    }
+    out_ << "  }\n";
+  }
+
+  // Each spoofed initiation would be a flow to conntrack, and its table is what the masqueraded
+  // connections live in. As long as it is no flood, all are tracked: a firewall of the operator's
+  // that asks for `ct state` finds what it expects. Whether the destination is this host is not
+  // asked: it would cost as much as tracking.
+  void write_untracked_flood() {
+    out_ << "    udp dport " << plan_.listen_port
+         << " @th,64,8 != " << static_cast<int>(tunnel::MessageType::kData) << kOverFloodRate
+         << " notrack\n";
+  }
+
+  // Nor the answers to them.
+  void write_untracked_replies() {
+    out_ << "  chain replies {\n    type filter hook output priority -300; policy accept;\n"
+         << "    udp sport " << plan_.listen_port << " @th,64,8 "
+         << static_cast<int>(tunnel::MessageType::kCookieReply) << kOverFloodRate
+         << " notrack\n  }\n";
   }
 
   // A segment that conntrack gave up on is not translated back: answering it with a reset, as the
@@ -88,11 +119,13 @@ class RulesetWriter {
   void write_input() {
     out_ << "  chain input {\n"
             "    type filter hook input priority 0; policy accept;\n"
-            "    iifname != "
-         << tun_ << (plan_.own_nat ? " meta l4proto { tcp, udp } th dport " : " tcp dport ")
+            "    iifname "
+         << tun_ << " goto input_tunnel\n"
+         << (plan_.own_nat ? "    meta l4proto { tcp, udp } th dport " : "    tcp dport ")
          << nat_ports_.first << "-" << nat_ports_.last
-         << (plan_.own_nat ? " drop\n" : " ct state invalid drop\n") << "    iifname != " << tun_
-         << " accept\n"
+         << (plan_.own_nat ? " drop\n" : " ct state invalid drop\n")
+         << "  }\n"
+            "  chain input_tunnel {\n"
             "    ct state established,related accept\n"
             "    icmp type echo-request accept\n"
             "    icmpv6 type echo-request accept\n"

@@ -2,7 +2,9 @@
 // masqueraded, IPv4 and IPv6 alike. The table ringway_TUN, in the order in which a packet meets it:
 //
 //   guard        from the tunnel only inner sources; from elsewhere neither inner sources nor
-//                packets to our tunnel addresses (before conntrack)
+//                packets to our tunnel addresses; a flood of handshakes is not tracked (before
+//                conntrack)
+//   replies      nor are the answers to it
 //   input        towards the gateway itself, whatever its address: ping and DNS
 //   forward      MSS clamped to the path both ways; from the tunnel to the Internet but nothing
 //                private behind the gateway, or to another peer; into the tunnel only answers, and

@@ -29,7 +29,7 @@ class UdpHandshakes {
   // there, which costs least.
   static constexpr std::uint32_t kQueueBytes = 1U << 20;
 
-  // A socket that has joined the group. It is taken over.
+  // A socket that has joined the group. It is taken over, and tells no traffic class.
   explicit UdpHandshakes(int fd);
   ~UdpHandshakes();
   UdpHandshakes(const UdpHandshakes&) = delete;

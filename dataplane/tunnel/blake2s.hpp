@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/bytes.hpp"
 
@@ -32,6 +33,11 @@ class Blake2s {
   // Writes the digest; the object is spent.
   void finish(std::uint8_t* digest);
   [[nodiscard]] Digest finish();
+  // What finish() would give after update(tail), for each tail: one digest behind the other. Side
+  // by side in the lanes of vectors where the processor has them and there are as many tails. Only
+  // behind commit_block(); the object is not spent.
+  void finish_each(std::span<const std::uint8_t* const> tails, std::size_t tail_bytes,
+                   std::uint8_t* digests) const;
 
  private:
   void compress(const std::uint8_t* block, std::uint32_t final_mask);

@@ -54,8 +54,24 @@ CookieChecker::CookieChecker(const PublicKey& own_key, Rng& rng)
     : CookieChecker(own_key, fresh_seed(rng), rng) {}
 
 bool CookieChecker::mac1_valid(ConstBytes message) const {
-  DCHECK(message.size() > kMacsBytes);
-  return constant_time_equal(mac1_.sign(before_mac1(message)), mac1_of(message));
+  bool valid = false;
+  check_mac1({&message, 1}, {&valid, 1});
+  return valid;
+}
+
+void CookieChecker::check_mac1(std::span<const ConstBytes> messages, std::span<bool> valid) const {
+  DCHECK(messages.size() <= kMac1Batch && valid.size() >= messages.size());
+  std::array<const std::uint8_t*, kMac1Batch> starts;
+  std::array<Mac, kMac1Batch> macs;
+  for (std::size_t first = 0, end = 0; first < messages.size(); first = end) {
+    const std::size_t bytes = messages[first].size();
+    DCHECK(bytes > kMacsBytes);
+    for (; end < messages.size() && messages[end].size() == bytes; ++end)
+      starts[end - first] = messages[end].data();
+    mac1_.sign_each({starts.data(), end - first}, before_mac1(messages[first]).size(), macs);
+    for (std::size_t i = first; i < end; ++i)
+      valid[i] = constant_time_equal(macs[i - first], mac1_of(messages[i]));
+  }
 }
 
 bool CookieChecker::has_mac2(ConstBytes message) {

@@ -78,10 +78,11 @@ void prefetch_gcm(const BulkKey& key, std::uint32_t text_bytes) {
     __builtin_prefetch(bytes + at);
 }
 
-// How many messages ahead: enough work to wait behind. Sealing 64 bytes with 10,000 keys in turn
-// (`ringway-bench crypto --keys 10000`, Zen 4): 127 cycles, where all lines are fetched two
-// messages ahead 136 or more, with one key 82.
-constexpr std::size_t kPrefetchAhead = 8;
+// How many messages ahead: enough work to wait behind, and not so many lines that they push each
+// other out. Sealing with 10,000 keys in turn (`ringway-bench crypto --keys 10000`, Zen 4), 64 and
+// 1,420 bytes: one message ahead 113 and 508 cycles, 4 ahead 105 and 503, 8 ahead 104 and 531, not
+// at all 155 and 909; with one key 82 and 412.
+constexpr std::size_t kPrefetchAhead = 4;
 // The jobs of a chunk that one engine's one function will do. Nonces are stored for all of them
 // before the first is used (see IpsecMb::seal_gcm).
 struct Lane {
@@ -89,9 +90,9 @@ struct Lane {
   std::array<AeadJob*, kMaxBurst> jobs{};
   std::array<NonceSlot, kMaxBurst> nonces{};
 
-  void add(AeadJob& job) {
+  void add(AeadJob& job, Suite suite) {
     jobs[count] = &job;
-    emit_nonce(nonces[count], job.key->suite(), job.counter);
+    emit_nonce(nonces[count], suite, job.counter);
     ++count;
   }
 };
@@ -137,11 +138,11 @@ void CryptoBatch::Engines::run_chunk(std::span<AeadJob> jobs) {
     const Suite suite = job.key->suite();
     const auto& engines = choice[static_cast<std::size_t>(suite)];
     if (engines[size_class_of(job.text_bytes)] == Engine::kOpenssl) {
-      openssl_lane.add(job);
+      openssl_lane.add(job, suite);
     } else if (suite == Suite::kAes256Gcm) {
-      gcm_lane.add(job);
+      gcm_lane.add(job, Suite::kAes256Gcm);
     } else {
-      chacha_lane.add(job);
+      chacha_lane.add(job, Suite::kChaCha20Poly1305);
     }
   }
   if (gcm_lane.count != 0) run_gcm<direction>();

@@ -173,13 +173,11 @@ Blake2sMac::Blake2sMac(ConstBytes key) : keyed_(kMacBytes, key) {
   keyed_.commit_block();
 }
 
-Mac Blake2sMac::sign(ConstBytes message) const {
-  DCHECK(!message.empty());
-  Blake2s hash = keyed_;
-  hash.update(message);
-  Mac mac;
-  hash.finish(mac.data());
-  return mac;
+void Blake2sMac::sign_each(std::span<const std::uint8_t* const> messages, std::size_t bytes,
+                           std::span<Mac> macs) const {
+  static_assert(sizeof(Mac) == kMacBytes);
+  DCHECK(macs.size() >= messages.size());
+  keyed_.finish_each(messages, bytes, macs.empty() ? nullptr : macs[0].data());
 }
 
 void kdf1(const SymmetricKey& chaining_key, ConstBytes input, SymmetricKey& first) {

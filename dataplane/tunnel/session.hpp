@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/ids.hpp"
+#include "base/slab.hpp"
 #include "base/time.hpp"
 #include "dataplane/tunnel/crypto_batch.hpp"
 #include "dataplane/tunnel/handshaker.hpp"
@@ -15,7 +16,7 @@
 
 namespace ringway::tunnel {
 
-class alignas(64) Session {
+class alignas(64) Session : public InSlab<Session> {
  public:
   explicit Session(const SessionKeys& keys)
       : created_(keys.created),

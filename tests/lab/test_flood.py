@@ -109,6 +109,8 @@ def test_cookies_end_when_the_flood_ends(topology, edge, tunnel, flooder, family
     with path.Flood(topology, flooder, flood_frames, RATE, 2) as flood:
         flood.finish()
     assert gateway.drops()["cookie_demanded"] > 0
+    tracked = int(topology.gateway.run("sysctl", "-n", "net.netfilter.nf_conntrack_count").out)
+    assert tracked < FRAMES / 2, "the flood filled the table of the masqueraded connections"
     second = topology.add_edge("second")
     _, spec = variants.tunnel_specs(topology, second, AES_GCM)
     spec.peers[0].public_key = gateway.spec.keys.public

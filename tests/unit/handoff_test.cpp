@@ -14,6 +14,7 @@ namespace ringway {
 namespace {
 
 constexpr WorkerId kFirst{0};
+constexpr Handoff::Refused kNoneRefused{};
 constexpr WorkerId kSecond{1};
 constexpr std::uint32_t kBuffers = 256;
 
@@ -44,8 +45,8 @@ TEST(Handoff, CarriesVectorsInOrderByKind) {
   std::array sealed = {allocate(two.pool, 1), allocate(two.pool, 2)};
   std::array inner = {allocate(two.pool, 3)};
   EXPECT_FALSE(two.second.waiting());
-  EXPECT_EQ(two.first.give(kSecond, HandoffKind::kSealed, sealed), 0U);
-  EXPECT_EQ(two.first.give(kSecond, HandoffKind::kInner, inner), 0U);
+  EXPECT_EQ(two.first.give(kSecond, HandoffKind::kSealed, sealed), kNoneRefused);
+  EXPECT_EQ(two.first.give(kSecond, HandoffKind::kInner, inner), kNoneRefused);
   EXPECT_TRUE(two.second.waiting());
   EXPECT_FALSE(two.first.waiting());
 
@@ -143,7 +144,7 @@ TEST(Handoff, ABufferMayGoHomeInMorePiecesThanTheLenderHasBuffers) {
     BufferPool::retain(whole);
   for (std::size_t i = 0; i < kParts; ++i) {
     std::array part = {whole};
-    EXPECT_EQ(two.first.give(kSecond, HandoffKind::kInner, part), 0U);
+    EXPECT_EQ(two.first.give(kSecond, HandoffKind::kInner, part), kNoneRefused);
     std::array<Slot, 1> taken;
     ASSERT_EQ(two.second.take(HandoffKind::kInner, taken), 1U);
     BufferPool::release(taken[0]);
@@ -161,8 +162,25 @@ TEST(Handoff, AFullRingRefusesAndFrees) {
   std::vector<Slot> slots;
   for (std::size_t i = 0; i < kHandoffRingSlots + 3; ++i)
     slots.push_back(allocate(two.pool, 0));
-  EXPECT_EQ(two.first.give(kSecond, HandoffKind::kSealed, slots), 3U);
+  EXPECT_EQ(two.first.give(kSecond, HandoffKind::kSealed, slots), (Handoff::Refused{.no_room = 3}));
   EXPECT_EQ(two.pool.held(), kHandoffRingSlots);
+}
+
+TEST(Handoff, SaysWhereThereIsNoBufferForACopy) {
+  BufferPool first_pool(4, 256);
+  BufferPool second_pool(2, 256);
+  Doorbell doorbell;
+  HandoffMesh mesh(3);
+  for (const WorkerId worker : {kFirst, kSecond, WorkerId{2}})
+    mesh.set_doorbell(worker, doorbell);
+  mesh.announce_pool(kFirst, first_pool);
+  mesh.announce_pool(kSecond, second_pool);
+  std::array lent = {allocate(first_pool, 0), allocate(first_pool, 1), allocate(first_pool, 2)};
+  EXPECT_EQ(mesh.end(kFirst).give(kSecond, HandoffKind::kInner, lent), kNoneRefused);
+  std::array<Slot, 3> borrowed;
+  ASSERT_EQ(mesh.end(kSecond).take(HandoffKind::kInner, borrowed), 3U);
+  EXPECT_EQ(mesh.end(kSecond).give(WorkerId{2}, HandoffKind::kInner, borrowed),
+            (Handoff::Refused{.no_buffer = 1}));
 }
 
 TEST(Handoff, WhatNobodyTookGoesHomeWithTheMesh) {
@@ -233,7 +251,8 @@ TEST(Handoff, KeepsOrderAndBuffersBetweenThreads) {
       std::memcpy(batch[count].data, &tag, sizeof tag);
       batch[count++].length = sizeof tag;
     }
-    ASSERT_EQ(two.first.give(kSecond, HandoffKind::kSealed, std::span(batch).first(count)), 0U);
+    ASSERT_EQ(two.first.give(kSecond, HandoffKind::kSealed, std::span(batch).first(count)),
+              kNoneRefused);
     number += static_cast<std::uint32_t>(count);
     two.first.reclaim();
     if (count == 0) std::this_thread::yield();

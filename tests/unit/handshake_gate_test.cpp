@@ -48,7 +48,8 @@ class HandshakeGate : public testing::Test {
     if (!valid_mac1) message[tunnel::InitiationLayout::kMac1] ^= 1;
     tunnel::MessageHeader header{};
     ASSERT_TRUE(tunnel::parse_message_header(message, header));
-    admit_handshake(worker_.state, message, header, source_, now);
+    offer_handshake(worker_.state, message, header, source_, now);
+    admit_offered(worker_.state, now);
   }
   void offer_many(std::size_t count, Instant now) {
     for (std::size_t i = 0; i < count; ++i)

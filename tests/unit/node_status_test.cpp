@@ -1,5 +1,7 @@
 #include "controlplane/node_status.hpp"
 
+#include <fstream>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -68,6 +70,17 @@ TEST(NodeStatus, ListsEveryDropReasonOnceAndAddsWorkersUp) {
   add_drops(drops, second);
   ASSERT_EQ(drops.size(), kDropReasonCount);
   EXPECT_EQ(drops[static_cast<std::size_t>(DropReason::kReplayed)], (LabelledCount{"replayed", 7}));
+}
+
+// In the table of docs/OPERATIONS.md, which says what each means and what to do.
+TEST(NodeStatus, EveryDropReasonIsDocumented) {
+  std::ifstream file(RINGWAY_SOURCE_DIR "/docs/OPERATIONS.md");
+  std::string rows;  // their first cells
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("| ")) rows += line.substr(0, line.find('|', 1)) + "\n";
+  }
+  for (const DropReasonText& reason : kDropReasonTexts)
+    EXPECT_THAT(rows, HasSubstr("`" + std::string(reason.label) + "`"));
 }
 
 }  // namespace
