@@ -13,9 +13,8 @@
 namespace ringway::control {
 namespace {
 
-// Of one worker. Twice what may wait for handshakes, so that staging never starves the port.
-constexpr std::uint32_t kInnerBuffers = 2 * WorkerOptions{}.max_staged_packets;
-// A burst on its way in, one on its way out, cookie replies, and what the port prepares.
+// Of one worker: a burst on its way in, one on its way out, cookie replies, and what the port
+// prepares.
 constexpr std::uint32_t kOuterBuffers = 4 * kBurstSlots;
 
 WorkerId worker_id(std::size_t number) {
@@ -92,7 +91,8 @@ Result<void> WorkerCrew::open_ports(const Config& config) {
   tun.name = config.interface.name;
   tun.mtu = config.interface.mtu;
   tun.limit_super_packets = !config.gateway.enabled;
-  tun.pool_buffers = kInnerBuffers;
+  // Twice what may wait for handshakes, so that staging never starves the port.
+  tun.pool_buffers = 2 * WorkerOptions().max_staged_packets;
   auto inner = io::TunPort::open_queues(tun, size());
   if (!inner) return tl::unexpected(inner.error());
   for (std::size_t i = 0; i < size(); ++i) {

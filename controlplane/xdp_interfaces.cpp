@@ -15,7 +15,7 @@ namespace {
 constexpr Duration kMirrorPatience = Duration::seconds(5);  // until the first table
 // Of a worker: 16 MiB, for as many ports as make use of them.
 constexpr std::uint32_t kLeastFrames = 8192;
-constexpr std::uint32_t kFramesPerPort = 2 * io::XskOptions{}.ring_entries;
+constexpr std::uint32_t kFramesPerPort = 2 * io::kDefaultXskRing;
 // Of one interface, by one worker: each costs a look in every turn, and frames.
 constexpr std::size_t kMostQueues = 8;
 static_assert(kMostQueues * forwarding::EthernetLink::kMaxInterfaces <=

@@ -14,12 +14,14 @@
 
 namespace ringway::io {
 
+inline constexpr std::uint32_t kDefaultXskRing = 1024;
+
 struct XskOptions {
   std::string device{};
   std::uint32_t queue = 0;
   // Of each of the four rings; a power of two. Small ones stay in cache; those of a queue that is
   // looked at rarely must hold what comes meanwhile.
-  std::uint32_t ring_entries = 1024;
+  std::uint32_t ring_entries = kDefaultXskRing;
   // How the steering program is attached (XdpAttachment), and why not natively. Below a generic one
   // there is no zero-copy.
   bool native = true;
