@@ -114,9 +114,9 @@ struct EthernetLink::State {
   // Another port is first each time: one that is always full leaves no room for those behind it.
   std::size_t receive(std::span<Slot> out) {
     std::size_t count = 0;
-    ++first_to_receive;
+    const std::size_t first_port = first_to_receive++;
     for (std::size_t i = 0; i < ports.size(); ++i) {
-      io::Port* const port = ports[(first_to_receive + i) % ports.size()];
+      io::Port* const port = ports[(first_port + i) % ports.size()];
       const std::size_t room = std::min(out.size() - count, packets.room());
       if (room == 0) break;
       const std::size_t first = count;

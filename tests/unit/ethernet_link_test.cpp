@@ -156,6 +156,18 @@ TEST_F(EthernetLinkTest, DatagramsToTheTunnelsPortGoToTheTunnelSide) {
   expect_all_home();
 }
 
+TEST_F(EthernetLinkTest, APortThatIsAlwaysFullLeavesTheOtherItsTurn) {
+  for (int turn = 0; turn < 2; ++turn) {
+    ASSERT_TRUE(lan_.inject_copy(udp_frame("198.51.100.9:4000", "192.0.2.1:51820", "flood")));
+  }
+  ASSERT_TRUE(wan_.inject_copy(udp_frame("[2001:db8:9::9]:4000", "[2001:db8::1]:51820", "six")));
+  std::vector<std::string> order;
+  for (Slot slot; link_.datagrams().rx_burst({&slot, 1}) == 1; BufferPool::release(slot))
+    order.push_back(text(slot));
+  EXPECT_EQ(order, (std::vector<std::string>{"flood", "six", "flood"}));
+  expect_all_home();
+}
+
 TEST_F(EthernetLinkTest, EverythingElseGoesToTheInternetSide) {
   const Frame other_port = udp_frame("198.51.100.9:4000", "192.0.2.1:20001", "answer");
   const Frame other_address = udp_frame("198.51.100.9:4000", "192.0.2.77:51820", "answer");
