@@ -111,9 +111,12 @@ struct EthernetLink::State {
 
   // Datagrams for `out`. Packets that come between them are queued for the worker's next call,
   // which is for those: no more is taken from the wire than the queue has room for.
+  // Another port is first each time: one that is always full leaves no room for those behind it.
   std::size_t receive(std::span<Slot> out) {
     std::size_t count = 0;
-    for (io::Port* port : ports) {
+    ++first_to_receive;
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+      io::Port* const port = ports[(first_to_receive + i) % ports.size()];
       const std::size_t room = std::min(out.size() - count, packets.room());
       if (room == 0) break;
       const std::size_t first = count;
@@ -121,6 +124,13 @@ struct EthernetLink::State {
       count += distribute(out.subspan(first, received));
     }
     return count;
+  }
+
+  [[nodiscard]] std::uint32_t rx_fill_percent() const {
+    std::uint32_t fullest = 0;
+    for (const io::Port* port : ports)
+      fullest = std::max(fullest, port->rx_fill_percent());
+    return fullest;
   }
 
   // Datagrams to the front of `slots`, and how many; packets into their queue. Sorted all before
@@ -361,6 +371,7 @@ struct EthernetLink::State {
   }
 
   std::vector<io::Port*> ports;
+  std::size_t first_to_receive = 0;
   io::Port& kernel;
   LinkOptions options;
   std::shared_ptr<const ForwardingTable> table;
@@ -423,6 +434,8 @@ class EthernetLink::Datagrams final : public io::Port {
   // Of all ports.
   [[nodiscard]] int wake_fd() const override { return epoll_fd_; }
   [[nodiscard]] bool wants_polling() const override { return state_.kernel.wants_polling(); }
+  // Of the fullest Ethernet port.
+  [[nodiscard]] std::uint32_t rx_fill_percent() const override { return state_.rx_fill_percent(); }
   [[nodiscard]] std::string describe() const override {
     std::string text;
     for (const io::Port* port : state_.ports)
