@@ -149,6 +149,7 @@ std::vector<tunnel::Suite> suites_named(const std::vector<std::string>& names) {
 
 std::vector<PacketSizes> sizes_named(const std::vector<std::string>& names) {
   std::vector<PacketSizes> sizes;
+  sizes.reserve(names.size());
   for (const std::string& name : names) {
     sizes.push_back(name == "imix" ? PacketSizes::imix()
                                    : PacketSizes(static_cast<std::uint32_t>(std::stoul(name))));

@@ -33,7 +33,7 @@ class PacketSizes {
 
  private:
   static constexpr std::size_t kMostShares = 3;
-  explicit PacketSizes(std::initializer_list<Share> shares);
+  PacketSizes(std::initializer_list<Share> shares);
 
   std::array<Share, kMostShares> shares_{};  // the longest last
   std::size_t count_ = 0;
