@@ -18,7 +18,7 @@ namespace ringway::control {
 namespace {
 
 // Parts of a list are at most 32 KiB, but one route may have thousands of paths.
-constexpr std::size_t kReceiveBytes = 256U << 10;
+constexpr std::size_t kEventBufferBytes = 256U << 10;
 constexpr int kMaxDatagramsPerCall = 256;
 constexpr std::size_t kMaxKeptChanges = 1U << 16;
 constexpr std::size_t kMaxNotices = 64;
@@ -110,7 +110,11 @@ Result<std::unique_ptr<RouteMirror>> RouteMirror::open(RouteMirrorOptions option
 }
 
 RouteMirror::RouteMirror(RouteMirrorOptions options, int fd, std::uint32_t port, Instant now)
-    : options_(std::move(options)), fd_(fd), port_(port), buffer_(kReceiveBytes), tokens_at_(now) {
+    : options_(std::move(options)),
+      fd_(fd),
+      port_(port),
+      buffer_(kEventBufferBytes),
+      tokens_at_(now) {
   std::fill(std::begin(last_list_), std::end(last_list_), Instant::distant_past());
   request_everything();
   missing_parts_ = wanted_lists_;

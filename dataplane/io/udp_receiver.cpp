@@ -9,7 +9,7 @@ namespace {
 
 // What one receive brings at most, roughly: half of a second-level cache, so that the worker finds
 // in cache what it decrypts.
-constexpr std::size_t kBurstBytes = 512U << 10;
+constexpr std::size_t kReceiveBurstBytes = 512U << 10;
 // Pending socket errors that one receive clears; each system call reports one.
 constexpr int kMaxPendingErrors = 8;
 
@@ -34,7 +34,7 @@ UdpReceiver::~UdpReceiver() {
 UdpReceiver::Totals UdpReceiver::receive(std::span<Slot> out) {
   Totals totals;
   int pending_errors = 0;
-  while (totals.slots < out.size() && totals.bytes < kBurstBytes) {
+  while (totals.slots < out.size() && totals.bytes < kReceiveBurstBytes) {
     const std::size_t ready = prepare(std::min(out.size() - totals.slots, batch_));
     if (ready == 0) break;
     const int received =
@@ -115,7 +115,7 @@ void UdpReceiver::take_one(std::size_t index, Slot& out) {
 // Chooses the next batch by the mean size of the last.
 void UdpReceiver::adapt(const Totals& batch) {
   const std::size_t mean = batch.bytes / batch.slots + 1;
-  batch_ = std::clamp(kBurstBytes / mean, kMinBatch, kMaxBatch);
+  batch_ = std::clamp(kReceiveBurstBytes / mean, kMinBatch, kMaxBatch);
 }
 
 }  // namespace ringway::io

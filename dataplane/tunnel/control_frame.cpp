@@ -8,14 +8,14 @@ namespace {
 constexpr std::uint8_t kVersionByte = 0xC0;
 enum class FrameType : std::uint8_t { kHello = 1, kPathChallenge = 2, kPathResponse = 3 };
 constexpr std::size_t kHeaderBytes = 2;
-constexpr std::size_t kNonceBytes = 8;
+constexpr std::size_t kFrameNonceBytes = 8;
 
 template <typename NonceFrame>
 std::optional<ControlFrame> parse_nonce(ConstBytes body) {
   // With its padding, so that the answer is never longer than the question.
   if (body.size() < kControlFrameBytes - kHeaderBytes) return std::nullopt;
   NonceFrame frame;
-  std::copy_n(body.begin(), kNonceBytes, frame.nonce.begin());
+  std::copy_n(body.begin(), kFrameNonceBytes, frame.nonce.begin());
   return frame;
 }
 

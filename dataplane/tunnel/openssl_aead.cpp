@@ -5,8 +5,8 @@
 namespace ringway::tunnel {
 namespace {
 
-constexpr std::array<std::uint8_t, kKeyBytes> kZeroKey{};
-constexpr std::array<std::uint8_t, 12> kZeroNonce{};
+constexpr std::array<std::uint8_t, kKeyBytes> kNoKey{};
+constexpr std::array<std::uint8_t, 12> kNoNonce{};
 constexpr int kTagSize = static_cast<int>(kTagBytes);
 
 const EVP_CIPHER* cipher_of(Suite suite) {
@@ -22,7 +22,7 @@ OpensslAead::OpensslAead() {
       context.cipher.reset(EVP_CIPHER_CTX_new());
       CHECK(context.cipher != nullptr);
       CHECK(EVP_CipherInit_ex(context.cipher.get(), cipher_of(static_cast<Suite>(i)), nullptr,
-                              kZeroKey.data(), kZeroNonce.data(), seal ? 1 : 0) == 1);
+                              kNoKey.data(), kNoNonce.data(), seal ? 1 : 0) == 1);
     }
   }
 }
@@ -64,7 +64,7 @@ void OpensslAead::forget_keys() {
   for (auto* contexts : {&sealers_, &openers_}) {
     for (Context& context : *contexts) {
       if (context.key == nullptr) continue;
-      CHECK(context.prepare(kZeroKey.data(), kZeroNonce.data()));
+      CHECK(context.prepare(kNoKey.data(), kNoNonce.data()));
       context.key = nullptr;
     }
   }

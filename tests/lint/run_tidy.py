@@ -4,6 +4,11 @@
 The compile commands come from a built preset. A source that passed is not checked again until it,
 one of the headers it includes, its compile command or .clang-tidy changes: what passed is noted in
 BUILD/tidy/.
+
+Most of the time goes into headers, which clang-tidy walks through with every check. Sources of a
+folder with the same compile command are therefore checked together, by a file that includes them.
+Those whose names clash are taken apart again; and the check that looks at nothing but the main file
+goes through those single sources in which it could find something.
 """
 
 import argparse
@@ -11,20 +16,27 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 from repository import ROOT
 
 # The checks of .clang-tidy are tuned for this version; a newer one knows others.
 VERSION = 14
-# The static analyser takes twice the time of all other checks together. Padding is left to those
-# who lay structures out by cache lines.
+# The static analyser takes twice the time of all other checks together, and goes through functions of
+# the main file only. Padding is left to those who lay structures out by cache lines.
 DEEP = "--checks=clang-analyzer-*,-clang-analyzer-optin.performance.Padding"
+MAIN_FILE_CHECK = "misc-unused-using-decls"
+USING_DECLARATION = re.compile(r"\busing [\w:]*::\w+\s*;")
+BATCH_SOURCES = 20  # at most, which keeps a run below 1 GiB and both of two cores busy to the end
+# Clang compiles these nowhere else, and some of its own warnings are about the main file only.
+SINGLY = ("bench/",)
 SHIPPED = ("base/", "dataplane/", "overlay/", "controlplane/", "bench/")
 
 
@@ -72,6 +84,12 @@ def object_of(entry):
     return match.group(1) if match else ""
 
 
+def options_of(entry):
+    """What the source is compiled with: its command without compiler, object and source."""
+    words = shlex.split(entry["command"])
+    return tuple(words[1:words.index("-o")])
+
+
 def shipped_entries(build, names):
     """The compile commands of the sources to check, one a source."""
     entries = {}
@@ -84,28 +102,75 @@ def shipped_entries(build, names):
     return entries
 
 
-def check(tidy, checks, build, name, entry):
-    """(name, seconds, output); output is empty when there is no finding."""
-    started = time.monotonic()
-    done = subprocess.run(
-        [tidy, *checks, "--quiet", "-p", build, "--extra-arg=-Wno-unknown-warning-option", entry["file"]],
-        capture_output=True, text=True, cwd=ROOT)
-    output = done.stdout.strip()
-    if done.returncode != 0 and not output:
-        output = done.stderr.strip()
-    return name, time.monotonic() - started, output
+def make_batches(entries, together):
+    """Lists of names: of a folder, with the same options, in equal parts; single names unless `together`."""
+    groups, batches = {}, []
+    for name, entry in entries.items():
+        if together and not name.startswith(SINGLY):
+            groups.setdefault((str(Path(name).parent), options_of(entry)), []).append(name)
+        else:
+            batches.append([name])
+    for names in groups.values():
+        parts = -(-len(names) // BATCH_SOURCES)
+        batches += [names[part::parts] for part in range(parts)]
+    return sorted(batches, key=len, reverse=True)
+
+
+@dataclass
+class Tidy:
+    """clang-tidy, for the sources of one build."""
+    program: str
+    checks: list  # options that choose other checks than .clang-tidy does
+    build: Path
+    entries: dict
+
+    def check(self, names):
+        """(names, seconds, output); output is empty when there is no finding."""
+        started = time.monotonic()
+        output = self._check_together(names)
+        if len(names) > 1:
+            output += "".join(self._run(ROOT / name, [f"--checks=-*,{MAIN_FILE_CHECK}"], name)
+                              for name in names if self._has_using_declaration(name))
+        return names, time.monotonic() - started, output
+
+    def _check_together(self, names):
+        if len(names) == 1:
+            return self._run(ROOT / names[0], self.checks, names[0])
+        path = self.build / "tidy" / f"{names[0].replace('/', '-')}-and-others.cpp"
+        path.write_text("".join(
+            f'#include "{ROOT / name}"  // NOLINT(bugprone-suspicious-include)\n' for name in names))
+        output = self._run(path, self.checks, names[0])
+        path.unlink()
+        if "[clang-diagnostic-error" not in output:
+            return output
+        half = len(names) // 2
+        return self._check_together(names[:half]) + self._check_together(names[half:])
+
+    def _has_using_declaration(self, name):
+        return USING_DECLARATION.search((ROOT / name).read_text()) is not None
+
+    def _run(self, source, checks, compiled_like):
+        entry = self.entries[compiled_like]
+        done = subprocess.run(
+            [self.program, *checks, f"--config-file={ROOT / '.clang-tidy'}", "--quiet", source, "--",
+             *options_of(entry), "-Wno-unknown-warning-option"],
+            capture_output=True, text=True, cwd=entry["directory"])
+        output = done.stdout.strip()
+        if done.returncode != 0 and not output:
+            output = done.stderr.strip()
+        return output + "\n" if output else ""
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, default=ROOT / "build/release", help="a built preset")
     parser.add_argument("--deep", action="store_true", help="the static analyser as well")
-    parser.add_argument("--times", action="store_true", help="print how long each source took")
+    parser.add_argument("--times", action="store_true", help="print how long the sources took")
     parser.add_argument("names", nargs="*", help="sources from the repository's root; default: all")
     options = parser.parse_args()
 
-    tidy = find_tidy()
-    if tidy is None:
+    program = find_tidy()
+    if program is None:
         print(f"    skipped: clang-tidy {VERSION}, for which .clang-tidy is tuned, is not installed")
         return 0
     checks = [DEEP] if options.deep else []
@@ -120,20 +185,22 @@ def main():
     todo = {name: entry for name, entry in entries.items() if not marks[name].exists()}
     print(f"    tidy: {len(todo)} of {len(entries)} sources to check", flush=True)
 
-    failed = 0
+    tidy = Tidy(program, checks, options.build, todo)
+    failed = False
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = [pool.submit(check, tidy, checks, options.build, *item) for item in todo.items()]
-        for job in jobs:
-            name, seconds, output = job.result()
+        jobs = [pool.submit(tidy.check, names) for names in make_batches(todo, not options.deep)]
+        for job in as_completed(jobs):
+            names, seconds, output = job.result()
             if options.times:
-                print(f"    {seconds:5.1f} s  {name}", flush=True)
+                print(f"    {seconds:5.1f} s  {' '.join(names)}", flush=True)
             if output:
-                failed += 1
+                failed = True
                 print(output, flush=True)
             else:
-                marks[name].touch()
+                for name in names:
+                    marks[name].touch()
     if failed:
-        print(f"clang-tidy: findings in {failed} source(s)")
+        print("clang-tidy: findings")
     return 1 if failed else 0
 
 

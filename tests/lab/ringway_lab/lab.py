@@ -7,7 +7,6 @@ it, since a namespace's name holds the process id of the run it belonged to.
 """
 
 import contextlib
-import ctypes
 import os
 import re
 import shutil
@@ -25,9 +24,10 @@ TERMINATE_SECONDS = 3.0
 SETTINGS = ("ipv4/ip_forward ipv4/ip_local_reserved_ports ipv4/conf/*/forwarding ipv4/conf/*/rp_filter "
             "ipv4/conf/*/src_valid_mark ipv6/conf/*/forwarding ipv6/conf/*/disable_ipv6 "
             "ipv6/conf/*/accept_ra")
-PR_SET_PDEATHSIG = 1
+# A lab that is killed outright takes its processes along. A program does this, not Python between fork
+# and exec, since that would copy the interpreter's page tables for each process.
+DIES_WITH_LAB = ("setpriv", "--pdeathsig", "KILL", "--")
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _serial = 0
 
 
@@ -77,11 +77,6 @@ def install_signal_handlers():
         signal.signal(number, _interrupts.handle)
 
 
-def _prepare_child():
-    # A lab that is killed outright takes its processes along.
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def pause():
     """Waits until a signal raises Interrupted."""
     while True:
@@ -95,8 +90,9 @@ class Process:
         self.name = name
         self.argv = [str(word) for word in argv]
         self._lab = lab
-        self.popen = subprocess.Popen(
-            self.argv, start_new_session=True, preexec_fn=_prepare_child, **popen_options)
+        if shutil.which(self.argv[0]) is None:
+            raise LabError(f"the program `{self.argv[0]}` is not installed")
+        self.popen = subprocess.Popen([*DIES_WITH_LAB, *self.argv], start_new_session=True, **popen_options)
 
     @property
     def pid(self):
@@ -277,10 +273,7 @@ class Lab:
         """Starts a process that the lab ends, if nobody does so before."""
         popen_options.setdefault("stdin", subprocess.DEVNULL)
         with _interrupts.deferred():
-            try:
-                process = Process(self, argv, name or Path(str(argv[0])).name, **popen_options)
-            except FileNotFoundError:
-                raise LabError(f"the program `{argv[0]}` is not installed") from None
+            process = Process(self, argv, name or Path(str(argv[0])).name, **popen_options)
             self.processes.append(process)
         return process
 
