@@ -35,7 +35,7 @@ constexpr std::uint64_t kTimedPackets = 4096;
 // Well below the limit at which an AES-256-GCM session wants a successor.
 constexpr std::uint64_t kMaxPackets = std::uint64_t{1} << 28;
 
-// TSC cycles a packet: medians.
+// TSC cycles of a core a packet: medians.
 struct Row {
   TrafficShape shape;
   int rounds = 0;
@@ -47,7 +47,8 @@ struct Row {
   std::uint64_t mappings = 0;                      // live, where the path translates
 
   [[nodiscard]] double overhead() const { return cycles - crypto_cycles; }
-  [[nodiscard]] double mpps(double tsc_hz) const { return tsc_hz / cycles * 1e-6; }
+  [[nodiscard]] double mpps(double tsc_hz) const { return tsc_hz * shape.workers / cycles * 1e-6; }
+  [[nodiscard]] double times_one() const { return shape.workers * one_worker_cycles / cycles; }
   // Of inner packets.
   [[nodiscard]] double gbps(double tsc_hz) const {
     return mpps(tsc_hz) * shape.sizes.mean() * 8 * 1e-3;
@@ -248,7 +249,7 @@ Result<Row> measure_crew(const TrafficShape& shape, const PipelineBenchOptions& 
     if (!by_itself) return tl::unexpected<Error>(by_itself.error());
     raw.run();
     if (first) continue;
-    samples.push_back(*together);
+    samples.push_back(*together * shape.workers);
     one_samples.push_back(*by_itself);
     ++row.rounds;
   }
@@ -332,8 +333,7 @@ void print_table(const std::vector<Row>& rows, const PipelineBenchOptions& optio
     if (options.stages) print_stages(row, colours);
     if (row.shape.workers > 1) {
       std::printf("%s         %u workers: %.2f times one alone (%.0f cycles)%s\n", colours.dim,
-                  row.shape.workers, row.one_worker_cycles / row.cycles, row.one_worker_cycles,
-                  colours.reset);
+                  row.shape.workers, row.times_one(), row.one_worker_cycles, colours.reset);
     }
   }
   std::printf(
@@ -377,7 +377,7 @@ nlohmann::ordered_json to_json(const Row& row, double tsc_hz, bool stages) {
   }
   if (row.shape.workers > 1) {
     json["one_worker_cycles_per_packet"] = rounded(row.one_worker_cycles, 1);
-    json["times_one_worker"] = rounded(row.one_worker_cycles / row.cycles, 3);
+    json["times_one_worker"] = rounded(row.times_one(), 3);
   }
   if (translates(row.shape.path)) json["mappings"] = row.mappings;
   json["rounds"] = row.rounds;

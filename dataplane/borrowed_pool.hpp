@@ -43,6 +43,8 @@ class BorrowedPool {
     std::uint16_t references = 0;  // the lender's, that came with slots
   };
 
+  static constexpr std::size_t kBurst = 64;  // buffers that go home together
+
   BufferPool& lender_;
   BufferPool view_;
   std::vector<std::uint16_t> adopted_;  // by buffer: slots it came in and that are not back

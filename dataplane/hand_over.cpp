@@ -22,12 +22,24 @@ WorkerId owner_of_sealed(const WorkerState& worker, const Slot& slot) {
   return owner.value < worker.handoff->workers() ? owner : self;
 }
 
+void give(WorkerState& worker, HandoffKind kind, WorkerId owner, std::span<Slot> slots) {
+  worker.counters.handed_over.add(slots.size());
+  const auto refused = worker.handoff->give(owner, kind, slots);
+  if (refused.no_room > 0) worker.drop(DropReason::kHandoffFull, refused.no_room);
+  if (refused.no_buffer > 0) worker.drop(DropReason::kHandoffNoBuffer, refused.no_buffer);
+}
+
 }  // namespace
 
 void Leaving::hand_over(WorkerState& worker, HandoffKind kind) {
   std::uint32_t owners = 0;  // a bit each
   for (std::size_t i = 0; i < count_; ++i)
     owners |= 1U << owners_[i].value;
+  if (std::has_single_bit(owners)) {
+    give(worker, kind, owners_[0], {slots_.data(), count_});
+    count_ = 0;
+    return;
+  }
   Scratch<Slot, kVectorSegments> together;
   for (; owners != 0; owners &= owners - 1) {
     const WorkerId owner{static_cast<std::uint8_t>(std::countr_zero(owners))};
@@ -35,10 +47,7 @@ void Leaving::hand_over(WorkerState& worker, HandoffKind kind) {
     for (std::size_t i = 0; i < count_; ++i) {
       if (owners_[i] == owner) together[count++] = slots_[i];
     }
-    worker.counters.handed_over.add(count);
-    const auto refused = worker.handoff->give(owner, kind, {together.data(), count});
-    if (refused.no_room > 0) worker.drop(DropReason::kHandoffFull, refused.no_room);
-    if (refused.no_buffer > 0) worker.drop(DropReason::kHandoffNoBuffer, refused.no_buffer);
+    give(worker, kind, owner, {together.data(), count});
   }
   count_ = 0;
 }

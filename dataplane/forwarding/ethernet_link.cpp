@@ -111,22 +111,25 @@ struct EthernetLink::State {
 
   // Datagrams for `out`. Packets that come between them are queued for the worker's next call,
   // which is for those: no more is taken from the wire than the queue has room for.
-  // Where one port left no room for the next, that one is asked first in the next call.
+  // Another port is first each time: one that is always full leaves no room for those behind it.
   std::size_t receive(std::span<Slot> out) {
     std::size_t count = 0;
+    ++first_to_receive;
     for (std::size_t i = 0; i < ports.size(); ++i) {
+      io::Port* const port = ports[(first_to_receive + i) % ports.size()];
       const std::size_t room = std::min(out.size() - count, packets.room());
       if (room == 0) break;
       const std::size_t first = count;
-      const std::size_t received = next_port()->rx_burst(out.subspan(first, room));
+      const std::size_t received = port->rx_burst(out.subspan(first, room));
       count += distribute(out.subspan(first, received));
     }
     return count;
   }
-  io::Port* next_port() {
-    io::Port* const port = ports[first_port];
-    first_port = first_port + 1 == ports.size() ? 0 : first_port + 1;
-    return port;
+  [[nodiscard]] std::uint32_t rx_fill_percent() const {
+    std::uint32_t fullest = 0;
+    for (const io::Port* port : ports)
+      fullest = std::max(fullest, port->rx_fill_percent());
+    return fullest;
   }
 
   // Datagrams to the front of `slots`, and how many; packets into their queue. Sorted all before
@@ -367,6 +370,7 @@ struct EthernetLink::State {
   }
 
   std::vector<io::Port*> ports;
+  std::size_t first_to_receive = 0;
   io::Port& kernel;
   LinkOptions options;
   std::shared_ptr<const ForwardingTable> table;
@@ -376,7 +380,6 @@ struct EthernetLink::State {
   SlotQueue packets;
   std::vector<Neighbour> wanted;
   std::vector<Slot> released;  // by a new table
-  std::size_t first_port = 0;  // to be asked next
   std::uint16_t identification;
   Instant now = Instant::distant_past();
   StageClock* stage_clock = nullptr;
@@ -430,6 +433,8 @@ class EthernetLink::Datagrams final : public io::Port {
   // Of all ports.
   [[nodiscard]] int wake_fd() const override { return epoll_fd_; }
   [[nodiscard]] bool wants_polling() const override { return state_.kernel.wants_polling(); }
+  // Of the fullest Ethernet port.
+  [[nodiscard]] std::uint32_t rx_fill_percent() const override { return state_.rx_fill_percent(); }
   [[nodiscard]] std::string describe() const override {
     std::string text;
     for (const io::Port* port : state_.ports)

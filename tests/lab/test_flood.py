@@ -18,6 +18,7 @@ RATE = 100_000  # frames a second
 FRAMES = 20_000  # distinct ones; sent over and over
 SPOOFED = {4: "192.0.2.128/25", 6: "2001:db8:a:bad::/64"}
 JOIN_SECONDS = 10
+SLOW_ROUNDS = 4  # of what one round sends where nobody else wants the cores
 
 
 def frames(topology, payloads, family=4, count=FRAMES):
@@ -158,8 +159,13 @@ def test_forged_data_is_counted_and_dropped_and_nothing_else(topology, edge, tun
     messages = observed_messages(topology, edge, 4)
     assert len(messages) >= 50
     before = gateway.status()
-    with path.Flood(topology, flooder, frames(topology, mutated(messages, how)), RATE, 3) as flood:
-        sent = json.loads(flood.finish())["sent"]
+    flood_frames = frames(topology, mutated(messages, how))
+    sent = 0
+    for _ in range(SLOW_ROUNDS):
+        with path.Flood(topology, flooder, flood_frames, RATE, 3) as flood:
+            sent += json.loads(flood.finish())["sent"]
+        if sent > 2 * RATE:
+            break
     assert sent > 2 * RATE
     assert measure.can_ping(edge.namespace, topology.internet4)
     after = gateway.status()

@@ -49,7 +49,7 @@ def dig(edge, server, *words):
     return edge.namespace.run("dig", "+short", "+tries=2", "+time=1", f"@{server}", *words, check=False).out.strip()
 
 
-def test_names_from_a_real_server(topology, edge, xdp_tunnel):
+def check_names(topology, edge):
     """Short answers, answers in fragments, and answers over TCP because they were cut short."""
     long_answer = "x" * 250
     texts = [f"--txt-record=long.example,{long_answer}{n}" for n in range(LONG_ANSWER_BYTES // len(long_answer))]
@@ -75,34 +75,34 @@ def test_names_from_the_gateway_itself(topology, edge, xdp_tunnel):
         assert dig(edge, server, "+tcp", "short.example", "A") == "192.0.2.9"
 
 
-@pytest.mark.parametrize("family", [4, 6])
-def test_passive_ftp(topology, edge, xdp_tunnel, family):
+def check_ftp(topology, edge, family):
     """PASV and EPSV: the client opens both connections, so the NAT needs to know nothing of FTP."""
-    directory = topology.lab.directory / "ftp"
+    directory = topology.lab.directory / f"ftp{family}"
     directory.mkdir()
     content = bytes(range(256)) * 4000
     (directory / "file").write_bytes(content)
-    (topology.lab.directory / "upload").write_bytes(content[::-1])
+    upload = topology.lab.directory / "upload"
+    upload.write_bytes(content[::-1])
     address = topology.internet4 if family == 4 else topology.internet6
-    servers.start_ftp(topology.internet, directory, address)
+    server = servers.start_ftp(topology.internet, directory, address)
     url = f"ftp://{address if family == 4 else f'[{address}]'}"
     for mode in ["--disable-epsv"] * (family == 4) + ["--ftp-pasv"]:
-        fetched = topology.lab.directory / f"fetched{mode}"
+        fetched = topology.lab.directory / f"fetched{family}{mode}"
         edge.namespace.run("curl", "-sS", "--max-time", 10, mode, "-o", fetched, f"{url}/file")
         assert fetched.read_bytes() == content, mode
-        edge.namespace.run("curl", "-sS", "--max-time", 10, mode, "-T", topology.lab.directory / "upload",
-                           f"{url}/uploaded{mode}")
+        edge.namespace.run("curl", "-sS", "--max-time", 10, mode, "-T", upload, f"{url}/uploaded{mode}")
         assert (directory / f"uploaded{mode}").read_bytes() == content[::-1], mode
+    server.stop()
 
 
-@pytest.mark.parametrize("method", ["-U", "-I", "-T"])
-def test_traceroute_shows_every_hop(topology, edge, xdp_tunnel, method):
+def check_traces(topology, edge):
     """By UDP, ICMP and TCP: the errors of routers and of the end come back through the NAT."""
-    topology.add_far_host(1500)
-    for address, hops in ((topology.far4, [topology.gateway_inner4, topology.internet4, topology.far4]),
-                          (topology.far6, [topology.gateway_inner6, topology.internet6, topology.far6])):
-        out = edge.namespace.run("traceroute", "-n", method, "-q", 1, "-w", 2, "-m", 6, address).out
-        assert re.findall(r"^ *\d+ +(\S+)", out, re.MULTILINE) == hops, out
+    ends = ((topology.far4, [topology.gateway_inner4, *topology.hops_to_internet(4), topology.internet4, topology.far4]),
+            (topology.far6, [topology.gateway_inner6, *topology.hops_to_internet(6), topology.internet6, topology.far6]))
+    for method in ("-U", "-I", "-T"):
+        for address, hops in ends:
+            out = edge.namespace.run("traceroute", "-n", method, "-q", 1, "-w", 2, "-m", 6, address).out
+            assert re.findall(r"^ *\d+ +(\S+)", out, re.MULTILINE) == hops, out
 
 
 def path_mtu(namespace, address):
@@ -111,16 +111,35 @@ def path_mtu(namespace, address):
     return match and int(match[1])
 
 
-@pytest.mark.parametrize("family", [4, 6])
-def test_path_mtu_is_found_behind_the_gateway(topology, edge, xdp_tunnel, family):
+def check_path_mtu(edge, far, address):
     """Fragmentation Needed and Packet Too Big reach the edge, and what was under way goes on."""
-    far = topology.add_far_host(FAR_MTU)
-    address = topology.far4 if family == 4 else topology.far6
     assert measure.tcp_gbps(edge.namespace, far, address, 1) > 0
     assert measure.tcp_gbps(edge.namespace, far, address, 1, down=True) > 0
     edge.namespace.run("ping", "-n", "-c", 1, "-W", 1, "-M", "do", "-s", FAR_MTU, address, check=False)
     wait_until(lambda: path_mtu(edge.namespace, address) == FAR_MTU, "the edge knows the narrow hop", 3)
-    assert edge.namespace.run("ping", "-n", "-c", 2, "-W", 1, "-s", 1372, address)
+    assert edge.namespace.run("ping", "-n", "-c", 2, "-W", 1, "-i", 0.2, "-s", 1372, address)
+
+
+@pytest.mark.parametrize("topology, mode", [(Topology, "native"), (OneArmed, "native"), (WithoutNativeXdp, "generic")],
+                         indirect=["topology"])
+def test_real_clients_while_somebody_is_logged_in(topology, edge, xdp_tunnel, mode):
+    """Names, FTP, traceroute and path MTU discovery, over IPv4 and IPv6, while a session to the gateway's own sshd
+    goes on: on the address that the NAT uses, and with one interface the tunnel too."""
+    gateway, _ = xdp_tunnel
+    assert gateway.status()["gateway"]["xdp_mode"] == mode
+    far = topology.add_far_host(FAR_MTU)
+    ssh = servers.SshServer(topology.gateway)
+    ssh.start()
+    with ssh.session(topology.internet, topology.wan4) as type_line:
+        check_names(topology, edge)
+        type_line("names")
+        for family, address in ((4, topology.far4), (6, topology.far6)):
+            check_ftp(topology, edge, family)
+            type_line("files")
+            check_path_mtu(edge, far, address)
+            type_line("path MTU")
+        check_traces(topology, edge)
+        type_line("traces")
 
 
 def test_tcp_survives_a_path_that_becomes_narrow(topology, edge, xdp_tunnel):
@@ -135,6 +154,7 @@ def test_tcp_survives_a_path_that_becomes_narrow(topology, edge, xdp_tunnel):
         topology.internet.ip("link set mtu 1500 dev to-far")
 
 
+@pytest.mark.parametrize("topology", [Topology, OneArmed], indirect=True)
 def test_subscribers_of_one_gateway_punch_holes_for_each_other(topology):
     """Neither knows more than the other's endpoint outside; their datagrams turn round in the gateway."""
     edges = [topology.edges["edge"], topology.add_edge("second")]

@@ -2,13 +2,16 @@
 nothing leaks meanwhile, and it goes on by itself afterwards."""
 
 import json
+import os
+import re
+import signal
 import time
 
 import pytest
 
 from ringway_lab import measure, nodes, path
 from ringway_lab.lab import wait_until
-from ringway_lab.topology import TUNNEL_PORT
+from ringway_lab.topology import TUNNEL_PORT, OneArmed, Topology, WithoutNativeXdp
 
 CHANGE_SECONDS = 3
 KEPT_FRAMES = nodes.ROOT / "tests" / "vectors" / "hostile_frames.txt"
@@ -110,8 +113,10 @@ def program_on(topology, interface):
     return "xdp" in topology.gateway.run("ip", "link", "show", "dev", interface).out
 
 
-@pytest.mark.parametrize("interface", ["wan", "lan"])
-def test_program_that_somebody_took_off_comes_back(topology, edge, xdp_tunnel, interface):
+@pytest.mark.parametrize("topology, interface, mode", [
+    (Topology, "wan", "native"), (OneArmed, "wan", "native"), (WithoutNativeXdp, "lan", "generic")],
+    indirect=["topology"])
+def test_program_that_somebody_took_off_comes_back(topology, edge, xdp_tunnel, interface, mode):
     """A connection through the NAT lives on: the kernel, which has its packets meanwhile, keeps silent."""
     gateway, _ = xdp_tunnel
     with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 4) as tcp:
@@ -121,7 +126,7 @@ def test_program_that_somebody_took_off_comes_back(topology, edge, xdp_tunnel, i
         wait_until_reached(edge, topology.internet4, topology.internet6)
         rates = tcp.finish()
     assert sum(rates[:4]) > 0 and sum(rates[-10:]) > 0, rates
-    assert gateway.status()["gateway"]["xdp_mode"] == "native"
+    assert gateway.status()["gateway"]["xdp_mode"] == mode
     assert f"XDP program off {interface}" in gateway.log()
 
 
@@ -161,6 +166,34 @@ def external_port(topology, port):
     """Where a TCP connection to the Internet's `port` comes from, as the Internet sees it."""
     ends = topology.internet.run("ss", "-Htn", "state", "established", f"( sport = :{port} )").out.split("\n")[0]
     return int(ends.split()[3].rsplit(":", 1)[1])
+
+
+def test_full_rings_cost_packets_and_no_connection(topology, edge, xdp_tunnel):
+    """While the node does not run, the rings of both its ports fill up. What is lost is counted where it was lost."""
+    gateway, _ = xdp_tunnel
+
+    def losses():
+        return {port["name"]: port["ring_losses"] for port in gateway.status()["ports"]}
+
+    before = losses()
+    assert set(before["wan"]) == {"rx_ring_full", "rx_fill_ring_empty", "rx_dropped", "rx_invalid", "tx_invalid"}
+    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 4) as tcp:
+        wait_until(lambda: topology.internet.run("ss", "-Htn", "state", "established").out, "the connection is there")
+        senders = ((edge.namespace, topology.gateway4, TUNNEL_PORT),
+                   (topology.internet, topology.wan4, external_port(topology, measure.IPERF_PORT)))
+        os.kill(gateway.pid, signal.SIGSTOP)
+        try:
+            for namespace, address, port in senders:
+                namespace.run("bash", "-c", f"exec 3>/dev/udp/{address}/{port}; for i in {{1..3000}}; do echo >&3; done",
+                              check=False)
+        finally:
+            os.kill(gateway.pid, signal.SIGCONT)
+        rates = tcp.finish()
+    assert sum(rates[-10:]) > 0, rates
+    after = losses()
+    assert all(sum(after[name].values()) > sum(before[name].values()) for name in ("lan", "wan")), after
+    assert after["inner"] == {}
+    assert re.search(r"wan ring losses: rx_\w+ [1-9]", gateway.command("status").out)
 
 
 def hostile_frames(topology, side, live_port):

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include <arpa/inet.h>
@@ -25,9 +26,12 @@
 
 #include "base/bytes.hpp"
 #include "base/check.hpp"
+#include "base/time.hpp"
 
 namespace ringway::control {
 namespace {
+
+constexpr Duration kAddressPatience = Duration::seconds(5);
 
 // What was on the host before: none of it may change.
 constexpr const char* kPrepare = R"(
@@ -180,7 +184,18 @@ void HostLab::remove_tun() {
   tun_ = -1;
 }
 
+// A link that came up just now gets its IPv6 address from the kernel at once, and its local route
+// when a deferred piece of work has found the address free (even where it does not ask anybody).
+void HostLab::wait_for_addresses() {
+  const Instant end = Instant::now() + kAddressPatience;
+  while (!run_well("ip -6 -o addr show tentative").empty()) {
+    ASSERT_LT(Instant::now(), end) << "an address stays tentative";
+    ::usleep(1000);
+  }
+}
+
 std::string HostLab::snapshot() {
+  wait_for_addresses();
   std::ostringstream out;
   for (const char* command :
        {"ip -d link | sed 's/qdisc [a-z_]* //'", "ip -o addr", "ip -4 rule", "ip -6 rule",
@@ -192,6 +207,31 @@ std::string HostLab::snapshot() {
     read_settings(directory, out);
   }
   return out.str();
+}
+
+::testing::AssertionResult HostLab::host_is(const std::string& snapshot_before) {
+  const std::string now = snapshot();
+  if (now == snapshot_before) return ::testing::AssertionSuccess();
+  auto result = ::testing::AssertionFailure();
+  const auto tell_lines_only_in = [&](const std::string& one, const std::string& other,
+                                      const char* mark) {
+    std::istringstream other_lines(other);
+    std::multiset<std::string> known;
+    for (std::string line; std::getline(other_lines, line);)
+      known.insert(line);
+    std::istringstream lines(one);
+    for (std::string line; std::getline(lines, line);) {
+      const auto found = known.find(line);
+      if (found == known.end()) {
+        result << mark << line << "\n";
+      } else {
+        known.erase(found);
+      }
+    }
+  };
+  tell_lines_only_in(snapshot_before, now, "- ");
+  tell_lines_only_in(now, snapshot_before, "+ ");
+  return result;
 }
 
 HostPlan HostLab::edge_plan() const {

@@ -25,8 +25,10 @@ class HostLab : public ::testing::Test {
   // The same, and the command must succeed.
   static std::string run_well(const std::string& command);
   // Everything that Ringway could have changed: links, addresses, routes, rules, nftables,
-  // settings.
+  // settings. Waits until no address is tentative any more.
   static std::string snapshot();
+  // Whether it is as then; names what differs, and not the rest.
+  static ::testing::AssertionResult host_is(const std::string& snapshot_before);
 
   [[nodiscard]] HostPlan edge_plan() const;
   [[nodiscard]] HostPlan gateway_plan() const;
@@ -40,6 +42,8 @@ class HostLab : public ::testing::Test {
   std::filesystem::path state_directory_;
 
  private:
+  static void wait_for_addresses();
+
   int tun_ = -1;
 };
 

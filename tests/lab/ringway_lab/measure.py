@@ -171,3 +171,11 @@ def udp_kpps(client, server, address, seconds, payload_bytes=UDP_PAYLOAD_BYTES, 
         _iperf(client, address, seconds, "-u", "-l", payload_bytes, "-b", "0", port=port)
         received = iperf.report()["end"]["sum_received"]
         return received["bytes"] / payload_bytes / received["seconds"] / 1000
+
+
+def udp_loss(client, server, address, seconds, mbps, payload_bytes, down=False, port=IPERF_PORT):
+    """Datagrams at a rate that should fit; the share of them that did not arrive."""
+    with IperfServer(server, port):
+        report = _iperf(client, address, seconds, "-u", "-l", payload_bytes, "-b", f"{mbps}M",
+                        *(["-R"] if down else []), port=port)
+        return report["end"]["sum"]["lost_percent"] / 100

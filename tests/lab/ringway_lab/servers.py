@@ -4,6 +4,7 @@ nothing by themselves: dnsmasq-base, python3-pyftpdlib, dropbear-bin.
 Each function starts one and returns once it listens; the laboratory ends it.
 """
 
+import contextlib
 import select
 import signal
 import subprocess
@@ -81,17 +82,43 @@ class SshServer:
     def fetch(self, client, address, byte_count):
         """That many bytes over SSH from another machine. Taken as they come, and not at the session's end, at which
         Debian's dropbear sometimes hangs on a busy machine."""
-        home = {"HOME": str(self.directory), "PATH": "/usr/bin:/bin:/usr/sbin"}
-        process = client.start("dbclient", "-y", "-y", "-i", self.key, f"root@{address}",
-                               f"head -c {byte_count} /dev/zero", env=home, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL)
-        received = bytearray()
-        deadline = time.monotonic() + SSH_SECONDS
-        while len(received) < byte_count and time.monotonic() < deadline:
-            if select.select([process.popen.stdout], [], [], 0.1)[0]:
-                chunk = process.popen.stdout.read1()
-                received += chunk
-                if not chunk:
-                    break
+        process = self._log_in(client, address, f"head -c {byte_count} /dev/zero")
+        received = _read(process.popen.stdout, byte_count)
         process.stop(signal.SIGKILL)
-        return bytes(received)
+        return received
+
+    @contextlib.contextmanager
+    def session(self, client, address):
+        """Somebody who is logged in all the while; gives a function that types a line and waits for its echo."""
+        process = self._log_in(client, address, "cat", stdin=subprocess.PIPE)
+
+        def type_line(line):
+            text = f"{line}\n".encode()
+            process.popen.stdin.write(text)
+            process.popen.stdin.flush()
+            if _read(process.popen.stdout, len(text)) != text:
+                raise LabError(f"the SSH session to {address} no longer answers")
+
+        try:
+            type_line("logged in")
+            yield type_line
+        finally:
+            process.stop(signal.SIGKILL)
+
+    def _log_in(self, client, address, command, **streams):
+        home = {"HOME": str(self.directory), "PATH": "/usr/bin:/bin:/usr/sbin"}
+        return client.start("dbclient", "-y", "-y", "-i", self.key, f"root@{address}", command, env=home,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **streams)
+
+
+def _read(stream, byte_count):
+    """That many bytes, or what came of them."""
+    received = bytearray()
+    deadline = time.monotonic() + SSH_SECONDS
+    while len(received) < byte_count and time.monotonic() < deadline:
+        if select.select([stream], [], [], 0.1)[0]:
+            chunk = stream.read1()
+            received += chunk
+            if not chunk:
+                break
+    return bytes(received)

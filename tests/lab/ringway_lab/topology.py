@@ -137,9 +137,16 @@ class Topology:
         far.ip(f"link set mtu {mtu} dev uplink", f"addr add {self.far4}/28 dev uplink",
                f"addr add {self.far6}/64 dev uplink nodad",
                "route add default via 192.0.2.241", "route add default via 2001:db8:4::1")
+        self._route_to_far()
+        return far
+
+    def _route_to_far(self):
         self.gateway.ip(f"route add 192.0.2.240/28 via {self.internet4}",
                         f"route add 2001:db8:4::/64 via {self.internet6}")
-        return far
+
+    def hops_to_internet(self, family):
+        """Between the gateway and the Internet's first hop."""
+        return []
 
     def gateway_address(self, family):
         return self.gateway4 if family == 4 else self.gateway6
@@ -182,6 +189,14 @@ class OneArmed(Topology):
                          "route add 203.0.113.0/24 via 198.51.100.1",
                          "route add 2001:db8:2::/64 via 2001:db8:3::1")
         self.gateway.ip(f"route add default via {self.router4}", f"route add default via {self.router6}")
+
+    def _route_to_far(self):
+        self.router.ip(f"route add 192.0.2.240/28 via {self.internet4}",
+                       f"route add 2001:db8:4::/64 via {self.internet6}")
+        self.gateway.ip(f"route add 192.0.2.240/28 via {self.router4}")  # the network that edges are in
+
+    def hops_to_internet(self, family):
+        return [self.router4 if family == 4 else self.router6]
 
 
 class WithoutNativeXdp(Topology):
