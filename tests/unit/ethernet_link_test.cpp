@@ -459,7 +459,7 @@ TEST_F(EthernetLinkTest, APortThatIsNeverEmptyDoesNotStarveTheOthers) {
       BufferPool::release(slot);
     }
   }
-  EXPECT_EQ(calls, 2);
+  EXPECT_LE(calls, 2);
   while (lan_.waiting() != 0)
     for (const Slot& slot : received(link_.datagrams()))
       BufferPool::release(slot);
