@@ -36,7 +36,7 @@ constexpr std::uint32_t kPeersAnAddress = 32768;
 // slot of its own. The worker's bits are where a node has them.
 ReceiverIndex local_index(std::uint32_t peer, std::uint32_t worker) {
   const unsigned slot_bits = WorkerOptions{}.session_slot_bits;
-  const std::uint32_t workers = (kMaxWorkers - 1) << slot_bits;
+  const std::uint32_t workers = std::uint32_t{kMaxWorkers - 1} << slot_bits;
   return {((peer * 0x9e37'79b1) & ~workers) | worker << slot_bits};
 }
 

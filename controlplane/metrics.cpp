@@ -1,6 +1,5 @@
 #include "controlplane/metrics.hpp"
 
-#include <charconv>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -26,12 +25,6 @@ std::string escaped(std::string_view value) {
     }
   }
   return out;
-}
-
-std::string number(double value) {
-  char text[32];
-  const auto [end, error] = std::to_chars(text, text + sizeof text, value);
-  return error == std::errc{} ? std::string(text, end) : "NaN";
 }
 
 class Text {
@@ -145,14 +138,6 @@ void write_workers(Text& text, const std::vector<WorkerStatus>& workers) {
   counters(text, "worker_handed_over_total",
            "Packets and trains passed to the worker that they belong to.", workers, labels,
            &WorkerStatus::handed_over);
-  text.family("worker_idle_ratio", "gauge", "Share of the last second without packets.");
-  for (const WorkerStatus& worker : workers) {
-    if (worker.idle_share) text.sample(labels(worker), number(*worker.idle_share));
-  }
-  text.family("worker_cycles_per_packet", "gauge", "Processor cycles a packet, last second.");
-  for (const WorkerStatus& worker : workers) {
-    if (worker.cycles_per_packet) text.sample(labels(worker), number(*worker.cycles_per_packet));
-  }
 }
 
 void write_counts(Text& text, const NodeStatus& status) {

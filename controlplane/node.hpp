@@ -3,8 +3,8 @@
 //
 //   start: sockets, TUN, timestamps -> peers -> kept mappings -> worker threads -> host settings
 //          (journaled) -> handshakes with peers that the last run left in a session
-//   stop:  host settings taken back, for a restart without the firewall tables -> workers stopped
-//   -> ports closed
+//   stop:  host settings taken back (for a restart all but the firewall tables)
+//          -> workers stopped -> ports closed
 #pragma once
 
 #include <deque>

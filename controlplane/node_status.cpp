@@ -49,16 +49,14 @@ template <typename Visit>
 void visit_fields(Visit& visit, WorkerStatus& status) {
   visit("poll", status.poll);
   visit("cpu", status.cpu);
+  visit("cpus", status.cpus);
   visit("crypto", status.crypto);
   visit("loops", status.loops);
   visit("idle_loops", status.idle_loops);
   visit("sleeps", status.sleeps);
-  visit("cpus", status.cpus);
   visit("packets_sealed", status.packets_sealed);
   visit("packets_opened", status.packets_opened);
   visit("handed_over", status.handed_over);
-  visit("idle_share", status.idle_share);
-  visit("cycles_per_packet", status.cycles_per_packet);
 }
 
 template <typename Visit>

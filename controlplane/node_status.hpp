@@ -88,16 +88,14 @@ struct PortStatus {
 struct WorkerStatus {
   std::string poll;              // "adaptive", "busy"
   std::optional<unsigned> cpu;   // pinned there
+  std::string cpus;              // where the kernel may run it: "0-3,6"
   std::string crypto;            // engines: "aes256gcm: ipsec-mb (AVX512); ..."
   std::uint64_t loops = 0;       // turns of the worker's loop
   std::uint64_t idle_loops = 0;  // of these, without a packet
   std::uint64_t sleeps = 0;      // waits in epoll
-  std::string cpus;              // where the kernel may run it: "0-3,6"
   std::uint64_t packets_sealed = 0;
   std::uint64_t packets_opened = 0;
-  std::uint64_t handed_over = 0;            // to other workers, whose they were; trains as one
-  std::optional<double> idle_share;         // of the last second: 0 to 1
-  std::optional<double> cycles_per_packet;  // of the last second
+  std::uint64_t handed_over = 0;  // to other workers, whose they were; trains as one
   bool operator==(const WorkerStatus&) const = default;
 };
 

@@ -2,8 +2,8 @@
 // port, its rings to control and its thread; and the mesh of rings between them, where there are
 // several. Control thread.
 //
-//   open() ─► (the gateway's links) ─► make_workers() ─► run() ─► stop() ─► (links and ports that
-//                                          are not the kernel's are closed) ─► dissolve()
+//   open() ─► (the gateway's links) ─► make_workers() ─► run()
+//   stop() ─► (the gateway's links and ports are closed) ─► dissolve() ─► close_ports()
 #pragma once
 
 #include <atomic>

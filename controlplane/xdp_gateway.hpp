@@ -2,10 +2,10 @@
 // above them for each worker, and what the NATs need to know. Control thread, but for the links,
 // which are the workers' once they run.
 //
-//   XdpInterfaces ─┬─ a worker's ports ─┐
-//                  │                    ├── EthernetLink ──► worker: outer port, Internet port
-//   its UDP socket in the kernel ───────┘        ▲
-//                  └─ mirror: forwarding tables (by the tunnel service's command)
+//   XdpInterfaces ─┬─ a worker's ports ───────────────┐
+//                  └─ mirror ─► forwarding tables ────┼─► EthernetLink ──► worker: outer port,
+//                     (by the tunnel service)         │                    Internet port
+//   the worker's UDP socket in the kernel ────────────┘
 #pragma once
 
 #include <cstdint>

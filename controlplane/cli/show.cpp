@@ -225,15 +225,6 @@ std::string gateway_text(const GatewayStatus& gateway) {
 std::string worker_text(const WorkerStatus& worker) {
   std::string text = worker.poll;
   if (!worker.cpus.empty()) text += ", CPU " + worker.cpus;
-  std::array<char, 64> number{};
-  if (worker.idle_share) {
-    std::snprintf(number.data(), number.size(), ", %.0f %% idle", *worker.idle_share * 100);
-    text += number.data();
-  }
-  if (worker.cycles_per_packet) {
-    std::snprintf(number.data(), number.size(), ", %.0f cycles/packet", *worker.cycles_per_packet);
-    text += number.data();
-  }
   text += ", " + std::to_string(worker.loops) + " loops, " + std::to_string(worker.packets_sealed) +
           " packets sealed, " + std::to_string(worker.packets_opened) + " opened, " +
           std::to_string(worker.handed_over) + " handed over";

@@ -7,8 +7,8 @@ BUILD/tidy/.
 
 Most of the time goes into headers, which clang-tidy walks through with every check. Sources of a
 folder with the same compile command are therefore checked together, by a file that includes them.
-Those whose names clash are taken apart again; and the check that looks at nothing but the main file
-goes through those single sources in which it could find something.
+Those that cannot stand together, because names clash, are taken apart again; and the check that
+looks at nothing but the main file goes through those single sources in which it could find something.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from repository import ROOT
@@ -34,6 +34,10 @@ VERSION = 14
 DEEP = "--checks=clang-analyzer-*,-clang-analyzer-optin.performance.Padding"
 MAIN_FILE_CHECK = "misc-unused-using-decls"
 USING_DECLARATION = re.compile(r"\busing [\w:]*::\w+\s*;")
+# What is said of a source only because others are beside it: that names clash, or that a header
+# gives everybody a name.
+BECAUSE_OF_OTHERS = re.compile(
+    r"\[clang-diagnostic-error|^\S+\.cpp:.*\[google-global-names-in-headers", re.M)
 BATCH_SOURCES = 20  # at most, which keeps a run below 1 GiB and both of two cores busy to the end
 # Clang compiles these nowhere else, and some of its own warnings are about the main file only.
 SINGLY = ("bench/",)
@@ -123,6 +127,7 @@ class Tidy:
     checks: list  # options that choose other checks than .clang-tidy does
     build: Path
     entries: dict
+    apart: list = field(default_factory=list)  # what kept sources from each other
 
     def check(self, names):
         """(names, seconds, output); output is empty when there is no finding."""
@@ -141,8 +146,10 @@ class Tidy:
             f'#include "{ROOT / name}"  // NOLINT(bugprone-suspicious-include)\n' for name in names))
         output = self._run(path, self.checks, names[0])
         path.unlink()
-        if "[clang-diagnostic-error" not in output:
+        because = BECAUSE_OF_OTHERS.search(output)
+        if not because:
             return output
+        self.apart.append(output[output.rfind("\n", 0, because.start()) + 1:].splitlines()[0])
         half = len(names) // 2
         return self._check_together(names[:half]) + self._check_together(names[half:])
 
@@ -165,7 +172,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, default=ROOT / "build/release", help="a built preset")
     parser.add_argument("--deep", action="store_true", help="the static analyser as well")
-    parser.add_argument("--times", action="store_true", help="print how long the sources took")
+    parser.add_argument("--times", action="store_true",
+                        help="print how long the sources took, and what kept some from each other")
     parser.add_argument("names", nargs="*", help="sources from the repository's root; default: all")
     options = parser.parse_args()
 
@@ -199,6 +207,9 @@ def main():
             else:
                 for name in names:
                     marks[name].touch()
+    if options.times:
+        for reason in tidy.apart:
+            print(f"    taken apart because of {reason}")
     if failed:
         print("clang-tidy: findings")
     return 1 if failed else 0

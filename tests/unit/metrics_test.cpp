@@ -31,7 +31,7 @@ TEST(MetricsText, HasHelpTypeAndSampleForEveryFamily) {
               HasSubstr("ringway_steered_packets_total{port=\"wan0\",reason=\"tunnel\"} 20\n"));
   EXPECT_THAT(
       text, HasSubstr("ringway_port_ring_losses_total{port=\"wan0\",reason=\"rx_ring_full\"} 4\n"));
-  EXPECT_THAT(text, HasSubstr("ringway_worker_idle_ratio{worker=\"0\"} 0.75\n"));
+  EXPECT_THAT(text, HasSubstr("ringway_worker_handed_over_total{worker=\"0\"} 7\n"));
   EXPECT_THAT(text, HasSubstr("ringway_handshake_messages_total{verdict=\"accepted\"} 12\n"));
   EXPECT_THAT(text, HasSubstr("ringway_full_tunnel_state{state=\"active\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("ringway_up 1\n"));

@@ -112,27 +112,26 @@ TEST(ShowField, HasAJsonFormEach) {
 }
 
 TEST(Status, TellsTheWholeNode) {
-  EXPECT_EQ(
-      render_status(full_sample_status(), kPlain),
-      "ringway0: running for 1 day, 2 hours, 3 minutes, 4 seconds (ringwayd 0.1.0, pid "
-      "4711)\n"
-      "  configuration: /etc/ringway/ringway0.toml\n"
-      "  addresses: 10.77.0.2/24, fd77::2/64\n"
-      "  mtu: 1420\n"
-      "  public key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n"
-      "  listening port: 51820\n"
-      "  full tunnel: active through gateway (IPv4 and IPv6)\n"
-      "  gateway: masquerading to wan0 by AF_XDP (native), 1234 mappings\n"
-      "  peers: 2, 1 with a session\n"
-      "  worker: adaptive, CPU 1, 75 % idle, 812 cycles/packet, 100 loops, 500 packets sealed, "
-      "600 opened, 7 handed over; aes256gcm: ipsec-mb (AVX512)\n"
-      "  inner port: tun ringway0: vnet_hdr, TSO4, TSO6; 2 B received, 5 B sent, 7 dropped\n"
-      "  outer port: udp 51820: GSO, GRO; 12 B received, 15 B sent, 17 dropped\n"
-      "  wan0 port: af_xdp wan0 queue 0: native; 22 B received, 25 B sent, 27 dropped\n"
-      "  wan0 steering: tunnel 20, not_ip 3\n"
-      "  wan0 ring losses: rx_ring_full 4\n"
-      "  dropped packets: replayed 7\n"
-      "  handshakes: accepted 12, unknown_peer 3\n");
+  EXPECT_EQ(render_status(full_sample_status(), kPlain),
+            "ringway0: running for 1 day, 2 hours, 3 minutes, 4 seconds (ringwayd 0.1.0, pid "
+            "4711)\n"
+            "  configuration: /etc/ringway/ringway0.toml\n"
+            "  addresses: 10.77.0.2/24, fd77::2/64\n"
+            "  mtu: 1420\n"
+            "  public key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n"
+            "  listening port: 51820\n"
+            "  full tunnel: active through gateway (IPv4 and IPv6)\n"
+            "  gateway: masquerading to wan0 by AF_XDP (native), 1234 mappings\n"
+            "  peers: 2, 1 with a session\n"
+            "  worker: adaptive, CPU 1, 100 loops, 500 packets sealed, "
+            "600 opened, 7 handed over; aes256gcm: ipsec-mb (AVX512)\n"
+            "  inner port: tun ringway0: vnet_hdr, TSO4, TSO6; 2 B received, 5 B sent, 7 dropped\n"
+            "  outer port: udp 51820: GSO, GRO; 12 B received, 15 B sent, 17 dropped\n"
+            "  wan0 port: af_xdp wan0 queue 0: native; 22 B received, 25 B sent, 27 dropped\n"
+            "  wan0 steering: tunnel 20, not_ip 3\n"
+            "  wan0 ring losses: rx_ring_full 4\n"
+            "  dropped packets: replayed 7\n"
+            "  handshakes: accepted 12, unknown_peer 3\n");
 }
 
 TEST(Status, SaysWhyTheKernelForwards) {

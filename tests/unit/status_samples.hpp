@@ -39,7 +39,7 @@ inline NodeStatus full_sample_status() {
                    {{"tunnel", 20}, {"nat_port", 0}, {"not_ip", 3}},
                    {{"rx_ring_full", 4}, {"rx_dropped", 0}}}};
   status.workers = {
-      {"adaptive", 1U, "aes256gcm: ipsec-mb (AVX512)", 100, 60, 40, "1", 500, 600, 7, 0.75, 812.5}};
+      {"adaptive", 1U, "1", "aes256gcm: ipsec-mb (AVX512)", 100, 60, 40, 500, 600, 7}};
   DropCounters drops;
   drops.add(DropReason::kReplayed, 7);
   add_drops(status.drops, drops);
