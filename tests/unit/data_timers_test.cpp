@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/samples.hpp"
+
 namespace ringway::tunnel {
 namespace {
 
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
+using testing_support::kStart;
 
 TEST(DataTimers, CountsFromTheFirstUnansweredPacket) {
   DataTimers timers;

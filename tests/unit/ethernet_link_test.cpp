@@ -16,21 +16,20 @@
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
 #include "dataplane/io/memory_port.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway::forwarding {
 namespace {
 
+using testing_support::address;
+using testing_support::kStart;
 using Frame = std::vector<std::uint8_t>;
 
 constexpr std::uint16_t kTunnelPort = 51820;
 constexpr net::MacAddress kOurMac{{2, 0, 0, 0, 0, 1}};
 constexpr net::MacAddress kRouterMac{{2, 0, 0, 0, 0, 2}};
 constexpr net::MacAddress kOtherMac{{2, 0, 0, 0, 0, 3}};
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
 
-net::IpAddress address(const char* text) {
-  return *net::IpAddress::parse(text);
-}
 net::Endpoint endpoint(const char* text) {
   return *net::Endpoint::parse(text);
 }

@@ -5,16 +5,18 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/samples.hpp"
+
 namespace ringway {
 namespace {
 
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
-constexpr std::uint32_t kPacketBytes = 1000;
+using testing_support::kStart;
 
 // A worker that can serve so many packets a window, behind a ring; refusing one costs it a tenth.
 class FairShareTest : public testing::Test {
  protected:
   static constexpr std::size_t kPeers = 3;
+  static constexpr std::uint32_t kPacketBytes = 1000;
   static constexpr std::uint32_t kTurns = 10;      // a window
   static constexpr std::uint32_t kTurnWork = 400;  // in tenths of a packet
   static constexpr std::uint32_t kRing = 1024;

@@ -10,6 +10,7 @@
 
 #include "base/rng.hpp"
 #include "dataplane/forwarding/next_hop_use.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway::forwarding {
 namespace {
@@ -17,13 +18,11 @@ namespace {
 using net::Family;
 using net::IpAddress;
 using net::Prefix;
+using testing_support::address;
 
 constexpr net::MacAddress kOurs{{2, 0, 0, 0, 0, 1}};
 constexpr net::MacAddress kTheirs{{2, 0, 0, 0, 0, 2}};
 
-IpAddress address(const std::string& text) {
-  return *IpAddress::parse(text);
-}
 Prefix prefix(const std::string& text) {
   return *Prefix::parse(text);
 }

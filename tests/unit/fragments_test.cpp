@@ -7,10 +7,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/nat_packets.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway::nat {
 namespace {
 
+using ringway::testing_support::kStart;
 using testing_support::address;
 using testing_support::build;
 using testing_support::cut;
@@ -20,7 +22,6 @@ using testing_support::put_together;
 using testing_support::random_bytes;
 
 using Verdict = Fragments::Verdict;
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
 constexpr PeerId kAlice{1};
 constexpr PeerId kBob{2};
 

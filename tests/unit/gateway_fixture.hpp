@@ -21,22 +21,18 @@
 #include "dataplane/tunnel/receiver_index.hpp"
 #include "dataplane/worker.hpp"
 #include "tests/unit/peer_end.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway::testing_support {
 
 using Packet = std::vector<std::uint8_t>;
 using tunnel::DataLayout;
 
-inline constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
 inline constexpr std::uint32_t kPeers = 2;
 inline constexpr const char* kGateway = "198.51.100.254";
 inline constexpr const char* kServer = "203.0.113.80";
 inline constexpr const char* kExternal = "192.0.2.1";
 inline const std::array<const char*, kPeers> kInner = {"198.51.100.1", "198.51.100.2"};
-
-inline net::IpAddress address(const char* text) {
-  return *net::IpAddress::parse(text);
-}
 
 inline Packet ip_packet(const char* from, const char* to, std::uint8_t protocol,
                         const Packet& payload, std::uint8_t ttl = 64) {

@@ -17,7 +17,6 @@ using nat::testing_support::build;
 using nat::testing_support::cut;
 using nat::testing_support::PacketSpec;
 
-constexpr std::uint16_t kServerPort = 443;
 constexpr std::size_t kRingSlots = 8;
 constexpr std::uint32_t kFewFrames = 16;
 

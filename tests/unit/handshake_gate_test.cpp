@@ -7,11 +7,12 @@
 #include "base/rng.hpp"
 #include "dataplane/io/memory_port.hpp"
 #include "dataplane/tunnel/primitives.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway {
 namespace {
 
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
+using testing_support::kStart;
 
 Instant at_ms(std::int64_t ms) {
   return kStart + Duration::milliseconds(ms);

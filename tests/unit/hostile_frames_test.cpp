@@ -29,7 +29,6 @@ using Packet = std::vector<std::uint8_t>;
 
 constexpr std::uint64_t kSeed = 20'260'101;
 constexpr std::uint16_t kSubscriberPort = 5000;
-constexpr std::uint16_t kServerPort = 443;
 
 net::IpAddress source_of(ConstBytes packet) {
   return packet[0] >> 4 == 4 ? net::IpAddress::v4(&packet[net::Ip4View::kSourceAt])

@@ -17,6 +17,7 @@ using testing_support::cut;
 using testing_support::fix_checksums;
 using testing_support::PacketBytes;
 using testing_support::PacketSpec;
+using testing_support::random_address;
 using testing_support::random_bytes;
 using testing_support::random_spec;
 
@@ -136,12 +137,6 @@ TEST(EmitIcmpError, SpeaksAboutProtocolsThatAreNotTranslated) {
 }
 
 // --- translation ------------------------------------------------------------------------------
-
-net::IpAddress random_address(net::Family family, Rng& rng) {
-  const PacketBytes bytes = random_bytes(16, rng);
-  return family == net::Family::kIpv4 ? net::IpAddress::v4(bytes.data())
-                                      : net::IpAddress::v6(bytes.data());
-}
 
 std::uint8_t error_type(net::Family family, Rng& rng) {
   const std::uint8_t types[] = {3, 11, 12, 1, 2, 3, 4};

@@ -22,11 +22,11 @@ bool is_v6(const PacketBytes& p) {
   return p[0] >> 4 == 6;
 }
 
-struct Transport {
+struct TransportPart {
   std::uint8_t protocol;
   std::size_t at;
 };
-Transport transport_of(const PacketBytes& p) {
+TransportPart transport_of(const PacketBytes& p) {
   if (!is_v6(p)) return {p[9], (p[0] & 0x0fU) * 4};
   const auto upper = net::ip6_upper_layer(p);
   return {upper->protocol, upper->offset};
@@ -36,7 +36,7 @@ bool is_part(const PacketBytes& p) {
   const auto upper = net::ip6_upper_layer(p);
   return upper->fragment && (get16(p, upper->fragment_at + 2U) & 0xfff9) != 0;
 }
-std::size_t checksum_at(Transport transport) {
+std::size_t checksum_at(TransportPart transport) {
   switch (transport.protocol) {
     case net::kProtocolTcp:
       return transport.at + 16;
@@ -62,7 +62,7 @@ std::uint32_t folded(std::uint32_t sum) {
 }
 // Pseudo-header, transport header and payload, checksum field included.
 std::uint32_t transport_sum(const PacketBytes& p) {
-  const Transport transport = transport_of(p);
+  const TransportPart transport = transport_of(p);
   std::uint32_t sum = sum_words(p, transport.at, p.size());
   if (transport.protocol == net::kProtocolIcmp) return folded(sum);
   sum += is_v6(p) ? sum_words(p, 8, 40) : sum_words(p, 12, 20);
@@ -174,10 +174,6 @@ Part part_of(const PacketBytes& p) {
 
 }  // namespace
 
-net::IpAddress address(std::string_view text) {
-  return *net::IpAddress::parse(text);
-}
-
 PacketBytes build(const PacketSpec& spec) {
   const PacketBytes transport = transport_header(spec);
   PacketBytes packet = ip_header(spec, transport.size() + spec.payload.size());
@@ -210,7 +206,7 @@ PacketBytes build_error(const net::IpAddress& from, const net::IpAddress& to, st
 void fix_checksums(PacketBytes& packet) {
   fix_header_checksum(packet);
   if (is_part(packet)) return;
-  const Transport transport = transport_of(packet);
+  const TransportPart transport = transport_of(packet);
   const std::size_t field = checksum_at(transport);
   put16(packet, field, 0);
   const auto checksum = static_cast<std::uint16_t>(~transport_sum(packet));
@@ -221,7 +217,7 @@ void fix_checksums(PacketBytes& packet) {
 bool checksums_right(const PacketBytes& packet) {
   if (!is_v6(packet) && header_sum(packet) != 0xffff) return false;
   if (is_part(packet)) return true;
-  const Transport transport = transport_of(packet);
+  const TransportPart transport = transport_of(packet);
   if (transport.protocol == net::kProtocolUdp && get16(packet, checksum_at(transport)) == 0) {
     return !is_v6(packet);
   }
@@ -232,6 +228,12 @@ PacketBytes random_bytes(std::size_t bytes, Rng& rng) {
   PacketBytes data(bytes);
   rng.fill(data);
   return data;
+}
+
+net::IpAddress random_address(net::Family family, Rng& rng) {
+  const PacketBytes bytes = random_bytes(16, rng);
+  return family == net::Family::kIpv4 ? net::IpAddress::v4(bytes.data())
+                                      : net::IpAddress::v6(bytes.data());
 }
 
 PacketSpec random_spec(Rng& rng) {

@@ -12,12 +12,13 @@
 #include "base/net/ip6.hpp"
 #include "base/net/tcp.hpp"
 #include "base/rng.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway::nat::testing_support {
 
 using PacketBytes = std::vector<std::uint8_t>;
 
-[[nodiscard]] net::IpAddress address(std::string_view text);
+using ringway::testing_support::address;
 
 struct PacketSpec {
   std::uint8_t protocol = net::kProtocolUdp;
@@ -51,6 +52,7 @@ void fix_checksums(PacketBytes& packet);
 [[nodiscard]] bool checksums_right(const PacketBytes& packet);
 
 [[nodiscard]] PacketBytes random_bytes(std::size_t bytes, Rng& rng);
+[[nodiscard]] net::IpAddress random_address(net::Family family, Rng& rng);
 // UDP, TCP or ICMP echo of either family, some with IP options or extension headers.
 [[nodiscard]] PacketSpec random_spec(Rng& rng);
 

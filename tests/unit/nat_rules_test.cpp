@@ -17,8 +17,6 @@ using net::kTcpFin;
 using net::kTcpRst;
 using net::kTcpSyn;
 
-constexpr std::string_view kAliceV4 = "10.66.0.2";
-constexpr std::string_view kBobV4 = "10.66.0.3";
 constexpr std::string_view kExternalV4 = "203.0.113.1";
 constexpr std::string_view kStrangerV4 = "192.0.2.99";
 

@@ -11,8 +11,6 @@ using namespace testing_support;
 
 constexpr WorkerId kFirst{0};
 constexpr WorkerId kSecond{1};
-constexpr std::string_view kAliceV4 = "10.66.0.2";  // the first shard's
-constexpr std::string_view kBobV4 = "10.66.0.3";    // the second's
 constexpr std::uint16_t kFirstOfSecond = 10'500;
 
 Config shard_config(WorkerId shard) {
@@ -26,7 +24,7 @@ Config shard_config(WorkerId shard) {
   return config;
 }
 
-struct TwoShards {
+struct TwoShards {  // Alice is the first's, Bob the second's
   NatWorld first{shard_config(kFirst), 1};
   NatWorld second{shard_config(kSecond), 2};
 };

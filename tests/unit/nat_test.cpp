@@ -16,9 +16,6 @@ namespace {
 
 using namespace testing_support;
 
-constexpr std::string_view kAliceV4 = "10.66.0.2";
-constexpr std::string_view kAliceV6 = "fd66::2";
-
 TEST(Nat, TranslatesQueriesOfEachKindAndTheirAnswers) {
   for (const std::string_view inner : {kAliceV4, kAliceV6}) {
     for (const PacketSpec& spec :

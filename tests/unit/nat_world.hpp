@@ -37,7 +37,10 @@ struct Emitted {
 };
 
 inline constexpr PeerId kAlice{1};
+inline constexpr std::string_view kAliceV4 = "10.66.0.2";
+inline constexpr std::string_view kAliceV6 = "fd66::2";
 inline constexpr PeerId kBob{2};
+inline constexpr std::string_view kBobV4 = "10.66.0.3";
 inline constexpr PeerId kCarol{3};
 
 class NatWorld {

@@ -7,13 +7,13 @@
 
 #include "base/rng.hpp"
 #include "dataplane/buffer_pool.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway::forwarding {
 namespace {
 
 using net::IpAddress;
-
-constexpr Instant kStart = Instant::from_ns(1'000'000'000);
+using testing_support::kStart;
 
 IpAddress host(std::uint32_t number) {
   IpAddress address;

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/samples.hpp"
+
 namespace ringway {
 namespace {
 
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
+using testing_support::kStart;
+
 constexpr std::uint32_t kPacketBytes = 1420;
 
 // Bytes that pass within `time` when far more are offered than the rate allows, in turns of 10 us.

@@ -16,14 +16,9 @@ using testing_support::cut;
 using testing_support::PacketBytes;
 using testing_support::PacketSpec;
 using testing_support::put_together;
+using testing_support::random_address;
 using testing_support::random_bytes;
 using testing_support::random_spec;
-
-net::IpAddress random_address(net::Family family, Rng& rng) {
-  const PacketBytes bytes = random_bytes(16, rng);
-  return family == net::Family::kIpv4 ? net::IpAddress::v4(bytes.data())
-                                      : net::IpAddress::v6(bytes.data());
-}
 
 // The packet that a sender with the new end would have built.
 PacketSpec with_end(PacketSpec spec, Side side, const net::IpAddress& to, std::uint16_t port) {

@@ -8,12 +8,12 @@
 #include "base/rng.hpp"
 #include "dataplane/io/memory_port.hpp"
 #include "dataplane/worker_state.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway {
 namespace {
 
-constexpr PeerId kPeer{1};
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
+using testing_support::kStart;
 
 io::MemoryPortConfig small_port(const char* name) {
   io::MemoryPortConfig config;
@@ -25,6 +25,8 @@ io::MemoryPortConfig small_port(const char* name) {
 
 class SessionSlots : public testing::Test {
  protected:
+  static constexpr PeerId kPeer{1};
+
   SessionSlots() : peer_(kPeer, true) { worker_.peers[kPeer.value] = &peer_; }
   // The worker's tables do not own what is still in the peer's slots.
   ~SessionSlots() override { worker_.peers[kPeer.value] = nullptr; }

@@ -6,16 +6,18 @@
 #include <gtest/gtest.h>
 
 #include "base/net/inner_packet.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway {
 namespace {
 
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
-constexpr PeerId kPeer{7};
-constexpr std::uint32_t kPacketBytes = 1000;
+using testing_support::kStart;
 
 class ShaperTest : public testing::Test {
  protected:
+  static constexpr PeerId kPeer{7};
+  static constexpr std::uint32_t kPacketBytes = 1000;
+
   ShapedWay limited(std::uint32_t mbps) {
     ShapedWay way;
     way.limiter.set_rate(mbps);

@@ -8,11 +8,12 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway {
 namespace {
 
-constexpr Instant kStart = Instant::from_ns(50'000'000'000'000);
+using testing_support::kStart;
 
 std::vector<PeerId> due_at(TimerWheel& wheel, Instant now) {
   std::vector<PeerId> due;

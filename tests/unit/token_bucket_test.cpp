@@ -4,13 +4,13 @@
 
 #include "base/rng.hpp"
 #include "tests/unit/nat_packets.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway::nat {
 namespace {
 
+using ringway::testing_support::kStart;
 using testing_support::address;
-
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
 
 int taken(TokenBucket& bucket, TokenRate rate, Instant now, int wanted) {
   int count = 0;

@@ -9,13 +9,14 @@
 #include "base/net/ethernet.hpp"
 #include "base/net/udp.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace ringway {
 namespace {
 
+using testing_support::kStart;
 using Packet = WholeGateway::Packet;
 
-constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
 constexpr ReceiverIndex kOurIndex{0x5a5a01};
 constexpr net::MacAddress kOurMac{{2, 0, 0, 0, 0, 1}};
 constexpr net::MacAddress kRouterMac{{2, 0, 0, 0, 0, 2}};

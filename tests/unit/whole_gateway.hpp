@@ -32,6 +32,9 @@ struct GatewayAddresses {
   net::Endpoint subscriber_outside{nat::testing_support::address("192.0.2.2"), 51821};
 };
 
+// Where the server listens.
+inline constexpr std::uint16_t kServerPort = 443;
+
 // Of an Ethernet port.
 struct PortSizes {
   std::uint32_t frames = 1024;
