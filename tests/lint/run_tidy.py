@@ -41,6 +41,7 @@ BECAUSE_OF_OTHERS = re.compile(
 BATCH_SOURCES = 20  # at most, which keeps a run below 1 GiB and both of two cores busy to the end
 # Clang compiles these nowhere else, and some of its own warnings are about the main file only.
 SINGLY = ("bench/",)
+PROGRESS_S = 10  # between two lines that tell how far it is
 SHIPPED = ("base/", "dataplane/", "overlay/", "controlplane/", "bench/")
 
 
@@ -195,12 +196,17 @@ def main():
 
     tidy = Tidy(program, checks, options.build, todo)
     failed = False
+    checked, told = 0, time.monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [pool.submit(tidy.check, names) for names in make_batches(todo, not options.deep)]
         for job in as_completed(jobs):
             names, seconds, output = job.result()
+            checked += len(names)
             if options.times:
                 print(f"    {seconds:5.1f} s  {' '.join(names)}", flush=True)
+            elif time.monotonic() - told > PROGRESS_S:
+                told = time.monotonic()
+                print(f"    tidy: {checked} of {len(todo)} done", flush=True)
             if output:
                 failed = True
                 print(output, flush=True)
