@@ -18,8 +18,9 @@ constexpr std::uint8_t kFirstOther = 6;
 constexpr std::uint8_t kData = 8;
 constexpr std::uint8_t kShortOther = 2;
 
-bool set_int(int fd, int option, int value) {
-  return ::setsockopt(fd, SOL_SOCKET, option, &value, sizeof value) == 0;
+bool let_share_port(int fd) {
+  const int on = 1;
+  return ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
 }
 
 }  // namespace
@@ -28,8 +29,8 @@ Result<void> join_udp_group(int first, int fd) {
   UdpSocketAddress address{};
   auto* const generic = reinterpret_cast<sockaddr*>(&address);
   socklen_t length = sizeof address;
-  if (::getsockname(first, generic, &length) == 0 && set_int(fd, SO_REUSEPORT, 1) &&
-      set_int(first, SO_REUSEPORT, 1) && ::bind(fd, generic, length) == 0) {
+  if (::getsockname(first, generic, &length) == 0 && let_share_port(fd) && let_share_port(first) &&
+      ::bind(fd, generic, length) == 0) {
     return {};
   }
   return system_failure("sharing the UDP port between sockets", errno);

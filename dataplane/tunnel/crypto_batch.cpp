@@ -64,11 +64,11 @@ const gcm_key_data& expanded(const BulkKey& key) {
 // round keys, then 48 powers of the hash key, of which a message needs as many as it has blocks,
 // from the last one back (ipsec-mb's layout for VAES; elsewhere it is a wrong guess and no more).
 constexpr std::size_t kRoundKeyBytes = 240;
-constexpr std::size_t kBlockBytes = 16;
+constexpr std::size_t kAesBlockBytes = 16;
 constexpr std::size_t kLineBytes = 64;
 void prefetch_gcm(const BulkKey& key, std::uint32_t text_bytes) {
   const std::uint8_t* const bytes = key.gcm();
-  const std::size_t hash_bytes = text_bytes + 2 * kBlockBytes;  // the last block, the lengths
+  const std::size_t hash_bytes = text_bytes + 2 * kAesBlockBytes;  // the last block, the lengths
   std::size_t hash_from = kRoundKeyBytes;
   if (hash_bytes < BulkKey::kGcmBytes - kRoundKeyBytes) hash_from = BulkKey::kGcmBytes - hash_bytes;
   for (std::size_t at = 0; at < kRoundKeyBytes; at += kLineBytes)
