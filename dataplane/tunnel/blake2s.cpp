@@ -74,8 +74,15 @@ template <std::size_t kRound, std::size_t kFirstWord, std::size_t kShift, int kR
   });
 }
 
+// With checks around every step, ten rounds in one function keep a compiler busy for minutes.
+#ifdef RINGWAY_INSTRUMENTED
+#define RINGWAY_INLINE_ROUND [[gnu::noinline]]
+#else
+#define RINGWAY_INLINE_ROUND [[gnu::always_inline]] inline
+#endif
+
 template <std::size_t kRound, typename Word, typename AddWord>
-[[gnu::always_inline]] inline void mix_round(Words<Word>& v, const AddWord& add_word) {
+RINGWAY_INLINE_ROUND void mix_round(Words<Word>& v, const AddWord& add_word) {
   half_mix<kRound, 0, 0, 16, 12>(v, add_word);
   half_mix<kRound, 1, 0, 8, 7>(v, add_word);
   half_mix<kRound, 8, 1, 16, 12>(v, add_word);
