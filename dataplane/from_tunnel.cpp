@@ -94,13 +94,6 @@ bool is_usable(WorkerState& worker, const tunnel::Session* session, ReceiverInde
   return true;
 }
 
-// Charged is in take_packet(), likewise only what has authenticated.
-bool is_over_share(WorkerState& worker, const Peer& peer) {
-  if (!worker.fair_share.refuses(peer.work)) return false;
-  worker.drop(DropReason::kOverShare);
-  return true;
-}
-
 // Nothing more of what the peer sends can be held back, and nothing may pass. Charged and held is
 // only what has authenticated and is the peer's to send, in admit().
 bool is_past_limit(WorkerState& worker, const Peer& peer, Instant now) {
@@ -128,7 +121,6 @@ void find(WorkerState& worker, OpenVector& vector, Instant now) {
   for (std::size_t i = 0; i < vector.count; ++i) {
     const tunnel::Session* session = vector.sessions[i];
     if (!is_usable(worker, session, vector.receivers[i], vector.suites[i], now)) continue;
-    if (is_over_share(worker, *vector.peers[i])) continue;
     if (is_past_limit(worker, *vector.peers[i], now)) continue;  // spares us opening it
     vector.jobs[i].key = &session->receive_key();
     vector.move(i, kept++);
@@ -240,7 +232,6 @@ bool take_packet(WorkerState& worker, Peer& peer, const Slot& slot, tunnel::Aead
     worker.drop(DropReason::kInnerMalformed);
     return false;
   }
-  if (worker.fair_share.counts()) worker.fair_share.charge(peer.work, packet.total_bytes);
   job.text_bytes = packet.total_bytes;  // without the padding
   return true;
 }

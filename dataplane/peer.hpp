@@ -10,7 +10,6 @@
 #include "base/ids.hpp"
 #include "base/slab.hpp"
 #include "base/time.hpp"
-#include "dataplane/fair_share.hpp"
 #include "dataplane/rate_limit.hpp"
 #include "dataplane/shaper.hpp"
 #include "dataplane/tunnel/data_timers.hpp"
@@ -77,8 +76,6 @@ struct alignas(64) Peer : InSlab<Peer> {
   // The worker's timer wheel.
   Peer* wheel_next = nullptr;
   Peer** wheel_link = nullptr;  // what points here; null when not in the wheel
-
-  WorkShare work;  // while the worker is behind
 
   ShapedWay up;  // inner bytes, from the peer and to it
   ShapedWay down;

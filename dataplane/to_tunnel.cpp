@@ -40,7 +40,6 @@ std::uint8_t ecn_of(const std::uint8_t* ip) {
 }
 
 void count_sent(WorkerState& worker, Peer& peer, std::uint32_t packet_bytes, Instant now) {
-  if (worker.fair_share.counts()) worker.fair_share.charge(peer.work, packet_bytes);
   if (peer.limited) peer.down.limiter.charge(packet_bytes, now);
   peer.tx_bytes += packet_bytes + tunnel::DataLayout::kOverhead;
   ++peer.tx_packets;
@@ -101,11 +100,6 @@ void send_slot(WorkerState& worker, Outbound& outbound, Segmenter& segmenter, Pe
                const Slot& slot, Instant now) {
   if (peer == nullptr) {
     worker.drop(DropReason::kNoRoute);
-    BufferPool::release(slot);
-    return;
-  }
-  if (worker.fair_share.refuses(peer->work)) {
-    worker.drop(DropReason::kOverShare, segment_count(slot));
     BufferPool::release(slot);
     return;
   }

@@ -20,7 +20,6 @@ namespace ringway {
 std::size_t Worker::run_once(Instant now) {
   run_commands(state_, now);
   run_ethernet(state_, now);
-  state_.fair_share.observe(state_.outer.rx_fill_percent(), now);
   std::size_t moved = from_tunnel(state_, now);
   moved += from_internet(state_, now);
   moved += to_tunnel(state_, now);

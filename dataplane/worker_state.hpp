@@ -14,7 +14,6 @@
 #include "base/rng.hpp"
 #include "dataplane/control_api.hpp"
 #include "dataplane/drop_reasons.hpp"
-#include "dataplane/fair_share.hpp"
 #include "dataplane/handoff.hpp"
 #include "dataplane/internet_side.hpp"
 #include "dataplane/io/port.hpp"
@@ -124,7 +123,6 @@ struct WorkerState {
   std::shared_ptr<const tunnel::AllowedIps> allowed_ips;
   Staging staging;
   Shaper shaper;
-  FairShare fair_share;
   TimerWheel wheel;
   tunnel::CryptoBatch crypto;
   tunnel::CookieChecker cookie_checker;

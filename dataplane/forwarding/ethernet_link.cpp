@@ -126,13 +126,6 @@ struct EthernetLink::State {
     return count;
   }
 
-  [[nodiscard]] std::uint32_t rx_fill_percent() const {
-    std::uint32_t fullest = 0;
-    for (const io::Port* port : ports)
-      fullest = std::max(fullest, port->rx_fill_percent());
-    return fullest;
-  }
-
   // Datagrams to the front of `slots`, and how many; packets into their queue. Sorted all before
   // the first is copied: a copy of a slot that was just changed waits for it, 15 cycles a packet.
   std::size_t distribute(std::span<Slot> slots) {
@@ -434,8 +427,6 @@ class EthernetLink::Datagrams final : public io::Port {
   // Of all ports.
   [[nodiscard]] int wake_fd() const override { return epoll_fd_; }
   [[nodiscard]] bool wants_polling() const override { return state_.kernel.wants_polling(); }
-  // Of the fullest Ethernet port.
-  [[nodiscard]] std::uint32_t rx_fill_percent() const override { return state_.rx_fill_percent(); }
   [[nodiscard]] std::string describe() const override {
     std::string text;
     for (const io::Port* port : state_.ports)

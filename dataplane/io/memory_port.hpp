@@ -68,9 +68,6 @@ class MemoryPort final : public Port {
     return config_.capabilities;
   }
   [[nodiscard]] int wake_fd() const override { return wake_fd_; }
-  [[nodiscard]] std::uint32_t rx_fill_percent() const override {
-    return static_cast<std::uint32_t>(100 * rx_.size() / config_.queue_slots);
-  }
   [[nodiscard]] std::string describe() const override;
 
  private:

@@ -60,9 +60,6 @@ class Port {
   // More is to be expected of which no descriptor will tell: rx_burst is to be called again within
   // a millisecond.
   [[nodiscard]] virtual bool wants_polling() const { return false; }
-  // How much of what can wait to be received does, in percent; 0 where the port cannot tell without
-  // a system call.
-  [[nodiscard]] virtual std::uint32_t rx_fill_percent() const { return 0; }
   // For logs and `ringway status`: "tun ringway0: vnet_hdr, TSO4, TSO6, USO".
   [[nodiscard]] virtual std::string describe() const = 0;
 

@@ -148,10 +148,6 @@ std::size_t XskPort::rx_burst(std::span<Slot> out) {
   return count;
 }
 
-std::uint32_t XskPort::rx_fill_percent() const {
-  return 100 * xsk_cons_nb_avail(&socket_->rx, UINT32_MAX) / socket_->rx.size;
-}
-
 // A pool that runs short costs packets, never frames. What the device has to receive into it gives
 // back only when packets come, so it must not have all: the last quarter is kept for sending.
 void XskPort::refill() {

@@ -62,7 +62,6 @@ class XskPort final : public Port {
   // mtu: of an IP packet; the frame may have an Ethernet header and two VLAN tags beside.
   [[nodiscard]] const PortCapabilities& capabilities() const override { return capabilities_; }
   [[nodiscard]] int wake_fd() const override { return socket_->fd(); }
-  [[nodiscard]] std::uint32_t rx_fill_percent() const override;
   [[nodiscard]] std::string describe() const override;
 
   [[nodiscard]] int socket_fd() const { return socket_->fd(); }

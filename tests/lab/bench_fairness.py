@@ -1,12 +1,12 @@
 """What a gateway's subscriber gets beside one that takes all it can, and where packets are lost meanwhile. A
-benchmark, and no test (that is test_fairness.py). By hand, on a machine with nothing else to do:
+benchmark, and no test: without limits the gateway does nothing for fairness between subscribers. By hand, on a
+machine with nothing else to do:
 
     sudo python3 -m pytest -s tests/lab/bench_fairness.py
 """
 
 import contextlib
 import json
-import os
 import statistics
 import time
 
@@ -25,20 +25,19 @@ GREEDS = {
     "UDP of 1,200 bytes down": ("-u", "-b", 0, "-l", 1200, "-R"),
     "UDP of 64 bytes up": ("-u", "-b", 0, "-l", 64),
 }
-FLOODS = {
-    "UDP of 64 bytes up": ("-u", "-b", 0, "-l", 64),
-    "UDP of 1,200 bytes up": ("-u", "-b", 0, "-l", 1200),
-    "UDP of 64 bytes down": ("-u", "-b", 0, "-l", 64, "-R"),
-    "UDP of 1,200 bytes down": ("-u", "-b", 0, "-l", 1200, "-R"),
-}
-POLITE_MBPS, POLITE_BYTES = 2, 200  # 1,250 packets a second
 
 
 @pytest.mark.load
 def test_what_a_polite_subscriber_gets_beside_a_greedy_one(topology, edge):
     greedy = topology.add_edge("greedy")
+    edges = [edge, greedy]
+    gateway_spec, edge_specs = variants.several_specs(topology, edges, AES_GCM)
+    gateway_spec.io = AF_XDP
     with contextlib.ExitStack() as stack:
-        gateway = start_all(stack, topology, edge, greedy)
+        gateway = stack.enter_context(Ringway(gateway_spec, "gateway"))
+        for each, spec in zip(edges, edge_specs):
+            stack.enter_context(Ringway(spec, each.name))
+            measure.wait_for_path(each.namespace, topology.internet4)
         print(f"\nalone: {polite(topology, edge)}")
         for name, options in GREEDS.items():
             with measure.BackgroundTcp(greedy.namespace, topology.internet, topology.internet4, GREEDY_SECONDS,
@@ -68,56 +67,3 @@ def polite(topology, edge):
              for down in (False, True)]
     rtt = measure.rtt_us(edge.namespace, topology.internet4, 100)
     return f"one TCP stream {rates[0]:.2f} Gbit/s up, {rates[1]:.2f} down, round trip {rtt / 1000:.1f} ms"
-
-
-@pytest.mark.load
-def test_what_a_polite_subscriber_loses_beside_a_flood(topology, edge):
-    """The gateway has a core of its own here: what is lost is lost because its worker does not keep up."""
-    greedy = topology.add_edge("greedy")
-    with own_core() as pin, contextlib.ExitStack() as stack:
-        gateway = start_all(stack, topology, edge, greedy)
-        pin(gateway.pid)
-        for name, options in FLOODS.items():
-            with measure.BackgroundTcp(greedy.namespace, topology.internet, topology.internet4, GREEDY_SECONDS,
-                                       *options, port=GREEDY_PORT) as load:
-                time.sleep(0.5)
-                before = losses(topology, gateway)
-                up, down = polite_losses(topology, edge)
-                lost = ", ".join(f"{reason} {count - before[reason]}"
-                                 for reason, count in losses(topology, gateway).items())
-                print(f"\nbeside {name} ({1000 * statistics.mean(load.finish()):.0f} Mbit/s on average): lost "
-                      f"{100 * up:.1f} % up, {100 * down:.1f} % down; {lost}", end="")
-
-
-def start_all(stack, topology, edge, greedy):
-    gateway_spec, edge_specs = variants.several_specs(topology, [edge, greedy], AES_GCM)
-    gateway_spec.io = AF_XDP
-    gateway = stack.enter_context(Ringway(gateway_spec, "gateway"))
-    for each, spec in zip((edge, greedy), edge_specs):
-        stack.enter_context(Ringway(spec, each.name))
-        measure.wait_for_path(each.namespace, topology.internet4)
-    return gateway
-
-
-@contextlib.contextmanager
-def own_core():
-    """Everything that is started meanwhile runs on all cores but the last; what is pinned, on that."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        pytest.skip("a gateway with a core of its own needs two")
-
-    def pin(pid):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setaffinity(int(task), cores[-1:])
-
-    os.sched_setaffinity(0, cores[:-1])
-    try:
-        yield pin
-    finally:
-        os.sched_setaffinity(0, cores)
-
-
-def polite_losses(topology, edge):
-    """The shares of its packets that a polite subscriber loses, up and down."""
-    return [measure.udp_loss(edge.namespace, topology.internet, topology.internet4, POLITE_SECONDS, POLITE_MBPS,
-                             POLITE_BYTES, down=down) for down in (False, True)]
