@@ -4,11 +4,13 @@ Rates are the receiver's: what did not arrive does not count.
 """
 
 import json
+import math
 import re
 import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 
 from . import services
 from .lab import LabError, wait_until
@@ -17,6 +19,7 @@ IPERF_PORT = 5201
 UDP_PAYLOAD_BYTES = 64
 RTT_PINGS = 500
 RTT_INTERVAL_S = 0.002
+UNDER_WAY_SECONDS = 0.02  # an answered ping, on a machine that is busy
 # iperf3 exchanges its results over TCP after the load; a full queue in front of that takes a while.
 IPERF_GRACE_SECONDS = 20.0
 
@@ -69,21 +72,29 @@ class BackgroundPing:
         self.namespace, self.address, self.interval_s = namespace, address, interval_s
 
     def __enter__(self):
-        self.process = self.namespace.start("ping", "-n", "-q", "-i", self.interval_s, "-W", "1", self.address,
-                                            stdout=subprocess.PIPE, text=True)
+        self.output = tempfile.TemporaryFile("w+")
+        self.process = self.namespace.start("ping", "-n", "-i", self.interval_s, "-W", "1", self.address,
+                                            stdout=self.output)
         return self
 
     def __exit__(self, *_exception):
         self.process.stop()
+        self.output.close()
 
     def finish(self):
-        """Ends the pings; returns (sent, received)."""
+        """Ends the pings; returns (sent, received). The last ones, whose answers may have been under way, are neither
+        if they are missing."""
         self.process.send_signal(signal.SIGINT)
-        text, _ = self.process.popen.communicate(timeout=10)
+        self.process.popen.wait(timeout=10)
+        self.output.seek(0)
+        text = self.output.read()
         match = re.search(r"(\d+) packets transmitted, (\d+) received", text)
         if not match:
-            raise LabError(f"ping of {self.address} gave no summary: {text.strip()}")
-        return int(match[1]), int(match[2])
+            raise LabError(f"ping of {self.address} gave no summary: {text.strip()[-400:]}")
+        sent, received = int(match[1]), int(match[2])
+        last_answered = max(map(int, re.findall(r"bytes from .* icmp_seq=(\d+)", text)), default=0)
+        under_way = min(sent - last_answered, math.ceil(UNDER_WAY_SECONDS / self.interval_s))
+        return sent - under_way, received
 
 
 class IperfServer:
@@ -171,11 +182,3 @@ def udp_kpps(client, server, address, seconds, payload_bytes=UDP_PAYLOAD_BYTES, 
         _iperf(client, address, seconds, "-u", "-l", payload_bytes, "-b", "0", port=port)
         received = iperf.report()["end"]["sum_received"]
         return received["bytes"] / payload_bytes / received["seconds"] / 1000
-
-
-def udp_loss(client, server, address, seconds, mbps, payload_bytes, down=False, port=IPERF_PORT):
-    """Datagrams at a rate that should fit; the share of them that did not arrive."""
-    with IperfServer(server, port):
-        report = _iperf(client, address, seconds, "-u", "-l", payload_bytes, "-b", f"{mbps}M",
-                        *(["-R"] if down else []), port=port)
-        return report["end"]["sum"]["lost_percent"] / 100
