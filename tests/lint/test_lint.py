@@ -223,8 +223,8 @@ def test_bad_text_is_found(tmp_path, path, text, expected):
     assert any(expected in finding for finding in findings), findings
 
 
-@pytest.mark.skipif(not check_text.shutil.which("shellcheck"), reason="shellcheck is not installed")
 def test_shellcheck_is_asked(tmp_path):
+    assert check_text.shutil.which("shellcheck"), "shellcheck is not installed"
     findings = text_findings(tmp_path, "scripts/run.sh", "#!/bin/bash\n# Role.\nrm -rf $1/x\n")
     assert any("SC2086" in finding for finding in findings), findings
 

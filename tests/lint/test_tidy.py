@@ -14,9 +14,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import run_tidy  # noqa: E402
 
-pytestmark = pytest.mark.skipif(
-    not (run_tidy.find_tidy() and shutil.which("ninja") and shutil.which("c++")),
-    reason="clang-tidy 14, ninja or a compiler is not installed")
+
+@pytest.fixture(autouse=True)
+def tools():
+    assert run_tidy.find_tidy(), "clang-tidy 14 is not installed"
+    assert shutil.which("ninja") and shutil.which("c++"), "ninja or a compiler is not installed"
+
 
 NINJA_RULE = """\
 rule compile
