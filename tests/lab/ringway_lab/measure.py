@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 from . import services
 from .lab import LabError, wait_until
@@ -82,8 +83,9 @@ class BackgroundPing:
         self.output.close()
 
     def finish(self):
-        """Ends the pings; returns (sent, received). The last ones, whose answers may have been under way, are neither
-        if they are missing."""
+        """Ends the pings; returns (sent, received). They go on for a moment first: the last ones, whose answers may be
+        under way when they end and which are not counted if these are missing, are all of that moment."""
+        time.sleep(2 * UNDER_WAY_SECONDS)
         self.process.send_signal(signal.SIGINT)
         self.process.popen.wait(timeout=10)
         self.output.seek(0)
