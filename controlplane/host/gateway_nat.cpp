@@ -60,10 +60,12 @@ class RulesetWriter {
   }
 
  private:
-  // By where a packet comes from, asked once: every packet of a flood comes by here.
+  // No verdict map on the interface, though it would ask once: while a table is replaced, the
+  // kernel deactivates the elements of the old one's maps before it unregisters the old one's
+  // hooks, and a packet that passes in between finds nothing.
   void write_guard() {
     out_ << "  chain guard {\n    type filter hook prerouting priority -300; policy accept;\n"
-         << "    iifname vmap { " << tun_ << " : goto guard_tunnel, \"lo\" : accept }\n";
+         << "    iifname " << tun_ << " goto guard_tunnel\n    iifname \"lo\" accept\n";
     for (const net::Family family : kFamilies) {
       const auto inner = inner_prefixes(plan_, family);
       const auto own = own_addresses(plan_, family);
