@@ -4,8 +4,8 @@
 //            open / link_up                both ends want nothing for unwanted_grace,
 //    (none) ────────────────► UP ────────► goodbye, silence, overload ────► (none)
 //                             │ ▲
-//       silent for too long   ▼ │ anything received
-//                           SUSPECT: probed; not used for routing
+//  silent: probed, no answer  ▼ │ anything received
+//                           SUSPECT: probed again; not used for routing
 #pragma once
 
 #include <compare>
@@ -36,7 +36,7 @@ struct Link {
   LinkId id;
   std::uint8_t ours = wire::kWantsNothing;
   std::uint8_t theirs = wire::kWantsNothing;
-  std::uint8_t probes = 0;         // sent without an answer; above 0: suspect
+  std::uint8_t probes = 0;         // sent and not answered yet
   std::uint8_t network_size = 0;   // the other end's estimate, 0 while unknown
   std::uint32_t list_version = 0;  // of near_list
   bool list_known = false;
@@ -55,7 +55,9 @@ struct Link {
   Candidates candidates;
   std::vector<Contact> near_list;  // the other end's near neighbours, kept while either wants near
 
-  [[nodiscard]] bool suspect() const { return probes > 0; }
+  [[nodiscard]] bool probed() const { return probes > 0; }
+  // A probe had its time and no answer came.
+  [[nodiscard]] bool suspect() const { return probes > 1; }
   [[nodiscard]] bool wanted() const { return (ours | theirs) != 0; }
   [[nodiscard]] bool wants(std::uint8_t kind) const { return ((ours | theirs) & kind) != 0; }
   [[nodiscard]] bool near() const { return (ours & theirs & wire::kWantsNear) != 0; }

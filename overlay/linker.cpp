@@ -78,14 +78,14 @@ Linker::Begun Linker::link_to_address(const Candidates& candidates, std::uint8_t
   return begin(std::move(attempt));
 }
 
-void Linker::link_through_ring(const NodeId& node, std::uint8_t wants) {
+void Linker::link_through_ring(const NodeId& node, std::uint8_t wants, int tries) {
   Query query;
   query.purpose = Purpose::kConnect;
   query.method = wire::Method::kConnect;
   query.destination = node;
   query.route = {wire::Direction::kNearest, true, true};
   query.wants = wants;
-  query.tries = core_.parameters.request_tries;
+  query.tries = tries;
   rpc_.ask(query);
 }
 
@@ -135,7 +135,10 @@ void Linker::give_up(const Attempt& attempt) {
   if (!attempt.node_known) return;
   back_off(attempt.to.node);
   // A node that nobody can call may yet be able to call: the ring carries the request.
-  if (!attempt.asked && rpc_.in_ring()) link_through_ring(attempt.to.node, attempt.wants);
+  // Not so for one that is only looked for, or measured.
+  constexpr std::uint8_t kServesRing = wire::kWantsNear | wire::kWantsOnDemand;
+  if (!attempt.asked && rpc_.in_ring() && (attempt.wants & kServesRing) != 0)
+    link_through_ring(attempt.to.node, attempt.wants, 1);
 }
 
 void Linker::back_off(const NodeId& node) {

@@ -27,7 +27,7 @@ class Linker {
   // The same for a node of whom nothing but the addresses is known.
   Begun link_to_address(const Candidates& candidates, std::uint8_t wants);
   // By its place on the ring alone: the ring carries a request.
-  void link_through_ring(const NodeId& node, std::uint8_t wants);
+  void link_through_ring(const NodeId& node, std::uint8_t wants, int tries);
   // The other end answered a connect request: it opens the link, and if not, so shall we.
   void on_connect_answer(const Answer& answer);
 

@@ -43,7 +43,7 @@ void Liveness::begin_turn() {
 
 void Liveness::check(Link& link, DeadLinks& dead) {
   const Parameters& p = core_.parameters;
-  if (!link.suspect()) {
+  if (!link.probed()) {
     if (core_.now() - link.last_received > heartbeat_period(link) + p.silence_grace)
       probe(core_, link);
     return;
@@ -70,7 +70,7 @@ void Liveness::raise_alarm() {
   if (core_.now() < last_alarm_ + core_.parameters.alarm_interval) return;
   last_alarm_ = core_.now();
   for (Link& link : core_.links)
-    if (!link.suspect()) probe(core_, link);
+    if (!link.probed()) probe(core_, link);
 }
 
 }  // namespace ringway::overlay

@@ -6,7 +6,7 @@
 
 namespace ringway::overlay {
 
-// Asks for a sign of life. Until one comes the link is suspect and not used for routing.
+// Asks for a sign of life. When none comes in time the link is suspect.
 void probe(Core& core, Link& link);
 
 class Liveness {

@@ -49,6 +49,8 @@ void Overlay::tick(Clock clock) {
     if (rpc_.in_ring()) shortcuts_.adjust(near_.network_log2());
   }
   router_.tick();
+  while (router_.has_arrived())
+    if (const auto message = router_.take_arrived()) handle_delivered(*message);
   rpc_.tick();
   linker_.tick();
   near_.tick();
@@ -274,10 +276,13 @@ void Overlay::handle(Link& link, const wire::HopAck& ack) {
 
 void Overlay::handle_routed(Link& link, ConstBytes bytes) {
   const auto message = router_.on_routed(link, bytes);
-  if (!message) return;
-  if (message->payload_type == wire::PayloadType::kRequest) {
-    handle_request(*message);
-  } else if (const auto answer = rpc_.on_reply(*message)) {
+  if (message) handle_delivered(*message);
+}
+
+void Overlay::handle_delivered(const wire::RoutedMessage& message) {
+  if (message.payload_type == wire::PayloadType::kRequest) {
+    handle_request(message);
+  } else if (const auto answer = rpc_.on_reply(message)) {
     handle_answer(*answer);
   }
 }
@@ -338,7 +343,7 @@ void Overlay::connect(Clock clock, const NodeId& node) {
   if (Link* const link = core_.links.find(node)) {
     core_.set_wants(*link, link->ours | wire::kWantsOnDemand);
   } else {
-    linker_.link_through_ring(node, wire::kWantsOnDemand);
+    linker_.link_through_ring(node, wire::kWantsOnDemand, core_.parameters.request_tries);
   }
 }
 

@@ -89,6 +89,7 @@ class Overlay {
   void handle(Link& link, const wire::Goodbye& goodbye);
   void handle(Link& link, const wire::HopAck& ack);
   void handle_routed(Link& link, ConstBytes message);
+  void handle_delivered(const wire::RoutedMessage& message);
   void handle_request(const wire::RoutedMessage& message);
   void handle_answer(const Answer& answer);
 

@@ -78,6 +78,7 @@ struct Parameters {
   std::uint8_t ttl = 100;
   std::size_t max_in_flight = 64;  // messages that wait for the next hop's acknowledgement
   int hop_tries = 4;               // different next hops for one message
+  int hop_repeats = 2;             // to the same next hop, when no other is closer
   Duration shortest_hop_timeout = Duration::milliseconds(300);
   Duration longest_hop_timeout = Duration::seconds(5);
 

@@ -109,12 +109,36 @@ void Router::send_elsewhere(InFlight&& state) {
   }
   const NextHop next = next_hop(core_.self(), core_.links, *message, state.came_from,
                                 {state.tried.begin(), state.tried.size()});
-  // Delivering here, in place of the node that is closer and silent, would be a wrong answer.
+  if (next.verdict == Verdict::kDeliver && message->source != core_.self()) {
+    retry_or_take(std::move(state), *message);
+    return;
+  }
   if (next.link == nullptr) {
     core_.drops.add(Drop::kHopsExhausted);
     return;
   }
   forward(*next.link, {}, *message, next.verdict == Verdict::kForwardDetour, std::move(state));
+}
+
+// Only the silent node is closer. It is asked again, lest one lost message makes us answer in its
+// place; then it counts as dead.
+void Router::retry_or_take(InFlight&& state, const wire::RoutedMessage& message) {
+  Link* const same = core_.links.find(state.over);
+  if (same == nullptr || state.repeats >= core_.parameters.hop_repeats) {
+    arrived_.push_back(std::move(state.bytes));
+    return;
+  }
+  ++state.repeats;
+  state.tried.clear();
+  forward(*same, {}, message, false, std::move(state));
+}
+
+std::optional<wire::RoutedMessage> Router::take_arrived() {
+  if (arrived_.empty()) return std::nullopt;
+  taken_ = std::move(arrived_.back());
+  arrived_.pop_back();
+  const auto message = wire::parse_routed(taken_);
+  return message ? deliver(*message) : std::nullopt;
 }
 
 void Router::on_link_gone(LinkId link) {
@@ -135,7 +159,7 @@ void Router::tick() {
     in_flight_.pop_back();
   }
   for (InFlight& state : overdue) {
-    if (Link* const link = core_.links.find(state.over); link != nullptr && !link->suspect())
+    if (Link* const link = core_.links.find(state.over); link != nullptr && !link->probed())
       probe(core_, *link);
     send_elsewhere(std::move(state));
   }

@@ -36,6 +36,10 @@ class Router {
   // The message if it is for this node, authentic and new; its parts point into `message`.
   [[nodiscard]] std::optional<wire::RoutedMessage> on_routed(Link& link, ConstBytes message);
   void on_hop_ack(Link& link, std::uint16_t sequence);
+  // A message for this node, in place of a closer one that is silent. Its parts point into the
+  // router until the next call.
+  [[nodiscard]] bool has_arrived() const { return !arrived_.empty(); }
+  [[nodiscard]] std::optional<wire::RoutedMessage> take_arrived();
   // What went over it goes another way.
   void on_link_gone(LinkId link);
   void tick();
@@ -50,17 +54,21 @@ class Router {
     std::uint16_t sequence = 0;
     Instant sent;
     Instant deadline;
+    int repeats = 0;  // over the same link, where none else is closer
     BoundedList<LinkId, 8> tried;
     std::vector<std::uint8_t> bytes;
   };
   void forward(Link& link, ConstBytes bytes, const wire::RoutedMessage& message, bool detour,
                InFlight&& state);
   void send_elsewhere(InFlight&& state);
+  void retry_or_take(InFlight&& state, const wire::RoutedMessage& message);
   [[nodiscard]] std::optional<wire::RoutedMessage> deliver(const wire::RoutedMessage& message);
 
   Core& core_;
   ReplayCache replays_;
   std::vector<InFlight> in_flight_;
+  std::vector<std::vector<std::uint8_t>> arrived_;
+  std::vector<std::uint8_t> taken_;
 };
 
 }  // namespace ringway::overlay

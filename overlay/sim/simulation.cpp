@@ -61,9 +61,11 @@ Simulation::~Simulation() = default;
 NodeIndex Simulation::add_node(Instant start) {
   const auto index = static_cast<NodeIndex>(nodes_.size());
   const NodeId id = NodeId::random(world_rng_);
-  nodes_.push_back(
-      std::make_unique<Node>(options_.parameters, id, world_rng_.next_u64(), verifier_));
-  Overlay& overlay = nodes_.back()->overlay;
+  Node& node = nodes_.emplace_back();
+  node.id = id;
+  node.program =
+      std::make_unique<Program>(options_.parameters, id, world_rng_.next_u64(), verifier_);
+  Overlay& overlay = node.program->overlay;
   overlay.set_candidates(candidates_of(index));
   for (NodeIndex known = 0; known < options_.well_known; ++known)
     if (known != index) overlay.add_well_known(candidates_of(known));
@@ -77,15 +79,15 @@ void Simulation::add_nodes(std::size_t count, Instant first, Duration within) {
 }
 
 void Simulation::start_node(NodeIndex index) {
-  Node& node = *nodes_[index];
+  Node& node = nodes_[index];
   node.alive = true;
   ring_order_.insert(std::upper_bound(ring_order_.begin(), ring_order_.end(), index,
                                       [&](NodeIndex a, NodeIndex b) {
-                                        return nodes_[a]->overlay.self() <
-                                               nodes_[b]->overlay.self();
+                                        return nodes_[a].id <
+                                               nodes_[b].id;
                                       }),
                      index);
-  node.overlay.start(clock());
+  node.program->overlay.start(clock());
   drain(index);
   if (!lookups_scheduled_ && options_.lookup_interval > Duration{}) {
     lookups_scheduled_ = true;
@@ -94,21 +96,23 @@ void Simulation::start_node(NodeIndex index) {
 }
 
 void Simulation::take_out(NodeIndex index) {
-  nodes_[index]->alive = false;
+  nodes_[index].alive = false;
   ring_order_.erase(std::find(ring_order_.begin(), ring_order_.end(), index));
   std::erase_if(lookups_, [&](const Lookup& lookup) { return lookup.asking == index; });
 }
 
 void Simulation::crash(NodeIndex index) {
   take_out(index);
-  for (const Link& link : nodes_[index]->overlay.links())
+  for (const Link& link : nodes_[index].program->overlay.links())
     connections_.close(Side::of(link.id));
+  nodes_[index].program.reset();
 }
 
 void Simulation::leave(NodeIndex index) {
-  nodes_[index]->overlay.leave(clock());
+  nodes_[index].program->overlay.leave(clock());
   drain(index);
   take_out(index);
+  nodes_[index].program.reset();
 }
 
 Clock Simulation::clock() const {
@@ -116,7 +120,7 @@ Clock Simulation::clock() const {
 }
 
 bool Simulation::reaches(NodeIndex from, NodeIndex to) const {
-  return nodes_[to]->alive && nodes_[from]->part == nodes_[to]->part;
+  return nodes_[to].alive && nodes_[from].part == nodes_[to].part;
 }
 
 // --- Events --------------------------------------------------------------------------------------
@@ -133,10 +137,10 @@ void Simulation::handle(const Event& event) {
   ++statistics_.events;
   switch (event.what) {
     case Happening::kTimer: {
-      Node& node = *nodes_[event.subject];
+      Node& node = nodes_[event.subject];
       if (!node.alive || node.timer_at != now_) return;  // it was set anew
       node.timer_at = Instant::never();
-      node.overlay.tick(clock());
+      node.program->overlay.tick(clock());
       drain(event.subject);
       return;
     }
@@ -165,7 +169,7 @@ void Simulation::handle_message(const Event& event) {
     history_.add(static_cast<std::uint64_t>(now_.ns()));
     history_.add((std::uint64_t{connection.node[1 - side.side]} << 32) | to);
     history_.add(bytes);
-    nodes_[to]->overlay.receive(clock(), side.link(), bytes);
+    nodes_[to].program->overlay.receive(clock(), side.link(), bytes);
     drain(to);
   }
   free_buffers_.push_back(event.buffer);
@@ -176,10 +180,10 @@ void Simulation::handle_down(const Event& event) {
   const Connection& connection = connections_[side.connection];
   if (connection.generation != event.generation || connection.end[side.side] != End::kUp) return;
   const NodeIndex node = connection.node[side.side];
-  if (!reaches(connection.node[1 - side.side], node) && nodes_[node]->alive) return;
+  if (!reaches(connection.node[1 - side.side], node) && nodes_[node].alive) return;
   connections_.close(side);
-  if (!nodes_[node]->alive) return;
-  nodes_[node]->overlay.link_down(clock(), side.link());
+  if (!nodes_[node].alive) return;
+  nodes_[node].program->overlay.link_down(clock(), side.link());
   drain(node);
 }
 
@@ -225,8 +229,8 @@ void Simulation::bring_up(Side side) {
   const NodeIndex node = connection.node[side.side];
   const NodeIndex other = connection.node[1 - side.side];
   history_.add(static_cast<std::uint64_t>(now_.ns()) ^ node);
-  nodes_[node]->overlay.link_up(
-      clock(), {side.link(), nodes_[other]->overlay.self(), endpoint_of(other),
+  nodes_[node].program->overlay.link_up(
+      clock(), {side.link(), nodes_[other].id, endpoint_of(other),
                 connection.one_way * 2, side.side == 0 ? connection.attempt : AttemptId{}});
   drain(node);
 }
@@ -238,8 +242,8 @@ void Simulation::handle_open_timeout(const Event& event) {
   const NodeIndex node = connection.node[0];
   const AttemptId attempt = connection.attempt;
   close(side.link());
-  if (!nodes_[node]->alive) return;
-  nodes_[node]->overlay.open_failed(clock(), attempt);
+  if (!nodes_[node].alive) return;
+  nodes_[node].program->overlay.open_failed(clock(), attempt);
   drain(node);
 }
 
@@ -258,7 +262,7 @@ void Simulation::close(LinkId link) {
 // --- What nodes want done ------------------------------------------------------------------------
 
 void Simulation::drain(NodeIndex index) {
-  Overlay& overlay = nodes_[index]->overlay;
+  Overlay& overlay = nodes_[index].program->overlay;
   Output output;
   while (overlay.poll_output(output)) {
     if (const auto* const sent = std::get_if<output::Send>(&output)) {
@@ -275,9 +279,9 @@ void Simulation::drain(NodeIndex index) {
 }
 
 void Simulation::set_timer(NodeIndex index) {
-  Node& node = *nodes_[index];
+  Node& node = nodes_[index];
   // Not at this very moment: time must pass.
-  const Instant deadline = std::max(node.overlay.next_deadline(), now_ + Duration::microseconds(1));
+  const Instant deadline = std::max(node.program->overlay.next_deadline(), now_ + Duration::microseconds(1));
   if (deadline >= node.timer_at) return;
   node.timer_at = deadline;
   if (deadline < Instant::never())
@@ -313,10 +317,10 @@ void Simulation::start_lookup() {
   if (ring_order_.empty()) return;
   const NodeIndex asking = ring_order_[world_rng_.below(ring_order_.size())];
   const NodeId place = NodeId::random(world_rng_);
-  if (!nodes_[asking]->overlay.in_ring()) return;
+  if (!nodes_[asking].program->overlay.in_ring()) return;
   Lookup lookup{0, asking, place, nearest_alive(place)};
   ++statistics_.lookups;
-  lookup.request_id = nodes_[asking]->overlay.lookup(clock(), place, options_.lookup_tries);
+  lookup.request_id = nodes_[asking].program->overlay.lookup(clock(), place, options_.lookup_tries);
   if (lookup.request_id == 0) {
     ++statistics_.lookups_unanswered;
   } else {
@@ -338,8 +342,8 @@ void Simulation::end_lookup(NodeIndex node, const output::LookupDone& done) {
     return;
   }
   // Who comes or goes while a lookup is under way may be right or not.
-  const bool right = done.responder == nodes_[lookup.nearest_at_first]->overlay.self() ||
-                     done.responder == nodes_[nearest_alive(lookup.place)]->overlay.self();
+  const bool right = done.responder == nodes_[lookup.nearest_at_first].id ||
+                     done.responder == nodes_[nearest_alive(lookup.place)].id;
   if (!right) {
     ++statistics_.lookups_wrong;
     return;
@@ -353,11 +357,11 @@ NodeIndex Simulation::nearest_alive(const NodeId& place) const {
   CHECK(!ring_order_.empty());
   const auto after = std::lower_bound(
       ring_order_.begin(), ring_order_.end(), place,
-      [&](NodeIndex node, const NodeId& id) { return nodes_[node]->overlay.self() < id; });
+      [&](NodeIndex node, const NodeId& id) { return nodes_[node].id < id; });
   const NodeIndex right = after == ring_order_.end() ? ring_order_.front() : *after;
   const NodeIndex left = after == ring_order_.begin() ? ring_order_.back() : *(after - 1);
-  return ring_distance(nodes_[left]->overlay.self(), place) <
-                 ring_distance(nodes_[right]->overlay.self(), place)
+  return ring_distance(nodes_[left].id, place) <
+                 ring_distance(nodes_[right].id, place)
              ? left
              : right;
 }
@@ -368,13 +372,13 @@ std::size_t Simulation::misplaced_nodes() const {
   const std::size_t a_side = std::min(options_.parameters.near_a_side, count - 1);
   std::size_t misplaced = 0;
   for (std::size_t place = 0; place < count; ++place) {
-    const Overlay& overlay = nodes_[ring_order_[place]]->overlay;
+    const Overlay& overlay = nodes_[ring_order_[place]].program->overlay;
     const auto& right = overlay.near_neighbours().right();
     const auto& left = overlay.near_neighbours().left();
     bool in_place = right.size() >= a_side && left.size() >= a_side;
     for (std::size_t i = 0; in_place && i < a_side; ++i) {
       const auto is_near = [&](const NodeId& said, std::size_t at) {
-        const NodeId& true_one = nodes_[ring_order_[at % count]]->overlay.self();
+        const NodeId& true_one = nodes_[ring_order_[at % count]].id;
         const Link* const link = overlay.links().find(true_one);
         return said == true_one && link != nullptr && link->near();
       };

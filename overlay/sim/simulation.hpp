@@ -59,7 +59,7 @@ class Simulation {
   void crash(NodeIndex node);
   void leave(NodeIndex node);
   // Nodes of different parts cannot hear each other. All begin in part 0.
-  void set_part(NodeIndex node, std::uint8_t part) { nodes_[node]->part = part; }
+  void set_part(NodeIndex node, std::uint8_t part) { nodes_[node].part = part; }
 
   void run_until(Instant end);
   void run_for(Duration duration) { run_until(now_ + duration); }
@@ -72,7 +72,8 @@ class Simulation {
   [[nodiscard]] std::size_t misplaced_nodes() const;
   [[nodiscard]] bool ring_right() const { return misplaced_nodes() == 0; }
   [[nodiscard]] const std::vector<NodeIndex>& alive() const { return ring_order_; }
-  [[nodiscard]] const Overlay& overlay(NodeIndex node) const { return nodes_[node]->overlay; }
+  // Of a node that is alive, or not started yet.
+  [[nodiscard]] const Overlay& overlay(NodeIndex node) const { return nodes_[node].program->overlay; }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
   [[nodiscard]] Rng& rng() { return world_rng_; }
@@ -80,12 +81,16 @@ class Simulation {
   [[nodiscard]] NodeIndex nearest_alive(const NodeId& place) const;
 
  private:
-  struct Node {
-    Node(const Parameters& parameters, const NodeId& id, std::uint64_t seed, Verifier& verifier)
+  struct Program {  // what runs on a node
+    Program(const Parameters& parameters, const NodeId& id, std::uint64_t seed, Verifier& verifier)
         : rng(seed), signer(id), overlay(parameters, {id, {}}, signer, verifier, rng) {}
     SeededRng rng;
     ModelledSigner signer;
     Overlay overlay;
+  };
+  struct Node {
+    NodeId id;
+    std::unique_ptr<Program> program;  // until it crashes or leaves
     Instant timer_at = Instant::never();
     bool alive = false;
     std::uint8_t part = 0;
@@ -142,7 +147,7 @@ class Simulation {
   ModelledVerifier verifier_;
   SeededRng world_rng_;    // who comes, goes and asks
   SeededRng network_rng_;  // what is lost
-  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<Node> nodes_;
   std::vector<NodeIndex> ring_order_;  // nodes alive, by ID
   Connections connections_;
   EventQueue<Event> queue_;
