@@ -1,4 +1,5 @@
-// Round-trip times: their mean and spread, and the timeout that follows, mean + 6 sigma (Brunet).
+// Round-trip times: their mean and spread, and the timeout that follows, mean + 6 sigma (Brunet)
+// and at least a quarter above the mean.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +29,8 @@ class RttEstimator {
   // `shortest` while nothing is known: what comes of it is another try.
   [[nodiscard]] Duration timeout(Duration shortest, Duration longest) const {
     if (!known()) return shortest;
-    const float ms = mean_ms_ + 6 * std::sqrt(variance_);
+    // Where the samples hardly differ, the next one may still be a little late.
+    const float ms = mean_ms_ + std::max(6 * std::sqrt(variance_), mean_ms_ / 4);
     return std::clamp(Duration::microseconds(static_cast<std::int64_t>(ms * 1000)), shortest,
                       longest);
   }

@@ -81,12 +81,10 @@ void Simulation::add_nodes(std::size_t count, Instant first, Duration within) {
 void Simulation::start_node(NodeIndex index) {
   Node& node = nodes_[index];
   node.alive = true;
-  ring_order_.insert(std::upper_bound(ring_order_.begin(), ring_order_.end(), index,
-                                      [&](NodeIndex a, NodeIndex b) {
-                                        return nodes_[a].id <
-                                               nodes_[b].id;
-                                      }),
-                     index);
+  ring_order_.insert(
+      std::upper_bound(ring_order_.begin(), ring_order_.end(), index,
+                       [&](NodeIndex a, NodeIndex b) { return nodes_[a].id < nodes_[b].id; }),
+      index);
   node.program->overlay.start(clock());
   drain(index);
   if (!lookups_scheduled_ && options_.lookup_interval > Duration{}) {
@@ -230,8 +228,8 @@ void Simulation::bring_up(Side side) {
   const NodeIndex other = connection.node[1 - side.side];
   history_.add(static_cast<std::uint64_t>(now_.ns()) ^ node);
   nodes_[node].program->overlay.link_up(
-      clock(), {side.link(), nodes_[other].id, endpoint_of(other),
-                connection.one_way * 2, side.side == 0 ? connection.attempt : AttemptId{}});
+      clock(), {side.link(), nodes_[other].id, endpoint_of(other), connection.one_way * 2,
+                side.side == 0 ? connection.attempt : AttemptId{}});
   drain(node);
 }
 
@@ -281,7 +279,8 @@ void Simulation::drain(NodeIndex index) {
 void Simulation::set_timer(NodeIndex index) {
   Node& node = nodes_[index];
   // Not at this very moment: time must pass.
-  const Instant deadline = std::max(node.program->overlay.next_deadline(), now_ + Duration::microseconds(1));
+  const Instant deadline =
+      std::max(node.program->overlay.next_deadline(), now_ + Duration::microseconds(1));
   if (deadline >= node.timer_at) return;
   node.timer_at = deadline;
   if (deadline < Instant::never())
@@ -355,15 +354,13 @@ void Simulation::end_lookup(NodeIndex node, const output::LookupDone& done) {
 
 NodeIndex Simulation::nearest_alive(const NodeId& place) const {
   CHECK(!ring_order_.empty());
-  const auto after = std::lower_bound(
-      ring_order_.begin(), ring_order_.end(), place,
-      [&](NodeIndex node, const NodeId& id) { return nodes_[node].id < id; });
+  const auto after =
+      std::lower_bound(ring_order_.begin(), ring_order_.end(), place,
+                       [&](NodeIndex node, const NodeId& id) { return nodes_[node].id < id; });
   const NodeIndex right = after == ring_order_.end() ? ring_order_.front() : *after;
   const NodeIndex left = after == ring_order_.begin() ? ring_order_.back() : *(after - 1);
-  return ring_distance(nodes_[left].id, place) <
-                 ring_distance(nodes_[right].id, place)
-             ? left
-             : right;
+  return ring_distance(nodes_[left].id, place) < ring_distance(nodes_[right].id, place) ? left
+                                                                                        : right;
 }
 
 std::size_t Simulation::misplaced_nodes() const {

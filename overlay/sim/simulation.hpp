@@ -73,7 +73,9 @@ class Simulation {
   [[nodiscard]] bool ring_right() const { return misplaced_nodes() == 0; }
   [[nodiscard]] const std::vector<NodeIndex>& alive() const { return ring_order_; }
   // Of a node that is alive, or not started yet.
-  [[nodiscard]] const Overlay& overlay(NodeIndex node) const { return nodes_[node].program->overlay; }
+  [[nodiscard]] const Overlay& overlay(NodeIndex node) const {
+    return nodes_[node].program->overlay;
+  }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
   [[nodiscard]] Rng& rng() { return world_rng_; }

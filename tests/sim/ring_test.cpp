@@ -121,7 +121,8 @@ TEST(Ring, AnswersLookupsWhileNodesCrashAndOthersJoin) {
   const Statistics& statistics = simulation.statistics();
   ASSERT_GT(statistics.lookups, 5000U);
   const std::uint64_t right = statistics.lookups_ok + statistics.lookups_retried;
-  EXPECT_GT(static_cast<double>(statistics.lookups_ok) / static_cast<double>(statistics.lookups), 0.98);
+  EXPECT_GT(static_cast<double>(statistics.lookups_ok) / static_cast<double>(statistics.lookups),
+            0.98);
   EXPECT_GT(static_cast<double>(right) / static_cast<double>(statistics.lookups), 0.99);
 }
 
