@@ -34,7 +34,14 @@ void Joining::on_link_up(Link& link) {
   const auto lost = std::find_if(lost_.begin(), lost_.end(),
                                  [&](const Contact& contact) { return contact.node == link.node; });
   const bool was_lost = lost != lost_.end();
-  if (was_lost) lost_.erase(lost);
+  if (was_lost) {
+    lost_.erase(lost);
+    // What separated us is gone: the others may be back as well.
+    for (const Contact& contact : lost_)
+      linker_.forget_failures(contact.node);
+    reunion_due_ = core_.now() + core_.jitter(core_.parameters.join_retry);
+    core_.wake_at(reunion_due_);
+  }
   // A leaf link of ours is there to ask over; one of a node that was lost may lead elsewhere.
   if ((link.ours & wire::kWantsLeaf) != 0 || was_lost) ask_over(link);
 }
@@ -113,8 +120,11 @@ void Joining::release_leaves() {
 
 void Joining::call_a_lost_one() {
   if (lost_.empty()) return;
-  const Contact contact = lost_[core_.rng.below(lost_.size())];
-  linker_.link_to(contact, wire::kWantsLeaf);
+  const std::size_t first = core_.rng.below(lost_.size());
+  for (std::size_t i = 0; i < lost_.size(); ++i) {
+    const Contact& contact = lost_[(first + i) % lost_.size()];
+    if (linker_.link_to(contact, wire::kWantsLeaf) == Linker::Begun::kBegun) return;
+  }
 }
 
 void Joining::check_a_well_known() {

@@ -46,11 +46,6 @@ void LinkTable::remove(LinkId id) {
   ids_.erase(found);
 }
 
-std::size_t LinkTable::count_wanted(std::uint8_t kinds) const {
-  return static_cast<std::size_t>(std::count_if(
-      links_.begin(), links_.end(), [&](const Link& link) { return link.wants(kinds); }));
-}
-
 std::size_t LinkTable::count_wanted_here(std::uint8_t kinds) const {
   return static_cast<std::size_t>(std::count_if(
       links_.begin(), links_.end(), [&](const Link& link) { return (link.ours & kinds) != 0; }));

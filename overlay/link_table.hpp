@@ -21,8 +21,7 @@ class LinkTable {
   void rename(Link& link, LinkId id);  // another link with the same node takes its place
 
   [[nodiscard]] std::size_t size() const { return links_.size(); }
-  // Links whose ends want something of `kinds`, and how many of them this end wants.
-  [[nodiscard]] std::size_t count_wanted(std::uint8_t kinds) const;
+  // Links that this end wants for something of `kinds`.
   [[nodiscard]] std::size_t count_wanted_here(std::uint8_t kinds) const;
   [[nodiscard]] std::size_t count_leaves() const;  // wanted as leaves by their other ends only
 

@@ -144,12 +144,6 @@ void NearNeighbours::search(wire::Direction direction, FirstHop first_hop) {
   rpc_.ask(query);
 }
 
-void NearNeighbours::search_soon() {
-  search_interval_ = core_.parameters.repair_interval;
-  search_due_ = core_.now();
-  core_.wake_at(search_due_);
-}
-
 wire::Status NearNeighbours::status() const {
   wire::Status status;
   status.list_version = core_.list_version;

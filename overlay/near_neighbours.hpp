@@ -33,8 +33,6 @@ class NearNeighbours {
   void on_answer(const Answer& answer);
   // Looks again at what neighbours said: somebody did not answer, or is gone.
   void reconsider();
-  // As soon as may be.
-  void search_soon();
   void tick();
 
   // Links with nodes around `place`, this node excluded: two a side.
@@ -44,8 +42,6 @@ class NearNeighbours {
   [[nodiscard]] const Side& left() const { return left_; }
   // log2 of the number of nodes, in units of 1/65536: this node's estimate and its neighbours'.
   [[nodiscard]] std::uint32_t network_log2() const;
-  // Both sides have what they need, or all that there is.
-  [[nodiscard]] bool settled() const { return !side_missing_; }
 
  private:
   [[nodiscard]] Side nearest_linked(bool clockwise_side) const;

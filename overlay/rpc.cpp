@@ -157,10 +157,4 @@ Answer Rpc::take_answer() {
   return answer;
 }
 
-std::size_t Rpc::pending(Purpose purpose) const {
-  return static_cast<std::size_t>(
-      std::count_if(pending_.begin(), pending_.end(),
-                    [&](const Pending& pending) { return pending.query.purpose == purpose; }));
-}
-
 }  // namespace ringway::overlay

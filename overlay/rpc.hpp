@@ -62,7 +62,6 @@ class Rpc {
   [[nodiscard]] bool has_answers() const { return !answers_.empty(); }
   [[nodiscard]] Answer take_answer();
 
-  [[nodiscard]] std::size_t pending(Purpose purpose) const;
   // Whether both sides of this node have a near neighbour: replies find it through the ring.
   void set_in_ring(bool in_ring) { in_ring_ = in_ring; }
   [[nodiscard]] bool in_ring() const { return in_ring_; }

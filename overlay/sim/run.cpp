@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 
 #include <malloc.h>
 #include <sys/resource.h>
@@ -12,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "overlay/sim/churn.hpp"
+#include "overlay/sim/latency_choice.hpp"
 #include "overlay/sim/simulation.hpp"
 
 namespace ringway::overlay::sim {
@@ -24,23 +24,6 @@ using SteadyClock = std::chrono::steady_clock;
 
 double seconds_since(SteadyClock::time_point begin) {
   return std::chrono::duration<double>(SteadyClock::now() - begin).count();
-}
-
-Result<std::unique_ptr<LatencyModel>> make_latency(const RunOptions& options) {
-  const std::size_t colon = options.latency.find(':');
-  const std::string kind = options.latency.substr(0, colon);
-  const double ms =
-      colon == std::string::npos ? 50 : std::atof(options.latency.c_str() + colon + 1);
-  const auto duration = Duration::microseconds(static_cast<std::int64_t>(ms * 1000));
-  if (kind == "planetlab") {
-    return load_planetlab_latency(options.seed,
-                                  options.data_folder + "/planetlab-490-rtt-ms.txt.gz");
-  }
-  if (ms <= 0) return failure("latency " + options.latency + ": not more than zero milliseconds");
-  if (kind == "fixed") return make_fixed_latency(duration);
-  if (kind == "geometric") return make_geometric_latency(options.seed, duration);
-  return failure("latency " + options.latency + ": unknown kind",
-                 "give planetlab, geometric:MS or fixed:MS");
 }
 
 // One line on a terminal, written over again, once a second of the wall clock.
@@ -105,7 +88,7 @@ double ratio(std::uint64_t part, std::uint64_t whole) {
 
 int run(const RunOptions& options) {
   const auto begin = SteadyClock::now();
-  auto latency = make_latency(options);
+  auto latency = choose_latency(options.latency, options.seed, options.data_folder);
   if (!latency) {
     std::fprintf(stderr, "ringway-sim: %s\n", latency.error().text().c_str());
     return 2;
@@ -170,7 +153,7 @@ int run(const RunOptions& options) {
       {"misplaced_nodes", misplaced},
       {"ring_right_after_s", right_after ? right_after->count_s() : -1},
       {"lookups", statistics.lookups},
-      {"lookups_ok_ratio", ratio(statistics.lookups_ok, statistics.lookups)},
+      {"lookups_ok_ratio", ratio(statistics.lookups_ok, statistics.lookups_ended())},
       {"lookups_retried", statistics.lookups_retried},
       {"lookups_wrong", statistics.lookups_wrong},
       {"lookups_unanswered", statistics.lookups_unanswered},

@@ -96,7 +96,8 @@ void Simulation::start_node(NodeIndex index) {
 void Simulation::take_out(NodeIndex index) {
   nodes_[index].alive = false;
   ring_order_.erase(std::find(ring_order_.begin(), ring_order_.end(), index));
-  std::erase_if(lookups_, [&](const Lookup& lookup) { return lookup.asking == index; });
+  statistics_.lookups_abandoned +=
+      std::erase_if(lookups_, [&](const Lookup& lookup) { return lookup.asking == index; });
 }
 
 void Simulation::crash(NodeIndex index) {
@@ -317,7 +318,7 @@ void Simulation::start_lookup() {
   const NodeIndex asking = ring_order_[world_rng_.below(ring_order_.size())];
   const NodeId place = NodeId::random(world_rng_);
   if (!nodes_[asking].program->overlay.in_ring()) return;
-  Lookup lookup{0, asking, place, nearest_alive(place)};
+  Lookup lookup{0, asking, place, nearest_in_ring(place)};
   ++statistics_.lookups;
   lookup.request_id = nodes_[asking].program->overlay.lookup(clock(), place, options_.lookup_tries);
   if (lookup.request_id == 0) {
@@ -342,7 +343,7 @@ void Simulation::end_lookup(NodeIndex node, const output::LookupDone& done) {
   }
   // Who comes or goes while a lookup is under way may be right or not.
   const bool right = done.responder == nodes_[lookup.nearest_at_first].id ||
-                     done.responder == nodes_[nearest_alive(lookup.place)].id;
+                     done.responder == nodes_[nearest_in_ring(lookup.place)].id;
   if (!right) {
     ++statistics_.lookups_wrong;
     return;
@@ -352,13 +353,20 @@ void Simulation::end_lookup(NodeIndex node, const output::LookupDone& done) {
   ++statistics_.hops[done.hops];
 }
 
-NodeIndex Simulation::nearest_alive(const NodeId& place) const {
+NodeIndex Simulation::nearest_in_ring(const NodeId& place) const {
   CHECK(!ring_order_.empty());
+  const std::size_t count = ring_order_.size();
   const auto after =
       std::lower_bound(ring_order_.begin(), ring_order_.end(), place,
                        [&](NodeIndex node, const NodeId& id) { return nodes_[node].id < id; });
-  const NodeIndex right = after == ring_order_.end() ? ring_order_.front() : *after;
-  const NodeIndex left = after == ring_order_.begin() ? ring_order_.back() : *(after - 1);
+  const auto begin = static_cast<std::size_t>(after - ring_order_.begin());
+  const auto first_in_ring = [&](std::size_t at, std::size_t step) {
+    for (std::size_t tried = 0; tried < count; ++tried, at += step)
+      if (overlay(ring_order_[at % count]).in_ring()) return ring_order_[at % count];
+    return ring_order_.front();
+  };
+  const NodeIndex right = first_in_ring(begin, 1);
+  const NodeIndex left = first_in_ring(begin + count - 1, count - 1);
   return ring_distance(nodes_[left].id, place) < ring_distance(nodes_[right].id, place) ? left
                                                                                         : right;
 }

@@ -40,9 +40,13 @@ struct Statistics {
   std::uint64_t lookups_retried = 0;  // by the right node, later
   std::uint64_t lookups_wrong = 0;    // by another node
   std::uint64_t lookups_unanswered = 0;
+  std::uint64_t lookups_abandoned = 0;  // the asking node crashed or left first
   std::uint64_t hops_total = 0;
   std::array<std::uint64_t, 256> hops{};  // of right answers, by their number
 
+  [[nodiscard]] std::uint64_t lookups_ended() const {
+    return lookups_ok + lookups_retried + lookups_wrong + lookups_unanswered;
+  }
   [[nodiscard]] double hops_mean() const;
   [[nodiscard]] unsigned hops_percentile(unsigned percent) const;
 };
@@ -79,8 +83,9 @@ class Simulation {
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
   [[nodiscard]] Rng& rng() { return world_rng_; }
-  // The node that is nearest to a place.
-  [[nodiscard]] NodeIndex nearest_alive(const NodeId& place) const;
+  // The node that is nearest to a place, of those that have neighbours on both sides: one that only
+  // just started cannot answer for any place yet. If there is none, any.
+  [[nodiscard]] NodeIndex nearest_in_ring(const NodeId& place) const;
 
  private:
   struct Program {  // what runs on a node

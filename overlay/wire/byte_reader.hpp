@@ -35,7 +35,6 @@ class ByteReader {
   void fail() { failed_ = true; }
   [[nodiscard]] bool failed() const { return failed_; }
   [[nodiscard]] std::size_t position() const { return at_; }
-  [[nodiscard]] ConstBytes rest() const { return bytes_.subspan(at_); }
   // Every field was there, and nothing behind the last one.
   [[nodiscard]] bool complete() const { return !failed_ && at_ == bytes_.size(); }
 

@@ -15,6 +15,5 @@ inline constexpr std::size_t kMaxMessageBytes = 1400;
 
 inline constexpr std::uint8_t kIpv4Candidate = 4;
 inline constexpr std::uint8_t kIpv6Candidate = 6;
-inline constexpr std::size_t kMaxCandidateBytes = 1 + 16 + 2;
 
 }  // namespace ringway::overlay::wire
