@@ -130,7 +130,11 @@ void Joining::call_a_lost_one() {
 void Joining::check_a_well_known() {
   if (well_known_.empty()) return;
   const WellKnown& known = well_known_[core_.rng.below(well_known_.size())];
-  if (!known.node_known || known.node == core_.self()) return;
+  if (known.node == core_.self() || known.candidates == core_.candidates) return;
+  if (!known.node_known) {  // never reached so far: there may be a ring around it
+    linker_.link_to_address(known.candidates, wire::kWantsLeaf);
+    return;
+  }
   if (core_.links.find(known.node) != nullptr) return;
   Query query;
   query.purpose = Purpose::kWellKnown;

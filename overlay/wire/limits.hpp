@@ -4,8 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "overlay/contact.hpp"
-
 namespace ringway::overlay::wire {
 
 inline constexpr std::uint8_t kVersion = 1;

@@ -101,6 +101,22 @@ TEST(Ring, HalvesThatWereSeparatedForAnHourBecomeOne) {
   EXPECT_LT(took->count_s(), 60);
 }
 
+TEST(Ring, RingsThatFormedApartBecomeOne) {
+  Simulation simulation(with_seed(13));
+  simulation.add_nodes(60, simulation.now(), {});  // the first four are well-known to all
+  for (NodeIndex node = 0; node < 60; ++node)
+    simulation.set_part(node, node % 2 == 0 ? 1 : 2);
+  simulation.run_for(kMinute * 10);
+  EXPECT_GT(simulation.misplaced_nodes(), 30U);
+  for (const NodeIndex node : simulation.alive()) {
+    EXPECT_TRUE(simulation.overlay(node).in_ring());
+    simulation.set_part(node, 0);
+  }
+  const auto took = simulation.time_until_right(kMinute * 10);
+  ASSERT_TRUE(took.has_value());
+  EXPECT_LT(took->count_s(), 300);  // each node looks for one well-known node in that time
+}
+
 TEST(Ring, ClosesAtOnceBehindANodeThatSaysGoodbye) {
   Simulation simulation(with_seed(10));
   settle(simulation, 50);
