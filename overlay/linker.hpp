@@ -32,8 +32,8 @@ class Linker {
   void on_connect_answer(const Answer& answer);
 
   // Ends the attempts that a new link fulfils. What they wanted it for.
-  [[nodiscard]] std::uint8_t on_link_up(AttemptId attempt, const NodeId& node);
-  void on_open_failed(AttemptId attempt);
+  [[nodiscard]] std::uint8_t on_link_up(AttemptId id, const NodeId& node);
+  void on_open_failed(AttemptId id);
   void tick();
 
   struct Failed {

@@ -47,11 +47,11 @@ class Overlay {
   void start(Clock clock);
   void leave(Clock clock);  // says goodbye on all links; nothing more is expected of this object
   void link_up(Clock clock, const LinkUp& up);
-  void link_down(Clock clock, LinkId link);  // the driver closed it, or the other end did
+  void link_down(Clock clock, LinkId id);  // the driver closed it, or the other end did
   void open_failed(Clock clock, AttemptId attempt);
-  void receive(Clock clock, LinkId link, ConstBytes message);
+  void receive(Clock clock, LinkId id, ConstBytes message);
   // How many packets wait to be sent on the link, at every look at it.
-  void send_queue(Clock clock, LinkId link, std::size_t packets);
+  void send_queue(Clock clock, LinkId id, std::size_t packets);
   void tick(Clock clock);  // at next_deadline() or later
   [[nodiscard]] Instant next_deadline() const { return core_.deadline; }
 
@@ -76,7 +76,7 @@ class Overlay {
   void settle();  // after each input: what parts have for each other
   void replace_link(Link& older, const LinkUp& up, std::uint8_t wants);
   [[nodiscard]] bool has_room(const NodeId& node, std::uint8_t wants) const;
-  void drop_link(LinkId link, bool lost);
+  void drop_link(LinkId id, bool lost);
   void say_goodbye(const Link& link, wire::GoodbyeReason reason);
   void expire_links();
 
@@ -88,7 +88,7 @@ class Overlay {
   void handle(Link& link, const wire::Status& status);
   void handle(Link& link, const wire::Goodbye& goodbye);
   void handle(Link& link, const wire::HopAck& ack);
-  void handle_routed(Link& link, ConstBytes message);
+  void handle_routed(Link& link, ConstBytes bytes);
   void handle_delivered(const wire::RoutedMessage& message);
   void handle_request(const wire::RoutedMessage& message);
   void handle_answer(const Answer& answer);

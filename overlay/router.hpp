@@ -33,8 +33,8 @@ class Router {
   enum class Sent : std::uint8_t { kOnItsWay, kHere, kNoRoute };
   // kHere: no other node is closer; nothing was sent.
   Sent originate(const Outgoing& outgoing);
-  // The message if it is for this node, authentic and new; its parts point into `message`.
-  [[nodiscard]] std::optional<wire::RoutedMessage> on_routed(Link& link, ConstBytes message);
+  // The message if it is for this node, authentic and new; its parts point into `bytes`.
+  [[nodiscard]] std::optional<wire::RoutedMessage> on_routed(Link& link, ConstBytes bytes);
   void on_hop_ack(Link& link, std::uint16_t sequence);
   // A message for this node, in place of a closer one that is silent. Its parts point into the
   // router until the next call.

@@ -35,9 +35,9 @@ class GeometricLatency final : public LatencyModel {
     const double x = first.x - second.x;
     const double y = first.y - second.y;
     const double part = std::sqrt((x * x + y * y) / 2);  // of the diagonal
+    const std::int64_t across_us = across_.count_ns() / 1000;
     return first.access + second.access +
-           Duration::microseconds(
-               static_cast<std::int64_t>(part * static_cast<double>(across_.count_ns() / 1000)));
+           Duration::microseconds(static_cast<std::int64_t>(part * static_cast<double>(across_us)));
   }
 
  private:

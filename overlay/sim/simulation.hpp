@@ -60,8 +60,8 @@ class Simulation {
   // --- What happens in the world
   NodeIndex add_node(Instant start);
   void add_nodes(std::size_t count, Instant first, Duration within);  // uniformly spread
-  void crash(NodeIndex node);
-  void leave(NodeIndex node);
+  void crash(NodeIndex index);
+  void leave(NodeIndex index);
   // Nodes of different parts cannot hear each other. All begin in part 0.
   void set_part(NodeIndex node, std::uint8_t part) { nodes_[node].part = part; }
 
@@ -130,24 +130,24 @@ class Simulation {
   void handle_set_up(const Event& event);
   void handle_down(const Event& event);
   void handle_open_timeout(const Event& event);
-  void start_node(NodeIndex node);
+  void start_node(NodeIndex index);
   void start_lookup();
   void end_lookup(NodeIndex node, const output::LookupDone& done);
 
   // Does what the node's overlay wants done, and sets its timer.
-  void drain(NodeIndex node);
-  void send(NodeIndex node, const output::Send& send);
-  void open(NodeIndex node, const output::Open& open);
+  void drain(NodeIndex index);
+  void send(NodeIndex from, const output::Send& sent);
+  void open(NodeIndex from, const output::Open& open);
   void close(LinkId link);
-  void set_timer(NodeIndex node);
-  void schedule_set_up(std::uint32_t connection, std::uint8_t step);
+  void set_timer(NodeIndex index);
+  void schedule_set_up(std::uint32_t index, std::uint8_t step);
   void bring_up(Side side);
   [[nodiscard]] bool reaches(NodeIndex from, NodeIndex to) const;
   [[nodiscard]] bool lost() {
     return options_.loss_ppm > 0 && network_rng_.below(1'000'000) < options_.loss_ppm;
   }
   [[nodiscard]] Clock clock() const;
-  void take_out(NodeIndex node);
+  void take_out(NodeIndex index);
 
   Options options_;
   std::unique_ptr<LatencyModel> latency_;
