@@ -23,6 +23,7 @@ class LinkTable {
   [[nodiscard]] std::size_t size() const { return links_.size(); }
   // Links that this end wants for something of `kinds`.
   [[nodiscard]] std::size_t count_wanted_here(std::uint8_t kinds) const;
+  [[nodiscard]] std::size_t count_in_ring() const;
   [[nodiscard]] std::size_t count_leaves() const;  // wanted as leaves by their other ends only
 
   [[nodiscard]] auto begin() { return links_.begin(); }

@@ -79,9 +79,9 @@ bool Overlay::has_room(const NodeId& node, std::uint8_t wants) const {
            ring_distance(core_.self(), node) <= ring_distance(core_.self(), side[side.size() - 1]);
   };
   if (between_neighbours(near_.right()) || between_neighbours(near_.left())) return true;
-  const std::size_t leaves = core_.links.count_leaves();
-  return leaves < core_.parameters.max_leaves &&
-         core_.links.size() - leaves < core_.parameters.max_links;
+  const Parameters& p = core_.parameters;
+  return core_.links.count_leaves() < p.max_leaves && core_.links.count_in_ring() < p.max_links &&
+         core_.links.size() < p.max_leaves + p.max_links;
 }
 
 void Overlay::link_up(Clock clock, const LinkUp& up) {

@@ -57,10 +57,11 @@ struct Parameters {
   Duration yield = Duration::milliseconds(1500);
   std::size_t remembered_failures = 32;
 
-  // Joining. Brunet: 3 leaf links that go after 600 s.
+  // Joining. Brunet: 3 leaf links that go after 600 s. Well-known nodes have room for so many only,
+  // and who starts at the same time waits for it.
   std::size_t leaves = 2;
   Duration join_retry = Duration::seconds(1);
-  Duration leaf_kept = Duration::seconds(30);  // beyond the first near neighbours of both sides
+  Duration leaf_kept = Duration::seconds(3);  // beyond the first near neighbours of both sides
 
   // Rings that formed apart: a node that was lost may live on in another ring. One is called again
   // every so often, so that two halves find each other within twice of it.
