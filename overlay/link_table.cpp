@@ -52,8 +52,8 @@ std::size_t LinkTable::count_wanted_here(std::uint8_t kinds) const {
 }
 
 std::size_t LinkTable::count_in_ring() const {
-  return static_cast<std::size_t>(std::count_if(
-      links_.begin(), links_.end(), [](const Link& link) { return link.in_ring(); }));
+  return static_cast<std::size_t>(
+      std::count_if(links_.begin(), links_.end(), [](const Link& link) { return link.in_ring(); }));
 }
 
 std::size_t LinkTable::count_leaves() const {

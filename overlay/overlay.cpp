@@ -72,16 +72,18 @@ void Overlay::settle() {
 // --- Links -------------------------------------------------------------------------------------
 
 bool Overlay::has_room(const NodeId& node, std::uint8_t wants) const {
-  // What this end asked for has room by its own bounds, and a neighbour always.
+  // What this end asked for is bounded already. Some room is for neighbours alone.
   if (wants != 0) return true;
+  const Parameters& p = core_.parameters;
+  const std::size_t all = p.max_links + p.max_leaves;
   const auto between_neighbours = [&](const NearNeighbours::Side& side) {
     return side.empty() ||
            ring_distance(core_.self(), node) <= ring_distance(core_.self(), side[side.size() - 1]);
   };
-  if (between_neighbours(near_.right()) || between_neighbours(near_.left())) return true;
-  const Parameters& p = core_.parameters;
+  if (between_neighbours(near_.right()) || between_neighbours(near_.left()))
+    return core_.links.size() < all;
   return core_.links.count_leaves() < p.max_leaves && core_.links.count_in_ring() < p.max_links &&
-         core_.links.size() < p.max_leaves + p.max_links;
+         core_.links.size() + p.kept_for_neighbours < all;
 }
 
 void Overlay::link_up(Clock clock, const LinkUp& up) {

@@ -40,6 +40,7 @@ struct Parameters {
   // Links.
   std::size_t max_links = 64;                        // beside leaves
   std::size_t max_leaves = 128;                      // nodes that use this one to join
+  std::size_t kept_for_neighbours = 16;              // of both together
   Duration unwanted_grace = Duration::seconds(10);   // an unwanted link may be wanted again
   Duration on_demand_idle = Duration::seconds(450);  // Brunet: 7.5 min past the last message
   // Overload. Brunet: the mean (0.99) of a queue over 4,096 packets.
