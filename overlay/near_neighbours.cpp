@@ -230,7 +230,7 @@ void NearNeighbours::estimate_size() {
     return clockwise(core_.self(), a) < clockwise(core_.self(), b);
   });
   // The two sides are told apart by the widest gap: everything but it is counted.
-  std::size_t gaps = known.size();
+  const std::size_t gaps = known.size();
   Distance widest = clockwise(core_.self(), known.front());
   for (std::size_t i = 1; i <= known.size(); ++i) {
     const NodeId& to = i < known.size() ? known[i] : core_.self();

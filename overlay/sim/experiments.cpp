@@ -17,7 +17,7 @@ constexpr Duration kSettling = Duration::seconds(120);
 // One line of the result: a number of nodes, and the times of its runs.
 struct Row {
   std::string what;
-  std::string published;  // or what is promised
+  std::string compared_with;  // what others published, or what is promised
   std::vector<std::optional<Duration>> times;
 };
 
@@ -60,7 +60,7 @@ std::optional<Duration> time_partition(Simulation& simulation, std::size_t nodes
 
 struct Size {
   std::uint32_t nodes;
-  const char* published;
+  const char* compared_with;
 };
 struct Experiment {
   const char* name;
@@ -74,15 +74,17 @@ const std::vector<Experiment>& experiments() {
       {"start",
        "all nodes start at once: time until the ring is right",
        time_start,
-       {{16, "54 s, secured 58 s"}, {64, "76 s, secured 83 s"}, {256, "82 s, secured 92 s"}}},
+       {{16, "published 54 s, secured 58 s"},
+        {64, "published 76 s, secured 83 s"},
+        {256, "published 82 s, secured 92 s"}}},
       {"vanish",
        "half of all nodes vanish at once: time until the ring is right again",
        time_vanish,
-       {{1000, "promised: 30 s"}}},
+       {{1000, "promised 30 s"}}},
       {"partition",
        "two halves, apart for an hour: time until they are one ring",
        time_partition,
-       {{1000, "promised: 60 s"}}},
+       {{1000, "promised 60 s"}}},
   };
   return kAll;
 }
@@ -107,13 +109,13 @@ void print(const Experiment& experiment, const ExperimentOptions& options,
     const auto& median = sorted[sorted.size() / 2];
     const auto& worst = sorted.back();
     if (options.json) {
-      nlohmann::ordered_json line = {{"what", row.what}, {"published", row.published}};
+      nlohmann::ordered_json line = {{"what", row.what}, {"compared_with", row.compared_with}};
       line["median_s"] = median ? nlohmann::ordered_json(median->count_s()) : nullptr;
       line["worst_s"] = worst ? nlohmann::ordered_json(worst->count_s()) : nullptr;
       result["rows"].push_back(line);
     } else {
-      std::printf("  %-12s published %-20s ours: median %s, worst of %zu %s\n", row.what.c_str(),
-                  row.published.c_str(), text_of(median).c_str(), sorted.size(),
+      std::printf("  %-12s %-32s ours: median %s, worst of %zu %s\n", row.what.c_str(),
+                  row.compared_with.c_str(), text_of(median).c_str(), sorted.size(),
                   text_of(worst).c_str());
     }
   }
@@ -141,7 +143,7 @@ int run_experiment(const ExperimentOptions& options) {
   std::vector<Row> rows;
   bool all_ended = true;
   for (const Size& size : sizes) {
-    Row row{std::to_string(size.nodes) + " nodes", size.published, {}};
+    Row row{std::to_string(size.nodes) + " nodes", size.compared_with, {}};
     for (unsigned run = 0; run < options.runs; ++run) {
       const auto simulation = make_simulation(options, options.seed + run);
       if (simulation == nullptr) return 2;
