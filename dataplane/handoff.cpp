@@ -7,12 +7,22 @@
 
 namespace ringway {
 
+namespace {
+// Of a packet that was taken, so much is sent for at once: all of a short one, its tag included.
+constexpr std::uint32_t kFetchedBytes = 3 * kCacheLineBytes;
+}  // namespace
+
 Handoff::Refused Handoff::give(WorkerId to, HandoffKind kind, std::span<Slot> slots) {
   Lane& lane = *lanes_to_[to.value];
+  Refused refused;
+  const auto refuse = [&refused](const Slot& slot) {
+    refused.bytes += slot.length;
+    BufferPool::release(slot);
+  };
   std::size_t ready = 0;
   for (Slot& slot : slots) {
     if (!is_own(slot) && !copy_to_own(slot)) {
-      BufferPool::release(slot);
+      refuse(slot);
       continue;
     }
     if (&slots[ready] != &slot) slots[ready] = slot;
@@ -20,9 +30,11 @@ Handoff::Refused Handoff::give(WorkerId to, HandoffKind kind, std::span<Slot> sl
   }
   const std::size_t given = lane.ring(kind).push_burst(slots.first(ready));
   for (const Slot& slot : slots.subspan(given, ready - given))
-    BufferPool::release(slot);
+    refuse(slot);
   if (given > 0) lane.taker_doorbell->ring();
-  return {ready - given, slots.size() - ready};
+  refused.no_room = ready - given;
+  refused.no_buffer = slots.size() - ready;
+  return refused;
 }
 
 bool Handoff::is_own(const Slot& slot) const {
@@ -54,6 +66,7 @@ std::size_t Handoff::take(HandoffKind kind, std::span<Slot> out) {
       // with.)
       __builtin_prefetch(slot.data);
       __builtin_prefetch(slot.data + kCacheLineBytes);
+      __builtin_prefetch(slot.data + std::min(slot.length, kFetchedBytes) - 1);
       adopt(*lane, slot);
     }
     taken += count;
