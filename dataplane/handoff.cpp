@@ -7,11 +7,6 @@
 
 namespace ringway {
 
-namespace {
-// Of a packet that was taken, so much is sent for at once: all of a short one, its tag included.
-constexpr std::uint32_t kFetchedBytes = 3 * kCacheLineBytes;
-}  // namespace
-
 Handoff::Refused Handoff::give(WorkerId to, HandoffKind kind, std::span<Slot> slots) {
   Lane& lane = *lanes_to_[to.value];
   Refused refused;
@@ -66,7 +61,6 @@ std::size_t Handoff::take(HandoffKind kind, std::span<Slot> out) {
       // with.)
       __builtin_prefetch(slot.data);
       __builtin_prefetch(slot.data + kCacheLineBytes);
-      __builtin_prefetch(slot.data + std::min(slot.length, kFetchedBytes) - 1);
       adopt(*lane, slot);
     }
     taken += count;
