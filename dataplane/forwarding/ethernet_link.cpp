@@ -426,7 +426,10 @@ class EthernetLink::Datagrams final : public io::Port {
   [[nodiscard]] const io::PortCapabilities& capabilities() const override { return capabilities_; }
   // Of all ports.
   [[nodiscard]] int wake_fd() const override { return epoll_fd_; }
-  [[nodiscard]] bool wants_polling() const override { return state_.kernel.wants_polling(); }
+  [[nodiscard]] bool wants_polling() const override {
+    const auto wants = [](const io::Port* port) { return port->wants_polling(); };
+    return wants(&state_.kernel) || std::ranges::any_of(state_.ports, wants);
+  }
   [[nodiscard]] std::string describe() const override {
     std::string text;
     for (const io::Port* port : state_.ports)

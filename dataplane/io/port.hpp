@@ -57,8 +57,8 @@ class Port {
   [[nodiscard]] virtual int wake_fd() const = 0;
   // Likewise, for what the port keeps apart from the rest; -1: nothing.
   [[nodiscard]] virtual int side_wake_fd() const { return -1; }
-  // More is to be expected of which no descriptor will tell: rx_burst is to be called again within
-  // a millisecond.
+  // Something waits of which no descriptor will tell: rx_burst, or reclaim where it waits to be
+  // sent, is to be called again within a millisecond.
   [[nodiscard]] virtual bool wants_polling() const { return false; }
   // For logs and `ringway status`: "tun ringway0: vnet_hdr, TSO4, TSO6, USO".
   [[nodiscard]] virtual std::string describe() const = 0;
