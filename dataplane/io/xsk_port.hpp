@@ -64,6 +64,7 @@ class XskPort final : public Port {
   [[nodiscard]] int wake_fd() const override { return socket_->fd(); }
   // Frames that the device had no room for.
   [[nodiscard]] bool wants_polling() const override { return ring_level(socket_->tx) != 0; }
+  [[nodiscard]] TxQueue tx_queue() const override;
   [[nodiscard]] std::string describe() const override;
 
   [[nodiscard]] int socket_fd() const { return socket_->fd(); }
