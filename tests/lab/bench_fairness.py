@@ -32,8 +32,8 @@ FLOODS = {
     "UDP of 1,200 bytes down": ("-u", "-b", f"{2 * SlowWires.mbps}M", "-l", 1200, "-R"),
 }
 STREAMS = {
-    "8 TCP streams up": ("-P", 8),
-    "8 TCP streams down": ("-P", 8, "-R"),
+    "64 TCP streams up": ("-P", 64),
+    "64 TCP streams down": ("-P", 64, "-R"),
 }
 FLOOD_SECONDS = 15
 POLITE_MBPS, POLITE_BYTES = 2, 200  # 1,250 packets a second
