@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -33,7 +32,7 @@ constexpr const char* kContenderNames[] = {"crypto_batch", "raw_ipsec_mb", "raw_
 constexpr const char* kDirectionNames[] = {"seal", "open"};
 
 // TSC cycles a message: medians, 0 where the contender is not available.
-struct Row {
+struct CryptoRow {
   Suite suite;
   std::uint32_t payload_bytes;
   double cycles[kDirections][kContenders];
@@ -48,14 +47,14 @@ struct Row {
   }
 };
 
-struct Samples {
+struct CryptoSamples {
   std::vector<double> cycles[kDirections][kContenders];
 };
 
 // Messages of one suite and size, and every contender ready to work on them in place.
-class Bout {
+class CryptoBout {
  public:
-  Bout(const CryptoBenchOptions& options, Suite suite, std::uint32_t payload_bytes)
+  CryptoBout(const CryptoBenchOptions& options, Suite suite, std::uint32_t payload_bytes)
       : payload_bytes_(payload_bytes), suite_(suite) {
     SeededRng rng(1);
     SecretBytes<tunnel::kKeyBytes> key;
@@ -83,7 +82,7 @@ class Bout {
 
   // For about `budget` cycles, at least once. False: a message did not open.
   [[nodiscard]] bool run(Contender contender, CryptoBatch& batch, std::uint64_t budget,
-                         Samples& samples) {
+                         CryptoSamples& samples) {
     if (contender != kCryptoBatch && raw(contender) == nullptr) return true;
     const std::uint64_t end = tsc() + budget;
     // The first pass brings code and tables into the caches.
@@ -103,8 +102,8 @@ class Bout {
     return true;
   }
 
-  [[nodiscard]] Row row(Samples& samples) const {
-    Row row{suite_, payload_bytes_, {}};
+  [[nodiscard]] CryptoRow row(CryptoSamples& samples) const {
+    CryptoRow row{suite_, payload_bytes_, {}};
     for (std::size_t d = 0; d < kDirections; ++d) {
       for (std::size_t c = 0; c < kContenders; ++c)
         row.cycles[d][c] = median(samples.cycles[d][c]);
@@ -150,7 +149,7 @@ class Bout {
   std::vector<std::unique_ptr<RawAead>> raw_;  // by contender, from kRawIpsecMb on
 };
 
-double gbps(const Row& row, double cycles, double tsc_hz) {
+double gbps(const CryptoRow& row, double cycles, double tsc_hz) {
   return cycles > 0 ? row.payload_bytes * 8 * tsc_hz / cycles * 1e-9 : 0;
 }
 
@@ -162,7 +161,8 @@ const char* ratio_colour(const Colours& colours, double ratio) {
   return ratio <= 1.30 ? colours.fair : colours.bad;
 }
 
-void print_direction(const Row& row, Direction direction, double tsc_hz, const Colours& colours) {
+void print_direction(const CryptoRow& row, Direction direction, double tsc_hz,
+                     const Colours& colours) {
   const double* cycles = row.cycles[direction];
   const char* ratio_in = ratio_colour(colours, row.ratio(direction));
   std::printf("  %7.0f %s%7.1f%s", cycles[kCryptoBatch], colours.bold,
@@ -189,7 +189,7 @@ void print_head(Suite suite, const Colours& colours) {
   std::printf("%s\n", colours.reset);
 }
 
-void print_table(const std::vector<Row>& rows, const CryptoBenchOptions& options,
+void print_table(const std::vector<CryptoRow>& rows, const CryptoBenchOptions& options,
                  const std::string& engines, double tsc_hz) {
   const Colours colours = Colours::of_stdout();
   std::printf("%sBulk encryption in place%s, one core, %u %s a call, TSC %.2f GHz\n", colours.bold,
@@ -214,12 +214,7 @@ void print_table(const std::vector<Row>& rows, const CryptoBenchOptions& options
 
 // ---- For programs ----
 
-double rounded(double value, int digits) {
-  const double scale = std::pow(10, digits);
-  return std::round(value * scale) / scale;
-}
-
-nlohmann::ordered_json to_json(const Row& row, Direction direction, double tsc_hz) {
+nlohmann::ordered_json to_json(const CryptoRow& row, Direction direction, double tsc_hz) {
   nlohmann::ordered_json json;
   json["suite"] = tunnel::suite_name(row.suite);
   json["payload_bytes"] = row.payload_bytes;
@@ -234,7 +229,7 @@ nlohmann::ordered_json to_json(const Row& row, Direction direction, double tsc_h
   return json;
 }
 
-void print_json(const std::vector<Row>& rows, const CryptoBenchOptions& options,
+void print_json(const std::vector<CryptoRow>& rows, const CryptoBenchOptions& options,
                 const std::string& engines, double tsc_hz) {
   nlohmann::ordered_json json;
   json["benchmark"] = "crypto";
@@ -243,7 +238,7 @@ void print_json(const std::vector<Row>& rows, const CryptoBenchOptions& options,
   json["batch"] = options.batch;
   json["keys"] = options.keys;
   json["results"] = nlohmann::ordered_json::array();
-  for (const Row& row : rows) {
+  for (const CryptoRow& row : rows) {
     json["results"].push_back(to_json(row, kSeal, tsc_hz));
     json["results"].push_back(to_json(row, kOpen, tsc_hz));
   }
@@ -261,13 +256,13 @@ int run_crypto_bench(const CryptoBenchOptions& options) {
   }
   const TscCalibration calibration;
   CryptoBatch batch;
-  std::vector<std::unique_ptr<Bout>> bouts;
+  std::vector<std::unique_ptr<CryptoBout>> bouts;
   for (const Suite suite : options.suites) {
     for (const std::uint32_t bytes : options.payload_bytes) {
-      bouts.push_back(std::make_unique<Bout>(options, suite, bytes));
+      bouts.push_back(std::make_unique<CryptoBout>(options, suite, bytes));
     }
   }
-  std::vector<Samples> samples(bouts.size());
+  std::vector<CryptoSamples> samples(bouts.size());
   const auto turns = static_cast<double>(bouts.size() * kContenders * kRounds);
   const auto budget = static_cast<std::uint64_t>(options.seconds / turns * calibration.hz());
   for (int round = 0; round < kRounds; ++round) {
@@ -280,10 +275,14 @@ int run_crypto_bench(const CryptoBenchOptions& options) {
       }
     }
   }
-  std::vector<Row> rows;
+  std::vector<CryptoRow> rows;
   for (std::size_t i = 0; i < bouts.size(); ++i)
     rows.push_back(bouts[i]->row(samples[i]));
-  (options.json ? print_json : print_table)(rows, options, batch.describe(), calibration.hz());
+  if (options.json) {
+    print_json(rows, options, batch.describe(), calibration.hz());
+  } else {
+    print_table(rows, options, batch.describe(), calibration.hz());
+  }
   return 0;
 }
 

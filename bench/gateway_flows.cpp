@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint32_t kFirstInnerAddress = 0xc612'0000;     // 198.18.0.0/15 (RFC 2544)
 constexpr std::uint32_t kFirstExternalAddress = 0xc000'0201;  // 192.0.2.1
 constexpr std::uint32_t kInnerPorts = 60'000;                 // of an inner address, 1024 and on
-constexpr std::uint16_t kFirstPort = 1024;
+constexpr std::uint16_t kFirstInnerPort = 1024;
 // Ports come in blocks, and a subscriber's last one is seldom full: leave half of them free.
 constexpr std::uint32_t kFlowsAnExternalAddress = 30'000;
 constexpr std::uint32_t kMaxExternalAddresses = 250;
@@ -54,9 +54,9 @@ nat::Config GatewayFlows::nat_config() const {
   CHECK(addresses <= kMaxExternalAddresses);
   for (std::uint32_t i = 0; i < addresses; ++i)
     config.external_addresses.push_back(address_of(kFirstExternalAddress + i));
-  const std::uint32_t share = (UINT16_MAX + 1U - kFirstPort) / workers_;
+  const std::uint32_t share = (UINT16_MAX + 1U - kFirstInnerPort) / workers_;
   for (std::uint32_t i = 0; i < workers_; ++i) {
-    const auto first = static_cast<std::uint16_t>(kFirstPort + i * share);
+    const auto first = static_cast<std::uint16_t>(kFirstInnerPort + i * share);
     const auto last = static_cast<std::uint16_t>(first + share - 1);
     if (i == worker_) {
       config.first_port = first;
@@ -106,7 +106,7 @@ std::uint32_t GatewayFlows::inner_address(std::uint32_t flow) const {
 }
 
 std::uint16_t GatewayFlows::inner_port(std::uint32_t flow) const {
-  return static_cast<std::uint16_t>(kFirstPort + flow / subscribers_ % kInnerPorts);
+  return static_cast<std::uint16_t>(kFirstInnerPort + flow / subscribers_ % kInnerPorts);
 }
 
 Result<void> GatewayFlows::learn(std::uint32_t flow, std::uint32_t address, std::uint16_t port) {

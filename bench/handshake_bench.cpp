@@ -45,7 +45,7 @@ constexpr Suite kSuites[kSuiteCount] = {Suite::kChaCha20Poly1305, Suite::kAes256
 // opened.
 constexpr int kAgreementsPerHandshake = 3;
 constexpr int kKeyGenerationsPerHandshake = 1;
-constexpr std::size_t kPayloadBytes[] = {kKeyBytes, kTimestampBytes, 0};
+constexpr std::size_t kNoisePayloadBytes[] = {kKeyBytes, kTimestampBytes, 0};
 
 constexpr double kMicrosecondsPerSecond = 1e6;
 
@@ -114,7 +114,7 @@ class RawPayloads {
   }
   // The three payloads of a handshake, each with a new key and a hash as associated data.
   void seal_payloads() {
-    for (const std::size_t bytes : kPayloadBytes) {
+    for (const std::size_t bytes : kNoisePayloadBytes) {
       int written = 0;
       std::uint8_t tag[kTagBytes];
       ++key_[0];
@@ -255,20 +255,20 @@ class Scene {
 struct SuiteSamples {
   std::vector<double> aead, initiator, responder;
 };
-struct Samples {
+struct HandshakeSamples {
   std::vector<double> agreement, key_generation;
   SuiteSamples suites[kSuiteCount];
 };
 
 // Rounds in which everything is measured in turn, so that a change of the machine's pace meets all
 // alike.
-Samples measure(double seconds) {
+HandshakeSamples measure(double seconds) {
   constexpr int raw_calls = 40;
   constexpr std::size_t min_rounds = 5;
   RawKeyAgreement raw;
   RawPayloads raw_aead[kSuiteCount] = {RawPayloads(kSuites[0]), RawPayloads(kSuites[1])};
   Scene scenes[kSuiteCount] = {Scene(kSuites[0]), Scene(kSuites[1])};
-  Samples samples;
+  HandshakeSamples samples;
   const double end = read_clock(CLOCK_MONOTONIC) + seconds;
   while (read_clock(CLOCK_MONOTONIC) < end || samples.agreement.size() < min_rounds) {
     samples.agreement.push_back(time_of(raw_calls, [&] { raw.agree(); }));
@@ -293,7 +293,7 @@ struct BenchResult {
   SuiteResult suites[kSuiteCount];
 };
 
-BenchResult evaluate(Samples&& samples) {
+BenchResult evaluate(HandshakeSamples&& samples) {
   BenchResult result{};
   result.rounds = samples.agreement.size();
   result.agreement_us = median(samples.agreement) * kMicrosecondsPerSecond;
@@ -323,8 +323,8 @@ void print_table(const BenchResult& result) {
               per_second(result.key_generation_us));
   for (const SuiteResult& suite : result.suites) {
     std::printf("\n%.*s\n", static_cast<int>(suite.name.size()), suite.name.data());
-    std::printf("  AEAD, 3 payloads (%zu, %zu, %zu bytes)  %.2f us\n", kPayloadBytes[0],
-                kPayloadBytes[1], kPayloadBytes[2], suite.aead_us);
+    std::printf("  AEAD, 3 payloads (%zu, %zu, %zu bytes)  %.2f us\n", kNoisePayloadBytes[0],
+                kNoisePayloadBytes[1], kNoisePayloadBytes[2], suite.aead_us);
     std::printf("  limit: %d x %.2f + %d x %.2f + %.2f = %.2f us -> %.0f handshakes/s a core\n",
                 kAgreementsPerHandshake, result.agreement_us, kKeyGenerationsPerHandshake,
                 result.key_generation_us, suite.aead_us, suite.limit_us,

@@ -46,30 +46,30 @@ std::uint8_t route_length(Rng& rng, Family family) {
 }
 
 // One table, a set of destinations that it holds, and two ways to look them up.
-struct Scene {
+struct LookupScene {
   std::string name;
   std::size_t prefixes = 0;
   std::size_t memory_bytes = 0;
   double made_ms = 0;  // how long making the table took
   // Looks up all destinations; the result keeps the compiler honest.
-  std::uint64_t (*one_by_one)(const Scene&) = nullptr;
-  std::uint64_t (*in_bursts)(const Scene&) = nullptr;
+  std::uint64_t (*one_by_one)(const LookupScene&) = nullptr;
+  std::uint64_t (*in_bursts)(const LookupScene&) = nullptr;
 
   Family family = Family::kIpv4;
-  std::vector<std::uint8_t> packets;  // IP headers of kHeaderBytes each
+  std::vector<std::uint8_t> packets;  // IP headers of kIpHeaderBytes each
   std::vector<const std::uint8_t*> pointers;
   AllowedIps allowed_ips;
   ForwardingTable routes;
   std::vector<double> single_cycles, burst_cycles;
 };
 
-constexpr std::size_t kHeaderBytes = 40;
+constexpr std::size_t kIpHeaderBytes = 40;
 
-const std::uint8_t* destination_of(const Scene& scene, const std::uint8_t* packet) {
+const std::uint8_t* destination_of(const LookupScene& scene, const std::uint8_t* packet) {
   return packet + (scene.family == Family::kIpv4 ? 16 : 24);
 }
 
-std::uint64_t look_up_allowed(const Scene& scene) {
+std::uint64_t look_up_allowed(const LookupScene& scene) {
   std::uint64_t sum = 0;
   for (const std::uint8_t* packet : scene.pointers) {
     const std::uint8_t* address = destination_of(scene, packet);
@@ -80,7 +80,7 @@ std::uint64_t look_up_allowed(const Scene& scene) {
   return sum;
 }
 
-std::uint64_t look_up_routes(const Scene& scene) {
+std::uint64_t look_up_routes(const LookupScene& scene) {
   std::uint64_t sum = 0;
   for (const std::uint8_t* packet : scene.pointers) {
     const std::uint8_t* address = destination_of(scene, packet);
@@ -92,7 +92,7 @@ std::uint64_t look_up_routes(const Scene& scene) {
   return sum;
 }
 
-std::uint64_t look_up_route_bursts(const Scene& scene) {
+std::uint64_t look_up_route_bursts(const LookupScene& scene) {
   std::uint64_t sum = 0;
   NextHopId found[kBurst];
   for (std::size_t done = 0; done < kDestinations; done += kBurst) {
@@ -103,7 +103,7 @@ std::uint64_t look_up_route_bursts(const Scene& scene) {
   return sum;
 }
 
-void add_packet(Scene& scene, Rng& rng, const Prefix& prefix) {
+void add_packet(LookupScene& scene, Rng& rng, const Prefix& prefix) {
   IpAddress address = prefix.address;
   const IpAddress noise = random_address(rng, address.family);
   for (unsigned bit = prefix.length; bit < address.bit_length(); ++bit) {
@@ -112,17 +112,17 @@ void add_packet(Scene& scene, Rng& rng, const Prefix& prefix) {
         static_cast<std::uint8_t>(address.bytes[bit / 8] | (noise.bytes[bit / 8] & mask));
   }
   const bool v4 = address.is_v4();
-  std::vector<std::uint8_t> packet(kHeaderBytes);
+  std::vector<std::uint8_t> packet(kIpHeaderBytes);
   packet[0] = v4 ? 0x45 : 0x60;
   std::ranges::copy(address.view(), packet.begin() + (v4 ? 16 : 24));
   scene.packets.insert(scene.packets.end(), packet.begin(), packet.end());
 }
 
-void add_packets(Scene& scene, Rng& rng, const std::vector<Prefix>& prefixes) {
+void add_packets(LookupScene& scene, Rng& rng, const std::vector<Prefix>& prefixes) {
   for (std::size_t i = 0; i < kDestinations; ++i)
     add_packet(scene, rng, prefixes[rng.below(prefixes.size())]);
   for (std::size_t i = 0; i < kDestinations; ++i)
-    scene.pointers.push_back(scene.packets.data() + i * kHeaderBytes);
+    scene.pointers.push_back(scene.packets.data() + i * kIpHeaderBytes);
 }
 
 template <typename Work>
@@ -134,8 +134,8 @@ double milliseconds_of(Work&& work) {
   return elapsed.count();
 }
 
-std::unique_ptr<Scene> allowed_scene(Family family, std::uint32_t count) {
-  auto scene = std::make_unique<Scene>();
+std::unique_ptr<LookupScene> allowed_scene(Family family, std::uint32_t count) {
+  auto scene = std::make_unique<LookupScene>();
   SeededRng rng(1);
   std::vector<Prefix> prefixes;
   std::vector<tunnel::AllowedIp> entries;
@@ -155,8 +155,8 @@ std::unique_ptr<Scene> allowed_scene(Family family, std::uint32_t count) {
   return scene;
 }
 
-std::unique_ptr<Scene> route_scene(Family family, std::uint32_t count) {
-  auto scene = std::make_unique<Scene>();
+std::unique_ptr<LookupScene> route_scene(Family family, std::uint32_t count) {
+  auto scene = std::make_unique<LookupScene>();
   SeededRng rng(2);
   std::vector<Prefix> prefixes;
   forwarding::ForwardingContent content;
@@ -183,18 +183,18 @@ std::unique_ptr<Scene> route_scene(Family family, std::uint32_t count) {
   return scene;
 }
 
-double cycles_of(std::uint64_t (*look_up)(const Scene&), const Scene& scene) {
+double cycles_of(std::uint64_t (*look_up)(const LookupScene&), const LookupScene& scene) {
   const std::uint64_t start = tsc();
   volatile std::uint64_t sum = look_up(scene);
   static_cast<void>(sum);
   return static_cast<double>(tsc() - start) / kDestinations;
 }
 
-using Scenes = std::vector<std::unique_ptr<Scene>>;
+using LookupScenes = std::vector<std::unique_ptr<LookupScene>>;
 
 // Rounds in which everything is measured in turn, so that a change of the machine's pace meets all
 // alike.
-void measure(Scenes& scenes, double seconds) {
+void measure(LookupScenes& scenes, double seconds) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   do {
     for (const auto& scene : scenes) {
@@ -206,7 +206,7 @@ void measure(Scenes& scenes, double seconds) {
   } while (std::chrono::steady_clock::now() < end);
 }
 
-void print_table(const Scenes& scenes) {
+void print_table(const LookupScenes& scenes) {
   std::printf("%-26s %10s %14s %10s %14s %14s\n", "", "prefixes", "bytes a prefix", "ms to make",
               "cycles, single", "cycles, bursts");
   for (const auto& scene : scenes) {
@@ -221,7 +221,7 @@ void print_table(const Scenes& scenes) {
   }
 }
 
-void print_json(const Scenes& scenes) {
+void print_json(const LookupScenes& scenes) {
   std::printf(R"({"tables": [)");
   const char* separator = "";
   for (const auto& scene : scenes) {
@@ -246,7 +246,7 @@ int run_lookup_bench(const LookupBenchOptions& options) {
       return 1;
     }
   }
-  Scenes scenes;
+  LookupScenes scenes;
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     scenes.push_back(allowed_scene(family, options.prefixes));
     scenes.push_back(route_scene(family, options.prefixes));

@@ -30,6 +30,9 @@ class TscCalibration {
 // Reorders the samples. 0 where there are none.
 [[nodiscard]] double median(std::vector<double>& samples);
 
+// To so many decimal digits.
+[[nodiscard]] double rounded(double value, int digits);
+
 // Keeps the calling thread on one core.
 [[nodiscard]] Result<void> pin_to_core(unsigned core);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -27,13 +26,13 @@ namespace {
 using nat::Nat;
 using net::Family;
 
-constexpr std::uint32_t kPayloadBytes = 32;
-constexpr std::uint32_t kMaxPacketBytes = 40 + 8 + kPayloadBytes;
+constexpr std::uint32_t kUdpPayloadBytes = 32;
+constexpr std::uint32_t kMaxPacketBytes = 40 + 8 + kUdpPayloadBytes;
 constexpr std::uint32_t kFlowsPerSubscriber = 256;
-constexpr std::uint16_t kFirstPort = 1024;
-constexpr std::uint32_t kPortsPerAddress = 65536 - kFirstPort;
+constexpr std::uint16_t kFirstOuterPort = 1024;
+constexpr std::uint32_t kPortsPerAddress = 65536 - kFirstOuterPort;
 
-struct Row {
+struct NatRow {
   Family family = Family::kIpv4;
   std::uint32_t flows = 0;
   // TSC cycles: a packet (medians of batches), a flow (means over all of them).
@@ -58,7 +57,7 @@ class Batch {
     std::uint8_t* const to = packets_[at].data;
     const bool v4 = family_ == Family::kIpv4;
     const std::uint32_t header = v4 ? 20 : 40;
-    packets_[at].length = header + 8 + kPayloadBytes;
+    packets_[at].length = header + 8 + kUdpPayloadBytes;
     packets_[at].subscriber = subscriber;
     std::memset(to, 0, header);
     if (v4) {
@@ -71,14 +70,15 @@ class Batch {
       net::Ip4MutableView::parse({to, packets_[at].length})->recompute_checksum();
     } else {
       to[0] = 0x60;
-      store_be(to + net::Ip6View::kPayloadLengthAt, static_cast<std::uint16_t>(8 + kPayloadBytes));
+      store_be(to + net::Ip6View::kPayloadLengthAt,
+               static_cast<std::uint16_t>(8 + kUdpPayloadBytes));
       to[net::Ip6View::kNextHeaderAt] = net::kProtocolUdp;
       to[net::Ip6View::kHopLimitAt] = 64;
       std::memcpy(to + net::Ip6View::kSourceAt, source.address.bytes.data(), 16);
       std::memcpy(to + net::Ip6View::kDestinationAt, destination.address.bytes.data(), 16);
     }
     net::emit_udp(to + header, source.port, destination.port,
-                  static_cast<std::uint16_t>(8 + kPayloadBytes));
+                  static_cast<std::uint16_t>(8 + kUdpPayloadBytes));
     store_be(to + header + net::UdpView::kChecksumAt, std::uint16_t{0x5555});
   }
 
@@ -107,9 +107,9 @@ class Batch {
 };
 
 // A shard with so many flows, each of an inner endpoint of its own to a host of its own.
-class Bout {
+class NatBout {
  public:
-  Bout(const NatBenchOptions& options, Family family, std::uint32_t flows)
+  NatBout(const NatBenchOptions& options, Family family, std::uint32_t flows)
       : family_(family),
         flows_(flows),
         batch_size_(options.batch),
@@ -131,8 +131,8 @@ class Bout {
            measure_hits(cycles_for_hits) && expire_all();
   }
   // A handful of flows says nothing about opening and ending them.
-  [[nodiscard]] Row row() const {
-    Row row = row_;
+  [[nodiscard]] NatRow row() const {
+    NatRow row = row_;
     if (flows_ < 16 * batch_size_) row.open = row.open_first = row.expire = 0;
     return row;
   }
@@ -145,7 +145,7 @@ class Bout {
     for (std::uint32_t i = 0; i < addresses; ++i) {
       config.external_addresses.push_back(numbered(family_ == Family::kIpv4 ? 203 : 1, i));
     }
-    config.first_port = kFirstPort;
+    config.first_port = kFirstOuterPort;
     config.last_port = 65535;
     config.max_mappings = std::max(flows_, 1024U);
     config.max_subscribers = flows_ / kFlowsPerSubscriber + 1;
@@ -261,7 +261,7 @@ class Bout {
   SeededRng rng_;
   Nat nat_;
   Instant now_ = Instant::from_ns(1'000'000'000'000);
-  Row row_;
+  NatRow row_;
 };
 
 const char* family_name(Family family) {
@@ -271,13 +271,13 @@ double per_second(double cycles, double tsc_hz) {
   return cycles > 0 ? tsc_hz / cycles : 0;
 }
 
-void print_table(const std::vector<Row>& rows, const NatBenchOptions& options, double tsc_hz) {
+void print_table(const std::vector<NatRow>& rows, const NatBenchOptions& options, double tsc_hz) {
   const Colours colours = Colours::of_stdout();
   std::printf("%sOne NAT shard%s, UDP, %u packets a call in random order, TSC %.2f GHz\n\n",
               colours.bold, colours.reset, options.batch, tsc_hz * 1e-9);
   std::printf("%s%6s %9s  %7s %7s %8s  %8s %10s %10s  %9s%s\n", colours.dim, "", "flows", "out",
               "in", "stranger", "new flow", "1000/s", "(first)", "expiry", colours.reset);
-  for (const Row& row : rows) {
+  for (const NatRow& row : rows) {
     std::printf("%6s %9u  %s%7.0f %7.0f%s %8.0f", family_name(row.family), row.flows, colours.bold,
                 row.out_hit, row.in_hit, colours.reset, row.in_miss);
     if (row.open > 0) {
@@ -293,28 +293,27 @@ void print_table(const std::vector<Row>& rows, const NatBenchOptions& options, d
       colours.dim, colours.reset);
 }
 
-void print_json(const std::vector<Row>& rows, const NatBenchOptions& options, double tsc_hz) {
-  const auto rounded = [](double value) { return std::round(value * 10) / 10; };
+void print_json(const std::vector<NatRow>& rows, const NatBenchOptions& options, double tsc_hz) {
   nlohmann::ordered_json json;
   json["benchmark"] = "nat";
   json["tsc_hz"] = std::llround(tsc_hz);
   json["batch"] = options.batch;
   json["results"] = nlohmann::ordered_json::array();
-  for (const Row& row : rows) {
+  for (const NatRow& row : rows) {
     nlohmann::ordered_json result;
     result["family"] = family_name(row.family);
     result["flows"] = row.flows;
-    result["out_hit_cycles"] = rounded(row.out_hit);
-    result["in_hit_cycles"] = rounded(row.in_hit);
-    result["in_stranger_cycles"] = rounded(row.in_miss);
+    result["out_hit_cycles"] = rounded(row.out_hit, 1);
+    result["in_hit_cycles"] = rounded(row.in_hit, 1);
+    result["in_stranger_cycles"] = rounded(row.in_miss, 1);
     if (row.open == 0) {
       json["results"].push_back(result);
       continue;
     }
-    result["new_flow_cycles"] = rounded(row.open);
-    result["new_flow_first_cycles"] = rounded(row.open_first);
+    result["new_flow_cycles"] = rounded(row.open, 1);
+    result["new_flow_first_cycles"] = rounded(row.open_first, 1);
     result["new_flows_per_second"] = std::llround(per_second(row.open, tsc_hz));
-    result["expiry_cycles"] = rounded(row.expire);
+    result["expiry_cycles"] = rounded(row.expire, 1);
     json["results"].push_back(result);
   }
   std::printf("%s\n", json.dump(2).c_str());
@@ -334,11 +333,11 @@ int run_nat_bench(const NatBenchOptions& options) {
   const std::uint64_t settle = tsc() + 100'000'000;
   while (tsc() < settle) {
   }
-  std::vector<Row> rows;
+  std::vector<NatRow> rows;
   const auto bouts = static_cast<double>(options.families.size() * options.flows.size());
   for (const Family family : options.families) {
     for (const std::uint32_t flows : options.flows) {
-      const auto bout = std::make_unique<Bout>(options, family, flows);
+      const auto bout = std::make_unique<NatBout>(options, family, flows);
       if (!bout->run(options.seconds / bouts * calibration.hz())) {
         std::fprintf(stderr, "ringway-bench: a packet of %u flows was not treated as it must be\n",
                      flows);
@@ -347,7 +346,11 @@ int run_nat_bench(const NatBenchOptions& options) {
       rows.push_back(bout->row());
     }
   }
-  (options.json ? print_json : print_table)(rows, options, calibration.hz());
+  if (options.json) {
+    print_json(rows, options, calibration.hz());
+  } else {
+    print_table(rows, options, calibration.hz());
+  }
   return 0;
 }
 

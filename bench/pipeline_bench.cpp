@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -36,7 +35,7 @@ constexpr std::uint64_t kTimedPackets = 4096;
 constexpr std::uint64_t kMaxPackets = std::uint64_t{1} << 28;
 
 // TSC cycles of a core a packet: medians.
-struct Row {
+struct PipelineRow {
   TrafficShape shape;
   int rounds = 0;
   double cycles = 0;
@@ -183,9 +182,9 @@ class RawMix {
   std::vector<Part> parts_;
 };
 
-Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& options, double seconds,
-                    std::string& engines) {
-  Row row{shape};
+Result<PipelineRow> measure_worker(const TrafficShape& shape, const PipelineBenchOptions& options,
+                                   double seconds, std::string& engines) {
+  PipelineRow row{shape};
   auto opened = Pipeline::open(shape, options);
   if (!opened) return tl::unexpected<Error>(std::move(opened.error()));
   Pipeline& pipeline = **opened;
@@ -222,9 +221,9 @@ Result<Row> measure(const TrafficShape& shape, const PipelineBenchOptions& optio
 }
 
 // Several workers, and one alone between their rounds.
-Result<Row> measure_crew(const TrafficShape& shape, const PipelineBenchOptions& options,
-                         double seconds, std::string& engines) {
-  Row row{shape};
+Result<PipelineRow> measure_crew(const TrafficShape& shape, const PipelineBenchOptions& options,
+                                 double seconds, std::string& engines) {
+  PipelineRow row{shape};
   TrafficShape alone = shape;
   alone.workers = 1;
   alone.misplaced_peers = 0;
@@ -272,7 +271,7 @@ std::string size_name(const TrafficShape& shape) {
 }
 
 // Twenty blocks: encryption's share of the time in full ones.
-std::string bar(const Row& row, const Colours& colours) {
+std::string bar(const PipelineRow& row, const Colours& colours) {
   constexpr int kBlocks = 20;
   const int full = std::clamp(
       static_cast<int>(std::lround(kBlocks * row.crypto_cycles / row.cycles)), 0, kBlocks);
@@ -288,7 +287,7 @@ std::string bar(const Row& row, const Colours& colours) {
 // A stage that takes less than this is not of this path.
 constexpr double kLeastStageCycles = 0.05;
 
-void print_stages(const Row& row, const Colours& colours) {
+void print_stages(const PipelineRow& row, const Colours& colours) {
   std::string line;
   for (std::size_t i = 0; i < kStageCount; ++i) {
     if (row.stage_cycles[i] < kLeastStageCycles) continue;
@@ -314,7 +313,7 @@ bool same_table(const TrafficShape& a, const TrafficShape& b) {
          (a.train_segments == 1) == (b.train_segments == 1);
 }
 
-void print_table(const std::vector<Row>& rows, const PipelineBenchOptions& options,
+void print_table(const std::vector<PipelineRow>& rows, const PipelineBenchOptions& options,
                  const std::string& engines, double tsc_hz) {
   const Colours colours = Colours::of_stdout();
   std::printf("%sThe worker between memory ports%s, one core, %u %s, bursts of %u, TSC %.2f GHz\n",
@@ -323,7 +322,7 @@ void print_table(const std::vector<Row>& rows, const PipelineBenchOptions& optio
   std::printf("CryptoBatch: %s\n", engines.c_str());
   std::uint64_t samples = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Row& row = rows[i];
+    const PipelineRow& row = rows[i];
     samples += row.samples_compared;
     if (i == 0 || !same_table(row.shape, rows[i - 1].shape)) print_head(row.shape, colours);
     std::printf("%8s %9u %8.2f %s%8.2f%s %8.0f %8.0f %10.0f  %s\n", size_name(row.shape).c_str(),
@@ -348,12 +347,7 @@ void print_table(const std::vector<Row>& rows, const PipelineBenchOptions& optio
 
 // ---- For programs ----
 
-double rounded(double value, int digits) {
-  const double scale = std::pow(10, digits);
-  return std::round(value * scale) / scale;
-}
-
-nlohmann::ordered_json to_json(const Row& row, double tsc_hz, bool stages) {
+nlohmann::ordered_json to_json(const PipelineRow& row, double tsc_hz, bool stages) {
   nlohmann::ordered_json json;
   json["path"] = path_name(row.shape.path);
   if (seals(row.shape.path) || opens(row.shape.path)) {
@@ -386,7 +380,7 @@ nlohmann::ordered_json to_json(const Row& row, double tsc_hz, bool stages) {
   return json;
 }
 
-void print_json(const std::vector<Row>& rows, const PipelineBenchOptions& options,
+void print_json(const std::vector<PipelineRow>& rows, const PipelineBenchOptions& options,
                 const std::string& engines, double tsc_hz) {
   nlohmann::ordered_json json;
   json["benchmark"] = "pipeline";
@@ -401,7 +395,7 @@ void print_json(const std::vector<Row>& rows, const PipelineBenchOptions& option
   json["packets_a_round"] = options.packets;
   json["arrival"] = options.arrival == Arrival::kCopied ? "copied" : "in place";
   json["results"] = nlohmann::ordered_json::array();
-  for (const Row& row : rows)
+  for (const PipelineRow& row : rows)
     json["results"].push_back(to_json(row, tsc_hz, options.stages));
   std::printf("%s\n", json.dump(2).c_str());
 }
@@ -487,12 +481,12 @@ int run_pipeline_bench(const PipelineBenchOptions& options) {
   }
   const TscCalibration calibration;
   const std::vector<TrafficShape> shapes = shapes_of(options);
-  std::vector<Row> rows;
+  std::vector<PipelineRow> rows;
   std::string engines;
   for (const TrafficShape& shape : shapes) {
     const double seconds = options.seconds / static_cast<double>(shapes.size());
     const auto row =
-        (shape.workers == 1 ? measure : measure_crew)(shape, options, seconds, engines);
+        (shape.workers == 1 ? measure_worker : measure_crew)(shape, options, seconds, engines);
     if (!row) {
       std::fprintf(stderr, "ringway-bench: %s, %s: %s\n", path_name(shape.path),
                    size_name(shape).c_str(), row.error().text().c_str());
@@ -500,7 +494,11 @@ int run_pipeline_bench(const PipelineBenchOptions& options) {
     }
     rows.push_back(*row);
   }
-  (options.json ? print_json : print_table)(rows, options, engines, calibration.hz());
+  if (options.json) {
+    print_json(rows, options, engines, calibration.hz());
+  } else {
+    print_table(rows, options, engines, calibration.hz());
+  }
   return 0;
 }
 

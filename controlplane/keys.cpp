@@ -11,6 +11,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/file_descriptor.hpp"
 #include "base/rng.hpp"
 
 namespace ringway::control {
@@ -89,20 +90,6 @@ struct FreeEvp {
 using EvpKey = std::unique_ptr<EVP_PKEY, FreeEvp>;
 using EvpContext = std::unique_ptr<EVP_PKEY_CTX, FreeEvp>;
 
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 Result<void> check_key_file_access(int fd, const std::string& path) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return system_failure("reading key file " + path, errno);
@@ -125,7 +112,7 @@ template <typename Secret>
 Result<Secret> read_key_file(const std::string& path) {
   // O_NONBLOCK: opening a named pipe must not hang before it is refused.
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (file.get() < 0) {
+  if (!file.open()) {
     const int error = errno;
     return system_failure("opening key file " + path, error,
                           error == ENOENT ? "create it: (umask 077; ringway genkey > " + path + ")"

@@ -8,34 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include <unistd.h>
-
 #include "base/bytes.hpp"
+#include "base/file_descriptor.hpp"
 #include "base/result.hpp"
 
 namespace ringway::control {
-
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() { close(); }
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-    close();
-    fd_ = other.release();
-    return *this;
-  }
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool open() const { return fd_ >= 0; }
-  int release() { return std::exchange(fd_, -1); }
-  void close() {
-    if (const int fd = release(); fd >= 0) ::close(fd);
-  }
-
- private:
-  int fd_ = -1;
-};
 
 // A directory and those above it, as far as they are missing, with mode 0700.
 [[nodiscard]] Result<void> make_directories(const std::string& directory);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs the fuzzers of the build preset fuzz, each for SECONDS, as many at a time as there are cores.
+# RINGWAY_FUZZ_RUNS ends those that are quick after so many inputs.
 # Seeds are read from tests/fuzz/corpus/NAME/; what a run finds beyond them goes to
 # build/fuzz/corpus/NAME/, inputs that crash to build/fuzz/crashes/. RINGWAY_FUZZ_BUILD names another
 # build than build/fuzz, such as build/asan-ubsan.
@@ -23,7 +24,7 @@ run_fuzzer() {
   # The limits make a hang or a memory hog a finding as well. The outer timeout is for a fuzzer
   # that libFuzzer itself cannot stop.
   timeout --kill-after=5 $((seconds + 60)) "${FIXED_ADDRESSES[@]}" "$BUILD/bin/$name" \
-    -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=4096 -print_final_stats=1 \
+    -max_total_time="$seconds" -runs="${RINGWAY_FUZZ_RUNS:--1}" -timeout=5 -rss_limit_mb=1024 -max_len=4096 -print_final_stats=1 \
     -artifact_prefix="$BUILD/crashes/$name-" "${options[@]}" \
     "$found" "$ROOT/tests/fuzz/corpus/$name" >"$log" 2>&1 || status=$?
   local runs

@@ -5,8 +5,8 @@ The compile commands come from a built preset. A source that passed is not check
 one of the headers it includes, its compile command or .clang-tidy changes: what passed is noted in
 BUILD/tidy/.
 
-Most of the time goes into headers, which clang-tidy walks through with every check. Sources of a
-folder with the same compile command are therefore checked together, by a file that includes them.
+Most of the time goes into headers, which clang-tidy walks through with every check. The sources of a
+folder are therefore checked together, by a file that includes them, with what any of them is compiled with.
 Those that cannot stand together, because names clash, are taken apart again; and the check that
 looks at nothing but the main file goes through those single sources in which it could find something.
 """
@@ -38,9 +38,7 @@ USING_DECLARATION = re.compile(r"\busing [\w:]*::\w+\s*;")
 # gives everybody a name.
 BECAUSE_OF_OTHERS = re.compile(
     r"\[clang-diagnostic-error|^\S+\.cpp:.*\[google-global-names-in-headers", re.M)
-BATCH_SOURCES = 20  # at most, which keeps a run below 1 GiB and both of two cores busy to the end
-# Clang compiles these nowhere else, and some of its own warnings are about the main file only.
-SINGLY = ("bench/",)
+BATCH_SOURCES = 24  # at most, which keeps a run below 1 GiB and both of two cores busy to the end
 PROGRESS_S = 10  # between two lines that tell how far it is
 SHIPPED = ("base/", "dataplane/", "overlay/", "controlplane/", "bench/")
 
@@ -89,10 +87,17 @@ def object_of(entry):
     return match.group(1) if match else ""
 
 
-def options_of(entry):
-    """What the source is compiled with: its command without compiler, object and source."""
-    words = shlex.split(entry["command"])
-    return tuple(words[1:words.index("-o")])
+def options_of(*entries):
+    """What any of the sources is compiled with, each option once: their commands without compiler,
+    object and source."""
+    options = {}
+    for entry in entries:
+        words = iter(shlex.split(entry["command"])[1:])
+        for word in words:
+            if word == "-o":
+                break
+            options[(word, next(words)) if word == "-isystem" else (word,)] = None
+    return [word for option in options for word in option]
 
 
 def shipped_entries(build, names):
@@ -108,14 +113,13 @@ def shipped_entries(build, names):
 
 
 def make_batches(entries, together):
-    """Lists of names: of a folder, with the same options, in equal parts; single names unless `together`."""
-    groups, batches = {}, []
-    for name, entry in entries.items():
-        if together and not name.startswith(SINGLY):
-            groups.setdefault((str(Path(name).parent), options_of(entry)), []).append(name)
-        else:
-            batches.append([name])
-    for names in groups.values():
+    """Lists of names: of a folder, in equal parts; single names unless `together`."""
+    if not together:
+        return [[name] for name in entries]
+    folders, batches = {}, []
+    for name in entries:
+        folders.setdefault(Path(name).parent, []).append(name)
+    for names in folders.values():
         parts = -(-len(names) // BATCH_SOURCES)
         batches += [names[part::parts] for part in range(parts)]
     return sorted(batches, key=len, reverse=True)
@@ -135,17 +139,17 @@ class Tidy:
         started = time.monotonic()
         output = self._check_together(names)
         if len(names) > 1:
-            output += "".join(self._run(ROOT / name, [f"--checks=-*,{MAIN_FILE_CHECK}"], name)
+            output += "".join(self._run(ROOT / name, [f"--checks=-*,{MAIN_FILE_CHECK}"], [name])
                               for name in names if self._has_using_declaration(name))
         return names, time.monotonic() - started, output
 
     def _check_together(self, names):
         if len(names) == 1:
-            return self._run(ROOT / names[0], self.checks, names[0])
+            return self._run(ROOT / names[0], self.checks, names)
         path = self.build / "tidy" / f"{names[0].replace('/', '-')}-and-others.cpp"
         path.write_text("".join(
             f'#include "{ROOT / name}"  // NOLINT(bugprone-suspicious-include)\n' for name in names))
-        output = self._run(path, self.checks, names[0])
+        output = self._run(path, self.checks, names)
         path.unlink()
         because = BECAUSE_OF_OTHERS.search(output)
         if not because:
@@ -158,11 +162,11 @@ class Tidy:
         return USING_DECLARATION.search((ROOT / name).read_text()) is not None
 
     def _run(self, source, checks, compiled_like):
-        entry = self.entries[compiled_like]
+        entries = [self.entries[name] for name in compiled_like]
         done = subprocess.run(
             [self.program, *checks, f"--config-file={ROOT / '.clang-tidy'}", "--quiet", source, "--",
-             *options_of(entry), "-Wno-unknown-warning-option"],
-            capture_output=True, text=True, cwd=entry["directory"])
+             *options_of(*entries), "-Wno-unknown-warning-option"],
+            capture_output=True, text=True, cwd=entries[0]["directory"])
         output = done.stdout.strip()
         if done.returncode != 0 and not output:
             output = done.stderr.strip()
