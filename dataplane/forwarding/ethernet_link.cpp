@@ -234,23 +234,26 @@ struct EthernetLink::State {
 
   // --- to the wire ---
 
+  // Stands for the kernel's, among the numbers of the Ethernet ports.
+  static constexpr std::uint32_t kKernelPort = UINT32_MAX;
+
   // Slots that leave by one port are handed over together, from where they stand: those of `burst`
   // that stay are moved up to its front, and a run of one port ends where another one's begins.
   class Departure {
    public:
     Departure(State& state, std::span<Slot> burst) : state_(state), burst_(burst) {}
-    void add(const Slot& slot, io::Port& port, EgressShares* shares = nullptr) {
-      if (&port != port_) flush();
-      port_ = &port;
-      shares_ = shares;
+    void add(const Slot& slot, std::uint32_t port) {
+      if (port != port_) flush();
+      port_ = port;
       if (&burst_[end_] != &slot) burst_[end_] = slot;
       ++end_;
     }
     // How many datagrams or packets the ports have refused so far.
     std::size_t flush() {
       if (end_ == begin_) return refused_;
-      if (shares_ != nullptr) keep_shares();
-      refused_ += port_->tx_burst(burst_.subspan(begin_, end_ - begin_));
+      io::Port& port = port_ == kKernelPort ? state_.kernel : *state_.ports[port_];
+      if (port_ != kKernelPort) keep_shares(port, *state_.shares[port_]);
+      refused_ += port.tx_burst(burst_.subspan(begin_, end_ - begin_));
       begin_ = end_;
       return refused_;
     }
@@ -259,13 +262,13 @@ struct EthernetLink::State {
 
    private:
     // What is above its subscriber's share leaves the run.
-    void keep_shares() {
-      shares_->settle(port_->tx_queue(), state_.now);
-      if (!shares_->counting()) return;
+    void keep_shares(const io::Port& port, EgressShares& shares) {
+      shares.settle(port.tx_queue(), state_.now);
+      if (!shares.counting()) return;
       std::size_t kept = begin_;
       for (std::size_t i = begin_; i < end_; ++i) {
         Slot& slot = burst_[i];
-        if (!shares_->admits(slot.subscriber, slot.length)) {
+        if (!shares.admits(slot.subscriber, slot.length)) {
           state_.refuse(slot, DropReason::kOverShare);
           continue;
         }
@@ -277,9 +280,8 @@ struct EthernetLink::State {
 
     State& state_;
     std::span<Slot> burst_;
-    io::Port* port_ = nullptr;
-    EgressShares* shares_ = nullptr;  // of the port
-    std::size_t begin_ = 0;           // of the run
+    std::uint32_t port_ = 0;
+    std::size_t begin_ = 0;  // of the run
     std::size_t end_ = 0;
     std::size_t refused_ = 0;
   };
@@ -325,7 +327,7 @@ struct EthernetLink::State {
       if (carried[i]) {
         send_packet(slots[i], hops[i], departure);
       } else {
-        departure.add(slots[i], kernel);
+        departure.add(slots[i], kKernelPort);
       }
     }
     const std::size_t refused = departure.flush();
@@ -355,7 +357,7 @@ struct EthernetLink::State {
         }
         use.mark(id);
         put_header(slot, hop);
-        departure.add(slot, *ports[hop.port], shares[hop.port].get());
+        departure.add(slot, hop.port);
         return;
       case NextHopState::kUnresolved:
         hold(slot, id);
@@ -565,7 +567,7 @@ std::size_t EthernetLink::send_frames(std::span<Slot> frames) {
   State::Departure departure(*state_, frames);
   for (const Slot& frame : frames) {
     DCHECK(frame.interface < state_->ports.size());
-    departure.add(frame, *state_->ports[frame.interface], state_->shares[frame.interface].get());
+    departure.add(frame, frame.interface);
   }
   return departure.flush();
 }
