@@ -102,7 +102,7 @@ struct EthernetLink::State {
         table(std::make_shared<const ForwardingTable>()) {
     CHECK(!ports.empty() && ports.size() <= kMaxPorts);
     for (const io::Port* port : ports)
-      shares.push_back(std::make_unique<EgressShares>(port->tx_queue()));
+      egress_shares.push_back(std::make_unique<EgressShares>(port->tx_queue()));
     identification = options.first_identification;
     wanted.reserve(kMaxWanted);
     released.reserve(PendingPackets::kCapacity);
@@ -252,7 +252,7 @@ struct EthernetLink::State {
     std::size_t flush() {
       if (end_ == begin_) return refused_;
       io::Port& port = port_ == kKernelPort ? state_.kernel : *state_.ports[port_];
-      if (port_ != kKernelPort) keep_shares(port, *state_.shares[port_]);
+      if (port_ != kKernelPort) keep_shares(port, *state_.egress_shares[port_]);
       refused_ += port.tx_burst(burst_.subspan(begin_, end_ - begin_));
       begin_ = end_;
       return refused_;
@@ -392,7 +392,7 @@ struct EthernetLink::State {
 
   std::vector<io::Port*> ports;
   std::size_t first_to_receive = 0;
-  std::vector<std::unique_ptr<EgressShares>> shares;  // of each port
+  std::vector<std::unique_ptr<EgressShares>> egress_shares;  // of each port
   io::Port& kernel;
   LinkOptions options;
   std::shared_ptr<const ForwardingTable> table;
