@@ -30,8 +30,8 @@ class EgressShares {
   static constexpr std::uint32_t kEndPart = 8;
   // Not for who is alone.
   static constexpr std::uint32_t kReservePart = 16;
-  // So many bytes one may have waiting for each place that is free: of the largest frames of one
-  // subscriber a sixth of the queue, of the smallest two thirds.
+  // So many bytes one may have waiting for each place that is free: a single greedy subscriber then
+  // has a quarter of the queue with frames of 1,500 bytes, and three quarters with the smallest.
   static constexpr std::uint32_t kPlaceBytes = 512;
   // The wire is used up by bytes, the queue by frames: each counts so many bytes more than it has.
   static constexpr std::uint32_t kFrameCost = 128;
