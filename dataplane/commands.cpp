@@ -89,7 +89,7 @@ class Runner {
   void operator()(command::InstallSession& install) {
     const bool initiator = install.session->initiator();
     const PeerId id = install.session->peer();
-    install_session(worker_, std::move(install.session), now_);
+    install_session(worker_, std::move(install.session), install.answered, now_);
     Peer* peer = worker_.find_peer(id);
     // The responder may not send before it has heard from us on this session.
     if (initiator && peer != nullptr) send_staged_or_keepalive(worker_, *peer, now_);

@@ -110,6 +110,7 @@ struct PreferPath {
 };
 struct InstallSession {
   std::unique_ptr<tunnel::Session> session;
+  net::Endpoint answered = {};  // of a session that we answered: where our response went
 };
 // Ends all sessions of a peer and drops what waits for one.
 struct EraseSessions {
@@ -174,6 +175,7 @@ struct ControlFrameReceived {
 // The peer's first packet on a session that we answered: both ends have the keys.
 struct SessionConfirmed {
   PeerId peer;
+  net::Endpoint answered;  // valid if it came from where our response went, which is the path now
 };
 // Packets wait for this neighbour: the kernel should resolve it.
 struct NeighbourWanted {

@@ -47,6 +47,10 @@ struct OpenVector {
   }
 };
 
+tunnel::Path path_back(const Slot& slot) {
+  return {slot.remote, slot.local, slot.interface};
+}
+
 tunnel::DatagramSource source_of(const Slot& slot) {
   return {slot.remote, slot.local, slot.interface};
 }
@@ -142,11 +146,12 @@ void open(WorkerState& worker, OpenVector& vector) {
   vector.count = kept;
 }
 
-// A stock peer's endpoint follows its packets. A Ringway peer's does not: control probes first.
+// A stock peer's endpoint follows its packets. A Ringway peer's does not: control probes first, but
+// for the first packet of a session that the peer has asked for from there.
 void note_source(WorkerState& worker, Peer& peer, const Slot& slot, Instant now) {
   if (!peer.paths.empty() && peer.paths.best().same_remote(slot.remote)) return;
   if (!peer.ringway || peer.paths.empty()) {
-    peer.paths.prefer({slot.remote, slot.local, slot.interface});
+    peer.paths.prefer(path_back(slot));
   }
   if (now - peer.source_reported < kSourceReportInterval) return;
   if (worker.push_event(event::SourceSeen{peer.id, source_of(slot)})) peer.source_reported = now;
@@ -180,13 +185,11 @@ bool accept(WorkerState& worker, Peer& peer, tunnel::Session& session, const Slo
     worker.drop(DropReason::kReplayed);
     return false;
   }
+  const bool confirms = peer.next.get() == &session;
+  if (confirms) confirm_next_session(worker, peer, path_back(slot));
   note_source(worker, peer, slot, now);
-  if (peer.next.get() == &session) {
-    confirm_next_session(worker, peer);
-    if (peer.staged_count > 0) send_staged_or_keepalive(worker, peer, now);
-  } else if (peer.confirmation_owed) {
-    report_confirmation(worker, peer);
-  }
+  if (confirms && peer.staged_count > 0) send_staged_or_keepalive(worker, peer, now);
+  if (peer.confirmation_owed && !confirms) report_confirmation(worker, peer);
   peer.rx_bytes += job.text_bytes + DataLayout::kOverhead;
   ++peer.rx_packets;
   if (session.rekey_due_on_receive(now)) request_session(worker, peer, now, false);

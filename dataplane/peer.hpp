@@ -61,6 +61,10 @@ struct alignas(64) Peer : InSlab<Peer> {
   std::uint64_t tx_packets = 0;
   std::unique_ptr<tunnel::Session> previous;
 
+  // Where our response went that `next`, or `current`, came of. A first packet from there has
+  // echoed it, as a probe would be echoed: the peer has moved there.
+  net::Endpoint answered;
+
   // Packets that wait for a session: a list in the worker's Staging.
   std::uint32_t staged_head = UINT32_MAX;
   std::uint32_t staged_tail = UINT32_MAX;

@@ -18,7 +18,8 @@ void retire(WorkerState& worker, std::unique_ptr<tunnel::Session> session) {
 
 }  // namespace
 
-void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> session, Instant now) {
+void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> session,
+                     const net::Endpoint& answered, Instant now) {
   Peer* peer = worker.find_peer(session->peer());
   if (peer == nullptr) {
     retire(worker, std::move(session));
@@ -36,6 +37,7 @@ void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> sessi
     peer->current = std::move(session);
   } else {
     retire(worker, std::exchange(peer->next, std::move(session)));
+    peer->answered = answered;
     retire(worker, std::move(peer->previous));
   }
   // The handshake was authenticated traffic both ways.
@@ -44,14 +46,19 @@ void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> sessi
   arm_timers(worker, *peer);
 }
 
-void confirm_next_session(WorkerState& worker, Peer& peer) {
+void confirm_next_session(WorkerState& worker, Peer& peer, const tunnel::Path& from) {
+  if (from.same_remote(peer.answered)) peer.paths.prefer(from);
   retire(worker, std::exchange(peer.previous, std::move(peer.current)));
   peer.current = std::move(peer.next);
   report_confirmation(worker, peer);
 }
 
 void report_confirmation(WorkerState& worker, Peer& peer) {
-  peer.confirmation_owed = !worker.push_event(event::SessionConfirmed{peer.id});
+  event::SessionConfirmed confirmed{peer.id, {}};
+  if (!peer.paths.empty() && peer.paths.best().same_remote(peer.answered)) {
+    confirmed.answered = peer.answered;
+  }
+  peer.confirmation_owed = !worker.push_event(std::move(confirmed));
 }
 
 void erase_sessions(WorkerState& worker, Peer& peer) {

@@ -11,11 +11,13 @@
 namespace ringway {
 
 // A finished handshake. As initiator the session is used at once; as responder it waits in `next`
-// until the peer has used it. An unknown peer's session goes straight back to control.
-void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> session, Instant now);
+// until the peer has used it; `answered` is where our response went. An unknown peer's session goes
+// straight back to control.
+void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> session,
+                     const net::Endpoint& answered, Instant now);
 
-// The first packet arrived on `next`: it becomes `current`.
-void confirm_next_session(WorkerState& worker, Peer& peer);
+// The first packet arrived on `next`, by this path: it becomes `current`.
+void confirm_next_session(WorkerState& worker, Peer& peer, const tunnel::Path& from);
 // Tells control so; while the ring is full the peer goes on owing it (Peer::confirmation_owed).
 void report_confirmation(WorkerState& worker, Peer& peer);
 

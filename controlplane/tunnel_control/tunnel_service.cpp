@@ -296,8 +296,8 @@ void TunnelService::handle(tunnel::HandshakeOutput& output, WallTime wall) {
                    const PeerId id = o.keys.peer;
                    const bool greet = o.keys.initiator && record->peer.settings.ringway;
                    const Suite suite = o.keys.suite;
-                   send(*record,
-                        command::InstallSession{std::make_unique<tunnel::Session>(o.keys)});
+                   send(*record, command::InstallSession{std::make_unique<tunnel::Session>(o.keys),
+                                                         o.answered});
                    if (greet)
                      send_frame(id, *record, {}, tunnel::HelloFrame{suite_bit(suite), suite});
                  },
@@ -398,8 +398,9 @@ void TunnelService::handle(Event& event, WorkerId from, Instant now, WallTime wa
                  },
                  [&](event::ControlFrameReceived& e) { handle_control_frame(e.peer, e, now); },
                  [&](event::SessionConfirmed& e) {
-                   const PeerRecord* record = find(e.peer);
+                   PeerRecord* record = find(e.peer);
                    if (record == nullptr) return;
+                   if (e.answered.valid()) record->state.endpoint = e.answered;
                    handshaker_.session_confirmed(e.peer);
                    if (!record->peer.settings.ringway) return;
                    const Suite suite = record->peer.settings.suite;

@@ -189,6 +189,21 @@ TEST(TunnelPair, RingwayPeerMovesOnlyAfterAnEchoedProbe) {
   EXPECT_TRUE(pair.delivered(back));
 }
 
+TEST(TunnelPair, RingwayPeerThatStartsAnewElsewhereIsAnsweredThereAtOnce) {
+  TunnelPair pair({.ringway = true});
+  ASSERT_TRUE(pair.time_to_reach(0, Duration::seconds(5)));
+  pair.run_for(Duration::seconds(1));
+  pair.restart(0);
+  pair.move(0);
+  const std::uint32_t there = pair.send(0);
+  pair.run_for(Duration::milliseconds(16));  // initiation, response, packet: 5 ms each
+  ASSERT_TRUE(pair.delivered(there));
+  const std::uint32_t back = pair.send(1);
+  pair.run_for(Duration::milliseconds(6));
+  EXPECT_TRUE(pair.delivered(back));
+  EXPECT_EQ(pair.service(1).counters().path_challenges_sent, 0U);
+}
+
 TEST(TunnelPair, GivesUpOnASilentPeerAndDropsWhatWaited) {
   TunnelPair pair({});
   pair.faults.loss = 1000;

@@ -26,6 +26,13 @@ io::MemoryPortConfig small_port(const char* name) {
 class SessionSlots : public testing::Test {
  protected:
   static constexpr PeerId kPeer{1};
+  static tunnel::Path path(std::uint8_t host) {
+    const std::uint8_t address[] = {192, 0, 2, host};
+    return {{net::IpAddress::v4(address), 1000}, {}, 0};
+  }
+  const tunnel::Path before_ = path(1);
+  const tunnel::Path theirs_ = path(2);
+  const tunnel::Path elsewhere_ = path(3);
 
   SessionSlots() : peer_(kPeer, true) { worker_.peers[kPeer.value] = &peer_; }
   // The worker's tables do not own what is still in the peer's slots.
@@ -57,6 +64,17 @@ class SessionSlots : public testing::Test {
     return confirmations;
   }
 
+  // What the only confirmation in the ring says.
+  net::Endpoint confirmed_from() {
+    net::Endpoint from;
+    while (const auto event = link_.events.try_pop()) {
+      if (const auto* confirmed = std::get_if<event::SessionConfirmed>(&*event)) {
+        from = confirmed->answered;
+      }
+    }
+    return from;
+  }
+
   SeededRng rng_{1};
   io::MemoryPort inner_{small_port("inner")};
   io::MemoryPort outer_{small_port("outer")};
@@ -66,20 +84,37 @@ class SessionSlots : public testing::Test {
 };
 
 TEST_F(SessionSlots, AnsweredSessionWaitsUntilItIsConfirmed) {
-  install_session(worker_, answered(7), kStart);
+  install_session(worker_, answered(7), theirs_.remote, kStart);
   EXPECT_EQ(peer_.current, nullptr);
   EXPECT_EQ(worker_.session_entry(ReceiverIndex{7}).session, peer_.next.get());
-  confirm_next_session(worker_, peer_);
+  confirm_next_session(worker_, peer_, theirs_);
   EXPECT_EQ(peer_.next, nullptr);
   EXPECT_EQ(worker_.session_entry(ReceiverIndex{7}).session, peer_.current.get());
   EXPECT_EQ(drain_confirmations(), 1);
   EXPECT_FALSE(peer_.confirmation_owed);
 }
 
+TEST_F(SessionSlots, PeerMovesToWhereItConfirmsFromIfOurResponseWentThere) {
+  peer_.paths.prefer(before_);
+  install_session(worker_, answered(7), theirs_.remote, kStart);
+  EXPECT_TRUE(peer_.paths.best().same_remote(before_.remote));
+  confirm_next_session(worker_, peer_, theirs_);
+  EXPECT_TRUE(peer_.paths.best().same_remote(theirs_.remote));
+  EXPECT_EQ(confirmed_from(), theirs_.remote);
+}
+
+TEST_F(SessionSlots, PeerThatConfirmsFromElsewhereDoesNotMove) {
+  peer_.paths.prefer(before_);
+  install_session(worker_, answered(7), theirs_.remote, kStart);
+  confirm_next_session(worker_, peer_, elsewhere_);
+  EXPECT_TRUE(peer_.paths.best().same_remote(before_.remote));
+  EXPECT_FALSE(confirmed_from().valid());
+}
+
 TEST_F(SessionSlots, ConfirmationThatFoundTheRingFullIsSaidLater) {
-  install_session(worker_, answered(7), kStart);
+  install_session(worker_, answered(7), theirs_.remote, kStart);
   fill_events();
-  confirm_next_session(worker_, peer_);
+  confirm_next_session(worker_, peer_, theirs_);
   EXPECT_TRUE(peer_.confirmation_owed);
   EXPECT_EQ(drain_confirmations(), 0);
   report_confirmation(worker_, peer_);
