@@ -18,7 +18,9 @@ void emit_data_header(std::uint8_t* message, const tunnel::Session& session,
   store_le(message + DataLayout::kCounter, counter);
 }
 
-void address(Slot& slot, const tunnel::Path& path, std::uint8_t ecn) {
+void address(Slot& slot, const tunnel::Session& session, const tunnel::Path& path,
+             std::uint8_t ecn) {
+  slot.subscriber = session.peer();
   slot.traffic_class = ecn;
   slot.remote = path.remote;
   slot.local = path.local;
@@ -68,7 +70,7 @@ bool Outbound::open_train(const tunnel::Session& session, const tunnel::Path& pa
     worker_.drop(DropReason::kTooBig);
     return false;
   }
-  address(slot, path, ecn);
+  address(slot, session, path, ecn);
   slot.segment_bytes = static_cast<std::uint16_t>(message_bytes);
   ++train_count_;
   open_segments_ = 0;
@@ -117,7 +119,7 @@ void Outbound::frame_in_place(const tunnel::Session& session, const tunnel::Path
   train.headroom -= static_cast<std::uint32_t>(DataLayout::kCiphertext);
   train.length = padded + static_cast<std::uint32_t>(DataLayout::kOverhead);
   train.tailroom -= padded - slot.length + static_cast<std::uint32_t>(tunnel::kTagBytes);
-  address(train, path, ecn);
+  address(train, session, path, ecn);
   open_session_ = nullptr;
   add_job(session, counter, train.data, slot.length, padded);
 }

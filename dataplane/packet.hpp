@@ -10,6 +10,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "base/ids.hpp"
 #include "base/net/address.hpp"
 #include "base/time.hpp"
 
@@ -47,6 +48,7 @@ struct Slot {
   std::uint8_t traffic_class = 0;  // outer: the IP header's TOS or traffic class byte (DSCP, ECN)
   bool truncated = false;          // rx: the datagram was longer than the buffer
   std::uint32_t buffer = 0;        // index in the home pool
+  PeerId subscriber{};             // tx by Ethernet: for whom, or from whom; none: nobody's
   BufferPool* home = nullptr;
   net::Endpoint remote{};       // outer: rx where it came from, tx where it goes
   net::IpAddress local{};       // outer: rx the address it arrived at; tx the source to use

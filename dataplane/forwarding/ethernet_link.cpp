@@ -13,6 +13,7 @@
 #include "base/net/ip6.hpp"
 #include "base/net/udp.hpp"
 #include "dataplane/buffer_pool.hpp"
+#include "dataplane/forwarding/egress_shares.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
 #include "dataplane/io/partial_checksum.hpp"
 #include "dataplane/scratch.hpp"
@@ -99,6 +100,8 @@ struct EthernetLink::State {
         options(settings),
         table(std::make_shared<const ForwardingTable>()) {
     CHECK(!ports.empty() && ports.size() <= kMaxPorts);
+    for (const io::Port* port : ports)
+      egress_shares.push_back(std::make_unique<EgressShares>(port->tx_queue()));
     identification = options.first_identification;
     wanted.reserve(kMaxWanted);
     released.reserve(PendingPackets::kCapacity);
@@ -232,20 +235,26 @@ struct EthernetLink::State {
 
   // --- to the wire ---
 
+  // Stands for the kernel's, among the numbers of the Ethernet ports.
+  static constexpr std::uint32_t kKernelPort = UINT32_MAX;
+
   // Slots that leave by one port are handed over together, from where they stand: those of `burst`
   // that stay are moved up to its front, and a run of one port ends where another one's begins.
   class Departure {
    public:
-    explicit Departure(std::span<Slot> burst) : burst_(burst) {}
-    void add(const Slot& slot, io::Port& port) {
-      if (&port != port_) flush();
-      port_ = &port;
+    Departure(State& state, std::span<Slot> burst) : state_(state), burst_(burst) {}
+    void add(const Slot& slot, std::uint32_t port) {
+      if (port != port_) flush();
+      port_ = port;
       if (&burst_[end_] != &slot) burst_[end_] = slot;
       ++end_;
     }
     // How many datagrams or packets the ports have refused so far.
     std::size_t flush() {
-      if (end_ > begin_) refused_ += port_->tx_burst(burst_.subspan(begin_, end_ - begin_));
+      if (end_ == begin_) return refused_;
+      io::Port& port = port_ == kKernelPort ? state_.kernel : *state_.ports[port_];
+      if (port_ != kKernelPort) keep_shares(port, *state_.egress_shares[port_]);
+      refused_ += port.tx_burst(burst_.subspan(begin_, end_ - begin_));
       begin_ = end_;
       return refused_;
     }
@@ -253,8 +262,26 @@ struct EthernetLink::State {
     [[nodiscard]] std::size_t sent() const { return begin_ - refused_; }
 
    private:
+    // What is above its subscriber's share leaves the run.
+    void keep_shares(const io::Port& port, EgressShares& shares) {
+      shares.settle(port.tx_queue(), state_.now);
+      if (!shares.counting()) return;
+      std::size_t kept = begin_;
+      for (std::size_t i = begin_; i < end_; ++i) {
+        Slot& slot = burst_[i];
+        if (!shares.admits(slot.subscriber, slot.length)) {
+          state_.refuse(slot, DropReason::kOverShare);
+          continue;
+        }
+        if (kept != i) burst_[kept] = slot;
+        ++kept;
+      }
+      end_ = kept;
+    }
+
+    State& state_;
     std::span<Slot> burst_;
-    io::Port* port_ = nullptr;
+    std::uint32_t port_ = 0;
     std::size_t begin_ = 0;  // of the run
     std::size_t end_ = 0;
     std::size_t refused_ = 0;
@@ -300,12 +327,12 @@ struct EthernetLink::State {
       if (carried[i]) complete_outer_checksum({slots[i].data, slots[i].length});
     }
     end_stage(stage_clock, Stage::kOuterChecksum);
-    Departure departure(slots);
+    Departure departure(*this, slots);
     for (std::size_t i = 0; i < slots.size(); ++i) {
       if (carried[i]) {
         send_packet(slots[i], hops[i], departure);
       } else {
-        departure.add(slots[i], kernel);
+        departure.add(slots[i], kKernelPort);
       }
     }
     const std::size_t refused = departure.flush();
@@ -333,7 +360,7 @@ struct EthernetLink::State {
     }
     use.mark(id);
     put_header(slot, hop);
-    departure.add(slot, *ports[hop.port]);
+    departure.add(slot, hop.port);
   }
 
   // What cannot leave now. Apart, so that the common case is short.
@@ -375,6 +402,7 @@ struct EthernetLink::State {
 
   std::vector<io::Port*> ports;
   std::size_t first_to_receive = 0;
+  std::vector<std::unique_ptr<EgressShares>> egress_shares;  // of each port
   io::Port& kernel;
   LinkOptions options;
   std::shared_ptr<const ForwardingTable> table;
@@ -436,7 +464,10 @@ class EthernetLink::Datagrams final : public io::Port {
   [[nodiscard]] const io::PortCapabilities& capabilities() const override { return capabilities_; }
   // Of all ports.
   [[nodiscard]] int wake_fd() const override { return epoll_fd_; }
-  [[nodiscard]] bool wants_polling() const override { return state_.kernel.wants_polling(); }
+  [[nodiscard]] bool wants_polling() const override {
+    const auto wants = [](const io::Port* port) { return port->wants_polling(); };
+    return wants(&state_.kernel) || std::ranges::any_of(state_.ports, wants);
+  }
   [[nodiscard]] std::string describe() const override {
     std::string text;
     for (const io::Port* port : state_.ports)
@@ -495,7 +526,7 @@ class EthernetLink::Packets final : public io::Port {
     for (std::size_t i = 0; i < slots.size(); ++i)
       headers[i] = slots[i].data;
     state_.table->lookup_packets({headers.data(), slots.size()}, hops.data());
-    State::Departure departure(slots);
+    State::Departure departure(state_, slots);
     for (std::size_t i = 0; i < slots.size(); ++i)
       state_.send_packet(slots[i], hops[i], departure);
     const std::size_t refused = departure.flush();
@@ -543,10 +574,10 @@ const ForwardingTable& EthernetLink::table() const {
 }
 
 std::size_t EthernetLink::send_frames(std::span<Slot> frames) {
-  State::Departure departure(frames);
+  State::Departure departure(*state_, frames);
   for (const Slot& frame : frames) {
     DCHECK(frame.interface < state_->ports.size());
-    departure.add(frame, *state_->ports[frame.interface]);
+    departure.add(frame, frame.interface);
   }
   return departure.flush();
 }
