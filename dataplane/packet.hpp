@@ -5,7 +5,9 @@
 // home when the last of them is released (see buffer_pool.hpp).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "base/ids.hpp"
@@ -53,6 +55,13 @@ struct Slot {
   std::uint32_t interface = 0;  // outer: interface index of `local`; 0 where local is not set
 };
 static_assert(std::is_trivially_copyable_v<Slot>);
+
+// All of a slot but the three members that say where from or where to, half of it: for a copy that
+// has no need of them, or gets others.
+inline void copy_without_address(Slot& to, const Slot& from) {
+  static_assert(offsetof(Slot, remote) == 48);
+  std::memcpy(static_cast<void*>(&to), &from, offsetof(Slot, remote));
+}
 
 // Datagrams in a slot. Of an empty slot: 1, a datagram of no bytes.
 [[nodiscard]] inline std::uint32_t segment_count(const Slot& slot) {

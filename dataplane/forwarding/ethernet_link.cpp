@@ -31,19 +31,19 @@ constexpr std::uint32_t kFrameHeadroom =
 constexpr std::uint32_t kKernelPollInterval = 8;
 constexpr std::size_t kKernelShare = 4;  // a quarter
 
-// Packets between reception and the worker's call for them.
+// Packets between reception and the worker's call for them. They keep no address of a datagram's.
 class SlotQueue {
  public:
   [[nodiscard]] bool empty() const { return count_ == 0; }
   [[nodiscard]] std::size_t room() const { return kQueueSlots - count_; }
   void push(const Slot& slot) {
     DCHECK(count_ < kQueueSlots);
-    slots_[(head_ + count_++) % kQueueSlots] = slot;
+    copy_without_address(slots_[(head_ + count_++) % kQueueSlots], slot);
   }
   std::size_t pop(std::span<Slot> out) {
     const std::size_t taken = std::min(out.size(), count_);
     for (std::size_t i = 0; i < taken; ++i)
-      out[i] = slots_[(head_ + i) % kQueueSlots];
+      copy_without_address(out[i], slots_[(head_ + i) % kQueueSlots]);
     head_ = (head_ + taken) % kQueueSlots;
     count_ -= taken;
     return taken;
@@ -60,11 +60,15 @@ class SlotQueue {
   std::size_t count_ = 0;
 };
 
-// Moves the start of a slot `bytes` further in.
-void strip(Slot& slot, std::size_t bytes) {
-  slot.data += bytes;
-  slot.length -= static_cast<std::uint32_t>(bytes);
-  slot.headroom += static_cast<std::uint32_t>(bytes);
+// Leaves of what a slot holds a part. In one go: what is written in steps is read back for each.
+void narrow(Slot& slot, ConstBytes part) {
+  const auto before = static_cast<std::uint32_t>(part.data() - slot.data);
+  const auto length = static_cast<std::uint32_t>(part.size());
+  DCHECK(before + length <= slot.length);
+  slot.data += before;
+  slot.headroom += before;
+  slot.tailroom += slot.length - before - length;
+  slot.length = length;
 }
 void prepend(Slot& slot, std::size_t bytes) {
   DCHECK(slot.headroom >= bytes);
@@ -72,11 +76,6 @@ void prepend(Slot& slot, std::size_t bytes) {
   slot.length += static_cast<std::uint32_t>(bytes);
   slot.headroom -= static_cast<std::uint32_t>(bytes);
 }
-void shorten(Slot& slot, std::size_t bytes) {
-  slot.tailroom += slot.length - static_cast<std::uint32_t>(bytes);
-  slot.length = static_cast<std::uint32_t>(bytes);
-}
-
 // In two whole words: an address that is put together and then copied costs 15 cycles a packet,
 // because the copy waits for its pieces. `bytes`: 4 or 16.
 void set_address(net::IpAddress& address, net::Family family, const std::uint8_t* bytes) {
@@ -149,65 +148,67 @@ struct EthernetLink::State {
   Kind sort(Slot& slot) {
     const auto frame = net::EthernetView::parse({slot.data, slot.length});
     if (!frame || slot.truncated) return refuse(slot, DropReason::kFrameMalformed);
-    const std::uint16_t type = frame->ether_type();
-    const std::size_t header_bytes = frame->header_bytes();
-    if (slot.checksum == ChecksumState::kPartial) {
-      if (slot.checksum_start < header_bytes) return refuse(slot, DropReason::kFrameMalformed);
-      slot.checksum_start = static_cast<std::uint16_t>(slot.checksum_start - header_bytes);
+    switch (frame->ether_type()) {
+      case net::kEtherTypeIpv4:
+        return sort_v4(slot, frame->payload());
+      case net::kEtherTypeIpv6:
+        return sort_v6(slot, frame->payload());
+      default:
+        return refuse(slot, DropReason::kFrameMalformed);
     }
-    strip(slot, header_bytes);
-    Kind kind = Kind::kDropped;
-    if (type == net::kEtherTypeIpv4) {
-      kind = sort_v4(slot);
-    } else if (type == net::kEtherTypeIpv6) {
-      kind = sort_v6(slot);
-    } else {
-      return refuse(slot, DropReason::kFrameMalformed);
-    }
-    // Where a neighbour on this machine left it to a device that does not exist: what changes the
-    // packet on its way must not find half a checksum. Nobody looks at a datagram's.
-    if (kind == Kind::kPacket && !io::complete_checksum(slot)) {
-      return refuse(slot, DropReason::kFrameMalformed);
-    }
-    return kind;
   }
 
-  Kind sort_v4(Slot& slot) {
-    const auto ip = net::Ip4View::parse({slot.data, slot.length});
+  Kind sort_v4(Slot& slot, ConstBytes bytes) {
+    const auto ip = net::Ip4View::parse(bytes);
     if (!ip) return refuse(slot, DropReason::kFrameMalformed);
-    shorten(slot, ip->total_bytes());
-    if (ip->protocol() != net::kProtocolUdp || ip->is_fragment()) return Kind::kPacket;
-    return sort_udp(slot, net::Family::kIpv4, ip->source(), ip->destination(), ip->payload(),
-                    ip->tos());
+    if (ip->protocol() == net::kProtocolUdp && !ip->is_fragment() &&
+        is_datagram(slot, net::Family::kIpv4, ip->source(), ip->destination(), ip->payload(),
+                    ip->tos())) {
+      return Kind::kDatagram;
+    }
+    return keep_packet(slot, bytes.first(ip->total_bytes()));
   }
 
-  Kind sort_v6(Slot& slot) {
-    const auto ip = net::Ip6View::parse({slot.data, slot.length});
+  Kind sort_v6(Slot& slot, ConstBytes bytes) {
+    const auto ip = net::Ip6View::parse(bytes);
     if (!ip) return refuse(slot, DropReason::kFrameMalformed);
-    shorten(slot, ip->total_bytes());
-    if (ip->next_header() != net::kProtocolUdp) return Kind::kPacket;
-    return sort_udp(slot, net::Family::kIpv6, ip->source(), ip->destination(), ip->payload(),
-                    ip->traffic_class());
+    if (ip->next_header() == net::kProtocolUdp &&
+        is_datagram(slot, net::Family::kIpv6, ip->source(), ip->destination(), ip->payload(),
+                    ip->traffic_class())) {
+      return Kind::kDatagram;
+    }
+    return keep_packet(slot, bytes.first(ip->total_bytes()));
   }
 
-  // The tunnel's datagrams, cut down to what they carry. Their checksums are not looked at: what is
-  // inside authenticates itself.
-  Kind sort_udp(Slot& slot, net::Family family, const std::uint8_t* source,
-                const std::uint8_t* destination, ConstBytes payload, std::uint8_t traffic_class) {
+  // Whether it is the tunnel's: then cut down to what it carries. Their checksums are not looked
+  // at: what is inside authenticates itself.
+  bool is_datagram(Slot& slot, net::Family family, const std::uint8_t* source,
+                   const std::uint8_t* destination, ConstBytes payload,
+                   std::uint8_t traffic_class) {
     const auto udp = net::UdpView::parse(payload);
-    if (!udp || udp->destination_port() != options.tunnel_port) return Kind::kPacket;
+    if (!udp || udp->destination_port() != options.tunnel_port) return false;
     const net::IpAddress* own = find_own(family, destination);
-    if (own == nullptr) return Kind::kPacket;
+    if (own == nullptr) return false;
     set_address(slot.remote.address, family, source);
     slot.remote.port = udp->source_port();
     slot.local = *own;
     slot.interface = 0;
     slot.traffic_class = traffic_class;
     slot.checksum = ChecksumState::kUnknown;
-    const ConstBytes message = udp->payload();
-    strip(slot, static_cast<std::size_t>(message.data() - slot.data));
-    shorten(slot, message.size());
-    return Kind::kDatagram;
+    narrow(slot, udp->payload());
+    return true;
+  }
+
+  // Where a neighbour on this machine left the checksum to a device that does not exist: what
+  // changes the packet on its way must not find half of one.
+  Kind keep_packet(Slot& slot, ConstBytes packet) {
+    const auto header_bytes = static_cast<std::size_t>(packet.data() - slot.data);
+    narrow(slot, packet);
+    if (slot.checksum != ChecksumState::kPartial) return Kind::kPacket;
+    const bool inside = slot.checksum_start >= header_bytes;
+    slot.checksum_start = static_cast<std::uint16_t>(slot.checksum_start - header_bytes);
+    if (!inside || !io::complete_checksum(slot)) return refuse(slot, DropReason::kFrameMalformed);
+    return Kind::kPacket;
   }
 
   Kind refuse(const Slot& slot, DropReason reason) {
@@ -288,8 +289,7 @@ struct EthernetLink::State {
 
   // A datagram becomes a packet with the headers of this side, all but the UDP checksum. False, and
   // the datagram as it was, when the Ethernet ports cannot carry it.
-  bool encapsulate_datagram(Slot& slot, NextHopId& id) {
-    id = table->lookup(slot.remote.address);
+  bool encapsulate_datagram(Slot& slot, NextHopId id) {
     const NextHop& hop = table->next_hop(id);
     const net::Family family = slot.remote.address.family;
     const std::uint32_t headers = encapsulation_bytes(family);
@@ -301,7 +301,7 @@ struct EthernetLink::State {
       return false;
     }
     emit_outer_headers(
-        {{*source, options.tunnel_port}, slot.remote, slot.traffic_class, identification++},
+        {*source, options.tunnel_port, slot.remote, slot.traffic_class, identification++},
         {slot.data, slot.length});
     prepend(slot, headers);
     return true;
@@ -315,6 +315,11 @@ struct EthernetLink::State {
   Departed send_datagrams(std::span<Slot> slots) {
     Scratch<NextHopId, kLookupBatch> hops;
     Scratch<bool, kLookupBatch> carried;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      const net::IpAddress& to = slots[i].remote.address;
+      const bool alike = i > 0 && to == slots[i - 1].remote.address;
+      hops[i] = alike ? hops[i - 1] : table->lookup(to);
+    }
     for (std::size_t i = 0; i < slots.size(); ++i)
       carried[i] = encapsulate_datagram(slots[i], hops[i]);
     end_stage(stage_clock, Stage::kEncapsulate);
@@ -349,15 +354,20 @@ struct EthernetLink::State {
   // An IP packet to where its route leads.
   void send_packet(Slot& slot, NextHopId id, Departure& departure) {
     const NextHop& hop = table->next_hop(id);
-    switch (hop.state) {
+    if (hop.state != NextHopState::kResolved || slot.length > hop.mtu) {
+      keep_back(slot, id, hop.state);
+      return;
+    }
+    use.mark(id);
+    put_header(slot, hop);
+    departure.add(slot, hop.port);
+  }
+
+  // What cannot leave now. Apart, so that the common case is short.
+  [[gnu::noinline]] void keep_back(const Slot& slot, NextHopId id, NextHopState state) {
+    switch (state) {
       case NextHopState::kResolved:
-        if (slot.length > hop.mtu) {
-          refuse(slot, DropReason::kTooBig);
-          return;
-        }
-        use.mark(id);
-        put_header(slot, hop);
-        departure.add(slot, hop.port);
+        refuse(slot, DropReason::kTooBig);
         return;
       case NextHopState::kUnresolved:
         hold(slot, id);

@@ -55,7 +55,7 @@ Frame udp_frame(const char* from, const char* to, const std::string& payload,
   const std::size_t at = frame.size() + headers;
   frame.resize(at + payload.size());
   std::memcpy(frame.data() + at, payload.data(), payload.size());
-  encapsulate({source, endpoint(to), 0x2e}, Bytes(frame).subspan(at));
+  encapsulate({source.address, source.port, endpoint(to), 0x2e}, Bytes(frame).subspan(at));
   return frame;
 }
 
