@@ -430,8 +430,10 @@ void PipelineTraffic::exchange_misplaced(PipelineTraffic& other) {
 void PipelineTraffic::write_frame_headers(std::uint64_t number, Bytes payload) const {
   std::uint8_t* frame = payload.data() - kEthernetBytes;
   if (!seals(shape_.path)) {
-    forwarding::encapsulate(
-        {endpoints_[peer_of(number)], {address_v4(kTunnelAddress), kTunnelPort}}, payload);
+    forwarding::encapsulate({endpoints_[peer_of(number)].address,
+                             endpoints_[peer_of(number)].port,
+                             {address_v4(kTunnelAddress), kTunnelPort}},
+                            payload);
     frame = payload.data() - kSealedHeaderBytes;
   }
   net::emit_ethernet(frame, kOwnMac.bytes.data(), kRouterMac.bytes.data(), net::kEtherTypeIpv4);

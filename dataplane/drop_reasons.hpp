@@ -37,6 +37,7 @@ namespace ringway {
   X(kHandshakeRingFull,  "handshake_ring_full", "control plane busy: handshake not queued")         \
   X(kEventRingFull,      "event_ring_full",     "control plane busy: frame not queued")             \
   X(kRateLimited,        "rate_limited",        "subscriber above its bandwidth limit")            \
+  X(kOverShare,          "over_share",          "subscriber above its share of a port that is too slow for all") \
   X(kEcnNotCapable,      "ecn_invalid",         "congestion marked outside, inner not ECN-capable") \
   X(kHostDenied,         "host_denied",         "to the gateway itself, and neither ping nor DNS") \
   X(kFrameMalformed,     "frame_malformed",     "Ethernet frame without a whole IP packet")         \

@@ -1,6 +1,5 @@
 #include "dataplane/from_internet.hpp"
 
-#include "base/net/inner_packet.hpp"
 #include "dataplane/buffer_pool.hpp"
 #include "dataplane/hand_over.hpp"
 #include "dataplane/scratch.hpp"
@@ -28,25 +27,12 @@ struct Arrivals {
   }
 };
 
-// 1 receive: whole IP packets, without the padding that a device may leave behind them.
+// 1 receive: IP packets, or what the NAT will drop because it is none.
 std::size_t receive(WorkerState& worker, Arrivals& vector) {
-  const std::size_t received =
-      worker.internet->port.rx_burst({vector.slots.data(), vector.slots.size()});
-  vector.count = 0;
-  for (std::size_t i = 0; i < received; ++i) {
-    Slot& slot = vector.slots[i];
-    net::InnerPacket packet;
-    if (slot.truncated || !net::parse_inner_packet({slot.data, slot.length}, packet)) {
-      worker.drop(DropReason::kNatMalformed);
-      BufferPool::release(slot);
-      continue;
-    }
-    slot.tailroom += slot.length - packet.total_bytes;
-    slot.length = packet.total_bytes;
-    vector.move(i, vector.count);
-    vector.set_packet(vector.count++, false);
-  }
-  return received;
+  vector.count = worker.internet->port.rx_burst({vector.slots.data(), vector.slots.size()});
+  for (std::size_t i = 0; i < vector.count; ++i)
+    vector.set_packet(i, false);
+  return vector.count;
 }
 
 // What other workers received and this one's NAT goes on with.

@@ -9,10 +9,15 @@ namespace ringway {
 
 Handoff::Refused Handoff::give(WorkerId to, HandoffKind kind, std::span<Slot> slots) {
   Lane& lane = *lanes_to_[to.value];
+  Refused refused;
+  const auto refuse = [&refused](const Slot& slot) {
+    refused.bytes += slot.length;
+    BufferPool::release(slot);
+  };
   std::size_t ready = 0;
   for (Slot& slot : slots) {
     if (!is_own(slot) && !copy_to_own(slot)) {
-      BufferPool::release(slot);
+      refuse(slot);
       continue;
     }
     if (&slots[ready] != &slot) slots[ready] = slot;
@@ -20,9 +25,11 @@ Handoff::Refused Handoff::give(WorkerId to, HandoffKind kind, std::span<Slot> sl
   }
   const std::size_t given = lane.ring(kind).push_burst(slots.first(ready));
   for (const Slot& slot : slots.subspan(given, ready - given))
-    BufferPool::release(slot);
+    refuse(slot);
   if (given > 0) lane.taker_doorbell->ring();
-  return {ready - given, slots.size() - ready};
+  refused.no_room = ready - given;
+  refused.no_buffer = slots.size() - ready;
+  return refused;
 }
 
 bool Handoff::is_own(const Slot& slot) const {

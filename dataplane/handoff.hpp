@@ -48,6 +48,7 @@ class Handoff {
   struct Refused {
     std::size_t no_room = 0;    // in the ring
     std::size_t no_buffer = 0;  // for the copy
+    std::uint64_t bytes = 0;    // of all these
     bool operator==(const Refused&) const = default;
   };
   // Takes ownership of every slot. Their buffers belong to pools of this worker that were announced

@@ -12,10 +12,10 @@ std::size_t LentPort::tx_burst(std::span<Slot> slots) {
     slot.interface = number_;  // by which it leaves there
     bytes += slot.length;
   }
-  const auto [no_room, no_buffer] = end_.give(owner_, HandoffKind::kFrame, slots);
+  const auto [no_room, no_buffer, refused_bytes] = end_.give(owner_, HandoffKind::kFrame, slots);
   const std::size_t refused = no_room + no_buffer;
   counters_.tx_packets.add(slots.size() - refused);
-  counters_.tx_bytes.add(bytes);
+  counters_.tx_bytes.add(bytes - refused_bytes);
   counters_.tx_bursts.increment();
   counters_.tx_dropped.add(refused);
   return refused;

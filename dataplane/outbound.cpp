@@ -4,21 +4,12 @@
 #include <cstring>
 
 #include "base/check.hpp"
-#include "dataplane/buffer_pool.hpp"
 
 namespace ringway {
 
 using tunnel::DataLayout;
 
 namespace {
-
-// Zeros up to a multiple of 16, but not past the MTU: padding must not make a packet that fits the
-// path one that does not.
-std::uint32_t padded_length(std::uint32_t text_bytes, std::uint32_t mtu) {
-  const std::uint32_t multiple = static_cast<std::uint32_t>(tunnel::kPaddingMultiple);
-  const std::uint32_t rounded = (text_bytes + multiple - 1) / multiple * multiple;
-  return std::min(rounded, std::max(text_bytes, mtu));
-}
 
 void emit_data_header(std::uint8_t* message, const tunnel::Session& session,
                       std::uint64_t counter) {
@@ -27,7 +18,9 @@ void emit_data_header(std::uint8_t* message, const tunnel::Session& session,
   store_le(message + DataLayout::kCounter, counter);
 }
 
-void address(Slot& slot, const tunnel::Path& path, std::uint8_t ecn) {
+void address(Slot& slot, const tunnel::Session& session, const tunnel::Path& path,
+             std::uint8_t ecn) {
+  slot.subscriber = session.peer();
   slot.traffic_class = ecn;
   slot.remote = path.remote;
   slot.local = path.local;
@@ -77,7 +70,7 @@ bool Outbound::open_train(const tunnel::Session& session, const tunnel::Path& pa
     worker_.drop(DropReason::kTooBig);
     return false;
   }
-  address(slot, path, ecn);
+  address(slot, session, path, ecn);
   slot.segment_bytes = static_cast<std::uint16_t>(message_bytes);
   ++train_count_;
   open_segments_ = 0;
@@ -88,7 +81,7 @@ bool Outbound::open_train(const tunnel::Session& session, const tunnel::Path& pa
 std::uint8_t* Outbound::frame(const tunnel::Session& session, const tunnel::Path& path,
                               std::uint64_t counter, std::uint32_t text_bytes, std::uint8_t ecn) {
   if (job_count_ == kVectorSegments) flush();
-  const std::uint32_t padded = padded_length(text_bytes, inner_mtu_);
+  const std::uint32_t padded = padded_length(text_bytes);
   const std::uint32_t message_bytes = padded + static_cast<std::uint32_t>(DataLayout::kOverhead);
   if (!fits_open_train(session, path, message_bytes, ecn) &&
       !open_train(session, path, message_bytes, ecn)) {
@@ -106,19 +99,10 @@ std::uint8_t* Outbound::frame(const tunnel::Session& session, const tunnel::Path
   return message + DataLayout::kCiphertext;
 }
 
-bool Outbound::takes_in_place(const Slot& slot) const {
-  const std::uint32_t padded = padded_length(slot.length, inner_mtu_);
-  return !port_.datagram_trains_tx && slot.train == TrainKind::kNone &&
-         slot.checksum != ChecksumState::kPartial &&
-         slot.headroom >= DataLayout::kCiphertext + port_.tx_headroom &&
-         slot.tailroom >= padded - slot.length + tunnel::kTagBytes && BufferPool::is_sole(slot) &&
-         padded + DataLayout::kOverhead <= port_.max_train_bytes;
-}
-
 void Outbound::frame_in_place(const tunnel::Session& session, const tunnel::Path& path,
                               std::uint64_t counter, const Slot& slot, std::uint8_t ecn) {
   if (job_count_ == kVectorSegments) flush();
-  const std::uint32_t padded = padded_length(slot.length, inner_mtu_);
+  const std::uint32_t padded = padded_length(slot.length);
   // A buffer that stands ready here waits behind the others.
   if (train_count_ < ready_count_) {
     if (ready_count_ == kVectorSegments) {
@@ -130,12 +114,12 @@ void Outbound::frame_in_place(const tunnel::Session& session, const tunnel::Path
     ++ready_count_;
   }
   Slot& train = trains_[train_count_++];
-  train = slot;
+  copy_without_address(train, slot);
   train.data -= DataLayout::kCiphertext;
   train.headroom -= static_cast<std::uint32_t>(DataLayout::kCiphertext);
   train.length = padded + static_cast<std::uint32_t>(DataLayout::kOverhead);
   train.tailroom -= padded - slot.length + static_cast<std::uint32_t>(tunnel::kTagBytes);
-  address(train, path, ecn);
+  address(train, session, path, ecn);
   open_session_ = nullptr;
   add_job(session, counter, train.data, slot.length, padded);
 }

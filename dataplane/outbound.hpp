@@ -3,10 +3,13 @@
 // and control frames.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
+#include "dataplane/buffer_pool.hpp"
 #include "dataplane/scratch.hpp"
+#include "dataplane/tunnel/messages.hpp"
 #include "dataplane/worker_state.hpp"
 
 namespace ringway {
@@ -30,7 +33,14 @@ class Outbound {
   // Whether the packet of a slot may be sealed where it lies: it leaves by itself, nobody else
   // refers to its buffer, its checksum is complete, and there is room around it for all headers and
   // the tag.
-  [[nodiscard]] bool takes_in_place(const Slot& slot) const;
+  [[nodiscard]] bool takes_in_place(const Slot& slot) const {
+    const std::uint32_t padding = padded_length(slot.length) - slot.length;
+    return !port_.datagram_trains_tx && slot.train == TrainKind::kNone &&
+           slot.checksum != ChecksumState::kPartial &&
+           slot.headroom >= tunnel::DataLayout::kCiphertext + port_.tx_headroom &&
+           slot.tailroom >= padding + tunnel::kTagBytes && BufferPool::is_sole(slot) &&
+           slot.length + padding + tunnel::DataLayout::kOverhead <= port_.max_train_bytes;
+  }
   // As frame(), for such a slot, which it takes.
   void frame_in_place(const tunnel::Session& session, const tunnel::Path& path,
                       std::uint64_t counter, const Slot& slot, std::uint8_t ecn);
@@ -39,6 +49,14 @@ class Outbound {
   void flush();
 
  private:
+  // Zeros up to a multiple of 16, but not past the MTU: padding must not make a packet that fits
+  // the path one that does not.
+  [[nodiscard]] std::uint32_t padded_length(std::uint32_t text_bytes) const {
+    const std::uint32_t multiple = static_cast<std::uint32_t>(tunnel::kPaddingMultiple);
+    const std::uint32_t rounded = (text_bytes + multiple - 1) / multiple * multiple;
+    return std::min(rounded, std::max(text_bytes, inner_mtu_));
+  }
+
   [[nodiscard]] bool fits_open_train(const tunnel::Session& session, const tunnel::Path& path,
                                      std::uint32_t message_bytes, std::uint8_t ecn) const;
   [[nodiscard]] bool open_train(const tunnel::Session& session, const tunnel::Path& path,

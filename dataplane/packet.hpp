@@ -5,9 +5,12 @@
 // home when the last of them is released (see buffer_pool.hpp).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
+#include "base/ids.hpp"
 #include "base/net/address.hpp"
 #include "base/time.hpp"
 
@@ -45,12 +48,20 @@ struct Slot {
   std::uint8_t traffic_class = 0;  // outer: the IP header's TOS or traffic class byte (DSCP, ECN)
   bool truncated = false;          // rx: the datagram was longer than the buffer
   std::uint32_t buffer = 0;        // index in the home pool
+  PeerId subscriber{};             // tx by Ethernet: for whom, or from whom; none: nobody's
   BufferPool* home = nullptr;
   net::Endpoint remote{};       // outer: rx where it came from, tx where it goes
   net::IpAddress local{};       // outer: rx the address it arrived at; tx the source to use
   std::uint32_t interface = 0;  // outer: interface index of `local`; 0 where local is not set
 };
 static_assert(std::is_trivially_copyable_v<Slot>);
+
+// All of a slot but the three members that say where from or where to, half of it: for a copy that
+// has no need of them, or gets others.
+inline void copy_without_address(Slot& to, const Slot& from) {
+  static_assert(offsetof(Slot, remote) == 48);
+  std::memcpy(static_cast<void*>(&to), &from, offsetof(Slot, remote));
+}
 
 // Datagrams in a slot. Of an empty slot: 1, a datagram of no bytes.
 [[nodiscard]] inline std::uint32_t segment_count(const Slot& slot) {

@@ -67,11 +67,6 @@ void erase_sessions(WorkerState& worker, Peer& peer) {
   retire(worker, std::move(peer.next));
 }
 
-tunnel::Session* sendable_session(Peer& peer, Instant now) {
-  tunnel::Session* session = peer.current.get();
-  return session != nullptr && !session->expired(now) ? session : nullptr;
-}
-
 void request_session(WorkerState& worker, Peer& peer, Instant now, bool new_data) {
   if (now - peer.session_requested < kRequestInterval) return;
   if (worker.push_event(event::SessionWanted{peer.id, new_data})) peer.session_requested = now;

@@ -24,7 +24,10 @@ void report_confirmation(WorkerState& worker, Peer& peer);
 void erase_sessions(WorkerState& worker, Peer& peer);
 
 // The session to send on, or null: none, or it is past its limits.
-[[nodiscard]] tunnel::Session* sendable_session(Peer& peer, Instant now);
+[[nodiscard]] inline tunnel::Session* sendable_session(Peer& peer, Instant now) {
+  tunnel::Session* session = peer.current.get();
+  return session != nullptr && !session->expired(now) ? session : nullptr;
+}
 
 // Asks control for a (new) session, at most once a second for a peer.
 void request_session(WorkerState& worker, Peer& peer, Instant now, bool new_data);

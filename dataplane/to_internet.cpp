@@ -101,7 +101,7 @@ void translate(WorkerState& worker, Translation& vector, TurnedBack& back, Insta
     switch (packet.verdict) {
       case nat::Verdict::kForward:
         if (forward != i) vector.slots[forward] = slot;
-        ++forward;
+        vector.slots[forward++].subscriber = packet.subscriber;
         continue;
       case nat::Verdict::kHairpin:
         back.add(slot, packet.subscriber);
@@ -151,6 +151,7 @@ void send_nat_outputs(WorkerState& worker, Instant now) {
     Slot slot;
     if (!copy_to_slot(worker.internet->port, output.packet, slot, worker.counters.drops)) continue;
     if (output.to_internet) {
+      slot.subscriber = output.subscriber;
       transmit(worker, {&slot, 1});
       continue;
     }

@@ -17,6 +17,7 @@ Duration handshake_jitter(Rng& rng) {
 }
 
 void note_data_sent(WorkerState& worker, Peer& peer, Instant now) {
+  if (peer.timers.has_sent_data_at(now)) return;  // all but the first of a burst to the peer
   const Duration jitter =
       peer.timers.awaits_answer() ? Duration{} : handshake_jitter(worker.jitter_rng);
   peer.timers.on_data_sent(now, jitter);
@@ -24,7 +25,7 @@ void note_data_sent(WorkerState& worker, Peer& peer, Instant now) {
 }
 
 // Without a session the packet waits, and control is asked for one.
-void stage(WorkerState& worker, Peer& peer, const Slot& slot, Instant now) {
+[[gnu::noinline]] void stage(WorkerState& worker, Peer& peer, const Slot& slot, Instant now) {
   if (peer.paths.empty()) {
     worker.drop(DropReason::kNoEndpoint);
     BufferPool::release(slot);
@@ -47,9 +48,9 @@ void count_sent(WorkerState& worker, Peer& peer, std::uint32_t packet_bytes, Ins
 }
 
 // 4 frame: every segment of the slot into the outbound vector. Takes ownership.
-void frame_segments(WorkerState& worker, Outbound& outbound, Peer& peer,
-                    const tunnel::Session& session, const Segmenter& segmenter, const Slot& slot,
-                    std::uint64_t first_counter, Instant now) {
+[[gnu::noinline]] void frame_segments(WorkerState& worker, Outbound& outbound, Peer& peer,
+                                      const tunnel::Session& session, const Segmenter& segmenter,
+                                      const Slot& slot, std::uint64_t first_counter, Instant now) {
   const std::uint8_t ecn = ecn_of(slot.data);
   for (std::uint32_t i = 0; i < segmenter.count(); ++i) {
     const std::uint32_t length = segmenter.packet_bytes(i);
@@ -74,8 +75,8 @@ tunnel::Session* reserve(Peer& peer, std::uint32_t count, std::uint64_t& first_c
 
 // What is above the peer's limit waits, a train as its single packets; what finds no room is
 // dropped, a train's end rather than the whole.
-void hold_back(WorkerState& worker, Segmenter& segmenter, Peer& peer, const Slot& slot,
-               Instant now) {
+[[gnu::noinline]] void hold_back(WorkerState& worker, Segmenter& segmenter, Peer& peer,
+                                 const Slot& slot, Instant now) {
   const std::uint32_t count = segment_count(slot);
   std::uint32_t held = 0;
   if (!worker.shaper.is_full(peer.down)) {
@@ -135,13 +136,21 @@ void route(WorkerState& worker, std::span<const Slot> slots, std::span<PeerId> p
 constexpr std::size_t kPeersAhead = 12;
 constexpr std::size_t kSessionsAhead = 6;
 
-void fetch_peer(WorkerState& worker, std::span<const PeerId> ids, std::size_t i, Peer** peers) {
+// Not what the packet before has sent for. Inlined by force: a function that only prefetches has no
+// effect in GCC's eyes, and a call of it is left out.
+[[gnu::always_inline]] inline void fetch_peer(WorkerState& worker, std::span<const PeerId> ids,
+                                              std::size_t i, Peer** peers) {
   if (i >= ids.size()) return;
+  if (i > 0 && ids[i] == ids[i - 1]) {
+    peers[i] = peers[i - 1];
+    return;
+  }
   peers[i] = worker.find_peer(ids[i]);
   if (peers[i] != nullptr) peers[i]->prefetch_to_send();
 }
-void fetch_session(std::span<Peer* const> peers, std::size_t i) {
-  if (i >= peers.size() || peers[i] == nullptr || peers[i]->current == nullptr) return;
+[[gnu::always_inline]] inline void fetch_session(std::span<Peer* const> peers, std::size_t i) {
+  if (i >= peers.size() || peers[i] == nullptr) return;
+  if ((i > 0 && peers[i] == peers[i - 1]) || peers[i]->current == nullptr) return;
   peers[i]->current->prefetch_to_send();
 }
 

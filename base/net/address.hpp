@@ -35,6 +35,11 @@ struct IpAddress {
   [[nodiscard]] static Result<IpAddress> parse(std::string_view text);
 
   [[nodiscard]] bool is_v4() const { return family == Family::kIpv4; }
+  // 169.254.0.0/16 (RFC 3927) and fe80::/10 (RFC 4291).
+  [[nodiscard]] bool is_link_local() const {
+    return is_v4() ? bytes[0] == 169 && bytes[1] == 254
+                   : bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
+  }
   [[nodiscard]] unsigned bit_length() const { return is_v4() ? 32 : 128; }
   [[nodiscard]] ConstBytes view() const { return {bytes.data(), is_v4() ? 4U : 16U}; }
   [[nodiscard]] std::string to_string() const;

@@ -37,13 +37,11 @@ namespace ringway::net {
   return std::rotl(sum, 8);
 }
 
-// Sixteen bits in memory order, not inverted.
+// Sixteen bits in memory order, not inverted. A sum added to itself with its halves exchanged has
+// in its upper half both halves and the carry out of the lower one.
 [[nodiscard]] constexpr std::uint16_t checksum_fold(std::uint64_t sum) {
-  sum = (sum & 0xffff'ffff) + (sum >> 32);
-  sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(sum);
+  const auto half = static_cast<std::uint32_t>((sum + std::rotl(sum, 32)) >> 32);
+  return static_cast<std::uint16_t>((half + std::rotl(half, 16)) >> 16);
 }
 
 // What goes into a checksum field: folded and inverted.

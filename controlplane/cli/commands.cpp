@@ -20,6 +20,7 @@
 #include "controlplane/cli/show.hpp"
 #include "controlplane/cli/ssh_session.hpp"
 #include "controlplane/config.hpp"
+#include "controlplane/host/host_setup.hpp"
 #include "controlplane/json_codec.hpp"
 #include "controlplane/keys.hpp"
 #include "controlplane/local_api.hpp"
@@ -147,6 +148,16 @@ Result<void> stop_node(LocalApiClient& api, StopKind kind) {
   const std::int64_t pid = api.server_pid();
   if (auto asked = api.stop(kind); !asked) return asked;
   return wait_for_end(pid, kStopTimeout);
+}
+
+// What a node that crashed left set: an edge's full tunnel stays closed until then. `no_answer` is
+// what there is to say where nothing was left.
+int take_back_left_over(const Target& target, const Error& no_answer) {
+  const auto taken_back = HostSetup::take_back_left_over(target.state_directory);
+  if (!taken_back) return fail(taken_back.error());
+  if (!*taken_back) return fail(no_answer);
+  std::cout << target.interface << " was not running; what it had left is taken back\n";
+  return kDone;
 }
 
 // --- show ---
@@ -347,7 +358,10 @@ int run_down(const CommonOptions& options, const std::string& file_or_name) {
   const auto target = find_target(options.target, file_or_name);
   if (!target) return fail(target.error());
   auto api = LocalApiClient::connect(target->socket, target->interface);
-  if (!api) return fail(api.error());
+  if (!api) {
+    const bool is_gone = !is_api_alive(target->socket);
+    return is_gone ? take_back_left_over(*target, api.error()) : fail(api.error());
+  }
   if (const auto ended = stop_node(*api, StopKind::kTakeBack); !ended) return fail(ended.error());
   std::cout << target->interface << " is down\n";
   return kDone;

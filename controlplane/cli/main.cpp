@@ -69,8 +69,8 @@ void add_running(CLI::App& app, CommandLine& line) {
       [&line] { return run_restart(line.file_or_name, line.yes, line.common.json); });
   add_start(restart, line);
 
-  CLI::App& down = add_command(app, "down", "Stop a node and take back what it set", line,
-                               [&line] { return run_down(line.common, line.file_or_name); });
+  CLI::App& down = add_command(app, "down", "Stop a node and take back what it set, or left behind",
+                               line, [&line] { return run_down(line.common, line.file_or_name); });
   down.add_option("config", line.file_or_name, "Its configuration file, or its name")
       ->type_name("CONFIG|NAME");
   add_target(down, line);

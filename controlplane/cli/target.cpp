@@ -13,6 +13,11 @@ constexpr const char* kRunDirectory = "/run/ringway";
 constexpr const char* kConfigDirectory = "/etc/ringway/";
 constexpr const char* kDefaultInterface = "ringway0";
 
+// As far as the name says it.
+Target target_named(const std::string& interface, const std::string& socket) {
+  return {interface, socket, default_state_directory(interface)};
+}
+
 bool is_file(const std::string& text) {
   return text.find('/') != std::string::npos || text.ends_with(".toml");
 }
@@ -26,7 +31,8 @@ std::vector<Target> running_nodes() {
     const auto& path = entry.path();
     std::error_code ignored;
     if (path.extension() != ".sock" || !entry.is_socket(ignored)) continue;
-    if (is_api_alive(path.string())) nodes.push_back({path.stem().string(), path.string()});
+    if (is_api_alive(path.string()))
+      nodes.push_back(target_named(path.stem().string(), path.string()));
   }
   std::ranges::sort(nodes, {}, &Target::interface);
   return nodes;
@@ -35,17 +41,17 @@ std::vector<Target> running_nodes() {
 Result<Target> find_target(const TargetOptions& options) {
   if (!options.socket.empty()) {
     const std::string stem = std::filesystem::path(options.socket).stem().string();
-    return Target{options.interface.empty() ? stem : options.interface, options.socket};
+    return target_named(options.interface.empty() ? stem : options.interface, options.socket);
   }
   if (!options.interface.empty()) {
     if (!is_interface_name(options.interface)) {
       return failure("'" + options.interface + "' is not the name of an interface");
     }
-    return Target{options.interface, default_api_socket(options.interface)};
+    return target_named(options.interface, default_api_socket(options.interface));
   }
   const std::vector<Target> nodes = running_nodes();
   if (nodes.size() == 1) return nodes.front();
-  if (nodes.empty()) return Target{kDefaultInterface, default_api_socket(kDefaultInterface)};
+  if (nodes.empty()) return target_named(kDefaultInterface, default_api_socket(kDefaultInterface));
   std::string names;
   for (const Target& node : nodes)
     names += (names.empty() ? "" : ", ") + node.interface;
@@ -66,7 +72,7 @@ Result<Target> find_target(const TargetOptions& options, const std::string& file
   }
   const auto config = load_config(path);
   if (!config) return tl::unexpected(config.error());
-  return Target{config->interface.name, config->api.socket};
+  return Target{config->interface.name, config->api.socket, config->state.directory};
 }
 
 }  // namespace ringway::control::cli

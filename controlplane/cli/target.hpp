@@ -12,6 +12,7 @@ namespace ringway::control::cli {
 struct Target {
   std::string interface;
   std::string socket;
+  std::string state_directory;
 };
 
 // What the options say; empty where they do not.

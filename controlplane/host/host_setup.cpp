@@ -221,15 +221,15 @@ Result<void> HostSetup::leave_guarded() {
   return taken_back;
 }
 
-Result<void> HostSetup::take_back_left_over(const std::filesystem::path& state_directory) {
+Result<bool> HostSetup::take_back_left_over(const std::filesystem::path& state_directory) {
   std::error_code ignored;
-  if (!std::filesystem::exists(HostJournal::path_in(state_directory), ignored)) return {};
-  if (auto checked = check_capability(); !checked) return checked;
+  if (!std::filesystem::exists(HostJournal::path_in(state_directory), ignored)) return false;
+  if (auto checked = check_capability(); !checked) return tl::unexpected(checked.error());
   auto netlink = Netlink::open();
   if (!netlink) return tl::unexpected(netlink.error());
   auto journal = HostJournal::open(state_directory);
   if (!journal) return tl::unexpected(journal.error());
-  return (*journal)->roll_back(*netlink);
+  return (*journal)->roll_back(*netlink).map([] { return true; });
 }
 
 }  // namespace ringway::control

@@ -46,9 +46,9 @@ class HostSetup {
   // kernel from resetting connections of its NAT. Nothing else may be called afterwards.
   [[nodiscard]] Result<void> leave_guarded();
 
-  // Takes back what a crashed node left behind, or one that left the host guarded. Nothing left is
-  // success. Fails while a node uses the directory.
-  [[nodiscard]] static Result<void> take_back_left_over(
+  // Takes back what a crashed node left behind, or one that left the host guarded; false where
+  // nothing was left. Fails while a node uses the directory.
+  [[nodiscard]] static Result<bool> take_back_left_over(
       const std::filesystem::path& state_directory);
 
   // What the user should know although everything was set.

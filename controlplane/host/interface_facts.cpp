@@ -78,13 +78,6 @@ std::optional<std::uint16_t> family_number(mnl_socket* socket) {
   return ask<std::uint16_t>(socket, request, CTRL_ATTR_FAMILY_ID);
 }
 
-// 169.254.0.0/16 (RFC 3927) and fe80::/10 (RFC 4291).
-bool is_link_local(const net::IpAddress& address) {
-  const auto& bytes = address.bytes;
-  return address.is_v4() ? bytes[0] == 169 && bytes[1] == 254
-                         : bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
-}
-
 }  // namespace
 
 std::string driver_of(const std::string& interface) {
@@ -128,7 +121,7 @@ Result<std::vector<std::string>> addressed_interfaces() {
     const auto addresses = netlink->addresses(link.index);
     if (!addresses) return tl::unexpected(addresses.error());
     const bool reaches_further = std::ranges::any_of(
-        *addresses, [](const LocalAddress& local) { return !is_link_local(local.address); });
+        *addresses, [](const LocalAddress& local) { return !local.address.is_link_local(); });
     if (reaches_further) names.push_back(link.name);
   }
   return names;

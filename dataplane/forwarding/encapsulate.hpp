@@ -25,9 +25,11 @@ inline constexpr std::uint8_t kOuterTtl = 64;
       (family == net::Family::kIpv4 ? net::Ip4View::kMinHeaderBytes : net::Ip6View::kHeaderBytes));
 }
 
+// The addresses are the caller's: they are read once, and a copy would cost more than that.
 struct Encapsulation {
-  net::Endpoint source;
-  net::Endpoint destination;  // of the same family
+  const net::IpAddress& source;
+  std::uint16_t source_port = 0;
+  const net::Endpoint& destination;  // of the same family
   std::uint8_t traffic_class = 0;
   std::uint16_t identification = 0;  // IPv4; datagrams may be fragmented on their way
 };
@@ -37,8 +39,8 @@ struct Encapsulation {
 inline std::uint8_t* emit_outer_headers(const Encapsulation& outer, Bytes payload) {
   const auto udp_bytes = static_cast<std::uint16_t>(net::UdpView::kHeaderBytes + payload.size());
   std::uint8_t* const udp = payload.data() - net::UdpView::kHeaderBytes;
-  net::emit_udp(udp, outer.source.port, outer.destination.port, udp_bytes);
-  const std::uint8_t* const source = outer.source.address.bytes.data();
+  net::emit_udp(udp, outer.source_port, outer.destination.port, udp_bytes);
+  const std::uint8_t* const source = outer.source.bytes.data();
   const std::uint8_t* const destination = outer.destination.address.bytes.data();
   if (outer.destination.address.is_v4()) {
     std::uint8_t* const ip = udp - net::Ip4View::kMinHeaderBytes;

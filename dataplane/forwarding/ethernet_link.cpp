@@ -13,6 +13,7 @@
 #include "base/net/ip6.hpp"
 #include "base/net/udp.hpp"
 #include "dataplane/buffer_pool.hpp"
+#include "dataplane/forwarding/egress_shares.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
 #include "dataplane/io/partial_checksum.hpp"
 #include "dataplane/scratch.hpp"
@@ -30,19 +31,19 @@ constexpr std::uint32_t kFrameHeadroom =
 constexpr std::uint32_t kKernelPollInterval = 8;
 constexpr std::size_t kKernelShare = 4;  // a quarter
 
-// Packets between reception and the worker's call for them.
+// Packets between reception and the worker's call for them. They keep no address of a datagram's.
 class SlotQueue {
  public:
   [[nodiscard]] bool empty() const { return count_ == 0; }
   [[nodiscard]] std::size_t room() const { return kQueueSlots - count_; }
   void push(const Slot& slot) {
     DCHECK(count_ < kQueueSlots);
-    slots_[(head_ + count_++) % kQueueSlots] = slot;
+    copy_without_address(slots_[(head_ + count_++) % kQueueSlots], slot);
   }
   std::size_t pop(std::span<Slot> out) {
     const std::size_t taken = std::min(out.size(), count_);
     for (std::size_t i = 0; i < taken; ++i)
-      out[i] = slots_[(head_ + i) % kQueueSlots];
+      copy_without_address(out[i], slots_[(head_ + i) % kQueueSlots]);
     head_ = (head_ + taken) % kQueueSlots;
     count_ -= taken;
     return taken;
@@ -59,11 +60,15 @@ class SlotQueue {
   std::size_t count_ = 0;
 };
 
-// Moves the start of a slot `bytes` further in.
-void strip(Slot& slot, std::size_t bytes) {
-  slot.data += bytes;
-  slot.length -= static_cast<std::uint32_t>(bytes);
-  slot.headroom += static_cast<std::uint32_t>(bytes);
+// Leaves of what a slot holds a part. In one go: what is written in steps is read back for each.
+void narrow(Slot& slot, ConstBytes part) {
+  const auto before = static_cast<std::uint32_t>(part.data() - slot.data);
+  const auto length = static_cast<std::uint32_t>(part.size());
+  DCHECK(before + length <= slot.length);
+  slot.data += before;
+  slot.headroom += before;
+  slot.tailroom += slot.length - before - length;
+  slot.length = length;
 }
 void prepend(Slot& slot, std::size_t bytes) {
   DCHECK(slot.headroom >= bytes);
@@ -71,11 +76,6 @@ void prepend(Slot& slot, std::size_t bytes) {
   slot.length += static_cast<std::uint32_t>(bytes);
   slot.headroom -= static_cast<std::uint32_t>(bytes);
 }
-void shorten(Slot& slot, std::size_t bytes) {
-  slot.tailroom += slot.length - static_cast<std::uint32_t>(bytes);
-  slot.length = static_cast<std::uint32_t>(bytes);
-}
-
 // In two whole words: an address that is put together and then copied costs 15 cycles a packet,
 // because the copy waits for its pieces. `bytes`: 4 or 16.
 void set_address(net::IpAddress& address, net::Family family, const std::uint8_t* bytes) {
@@ -100,6 +100,8 @@ struct EthernetLink::State {
         options(settings),
         table(std::make_shared<const ForwardingTable>()) {
     CHECK(!ports.empty() && ports.size() <= kMaxPorts);
+    for (const io::Port* port : ports)
+      egress_shares.push_back(std::make_unique<EgressShares>(port->tx_queue()));
     identification = options.first_identification;
     wanted.reserve(kMaxWanted);
     released.reserve(PendingPackets::kCapacity);
@@ -146,65 +148,67 @@ struct EthernetLink::State {
   Kind sort(Slot& slot) {
     const auto frame = net::EthernetView::parse({slot.data, slot.length});
     if (!frame || slot.truncated) return refuse(slot, DropReason::kFrameMalformed);
-    const std::uint16_t type = frame->ether_type();
-    const std::size_t header_bytes = frame->header_bytes();
-    if (slot.checksum == ChecksumState::kPartial) {
-      if (slot.checksum_start < header_bytes) return refuse(slot, DropReason::kFrameMalformed);
-      slot.checksum_start = static_cast<std::uint16_t>(slot.checksum_start - header_bytes);
+    switch (frame->ether_type()) {
+      case net::kEtherTypeIpv4:
+        return sort_v4(slot, frame->payload());
+      case net::kEtherTypeIpv6:
+        return sort_v6(slot, frame->payload());
+      default:
+        return refuse(slot, DropReason::kFrameMalformed);
     }
-    strip(slot, header_bytes);
-    Kind kind = Kind::kDropped;
-    if (type == net::kEtherTypeIpv4) {
-      kind = sort_v4(slot);
-    } else if (type == net::kEtherTypeIpv6) {
-      kind = sort_v6(slot);
-    } else {
-      return refuse(slot, DropReason::kFrameMalformed);
-    }
-    // Where a neighbour on this machine left it to a device that does not exist: what changes the
-    // packet on its way must not find half a checksum. Nobody looks at a datagram's.
-    if (kind == Kind::kPacket && !io::complete_checksum(slot)) {
-      return refuse(slot, DropReason::kFrameMalformed);
-    }
-    return kind;
   }
 
-  Kind sort_v4(Slot& slot) {
-    const auto ip = net::Ip4View::parse({slot.data, slot.length});
+  Kind sort_v4(Slot& slot, ConstBytes bytes) {
+    const auto ip = net::Ip4View::parse(bytes);
     if (!ip) return refuse(slot, DropReason::kFrameMalformed);
-    shorten(slot, ip->total_bytes());
-    if (ip->protocol() != net::kProtocolUdp || ip->is_fragment()) return Kind::kPacket;
-    return sort_udp(slot, net::Family::kIpv4, ip->source(), ip->destination(), ip->payload(),
-                    ip->tos());
+    if (ip->protocol() == net::kProtocolUdp && !ip->is_fragment() &&
+        is_datagram(slot, net::Family::kIpv4, ip->source(), ip->destination(), ip->payload(),
+                    ip->tos())) {
+      return Kind::kDatagram;
+    }
+    return keep_packet(slot, bytes.first(ip->total_bytes()));
   }
 
-  Kind sort_v6(Slot& slot) {
-    const auto ip = net::Ip6View::parse({slot.data, slot.length});
+  Kind sort_v6(Slot& slot, ConstBytes bytes) {
+    const auto ip = net::Ip6View::parse(bytes);
     if (!ip) return refuse(slot, DropReason::kFrameMalformed);
-    shorten(slot, ip->total_bytes());
-    if (ip->next_header() != net::kProtocolUdp) return Kind::kPacket;
-    return sort_udp(slot, net::Family::kIpv6, ip->source(), ip->destination(), ip->payload(),
-                    ip->traffic_class());
+    if (ip->next_header() == net::kProtocolUdp &&
+        is_datagram(slot, net::Family::kIpv6, ip->source(), ip->destination(), ip->payload(),
+                    ip->traffic_class())) {
+      return Kind::kDatagram;
+    }
+    return keep_packet(slot, bytes.first(ip->total_bytes()));
   }
 
-  // The tunnel's datagrams, cut down to what they carry. Their checksums are not looked at: what is
-  // inside authenticates itself.
-  Kind sort_udp(Slot& slot, net::Family family, const std::uint8_t* source,
-                const std::uint8_t* destination, ConstBytes payload, std::uint8_t traffic_class) {
+  // Whether it is the tunnel's: then cut down to what it carries. Their checksums are not looked
+  // at: what is inside authenticates itself.
+  bool is_datagram(Slot& slot, net::Family family, const std::uint8_t* source,
+                   const std::uint8_t* destination, ConstBytes payload,
+                   std::uint8_t traffic_class) {
     const auto udp = net::UdpView::parse(payload);
-    if (!udp || udp->destination_port() != options.tunnel_port) return Kind::kPacket;
+    if (!udp || udp->destination_port() != options.tunnel_port) return false;
     const net::IpAddress* own = find_own(family, destination);
-    if (own == nullptr) return Kind::kPacket;
+    if (own == nullptr) return false;
     set_address(slot.remote.address, family, source);
     slot.remote.port = udp->source_port();
     slot.local = *own;
     slot.interface = 0;
     slot.traffic_class = traffic_class;
     slot.checksum = ChecksumState::kUnknown;
-    const ConstBytes message = udp->payload();
-    strip(slot, static_cast<std::size_t>(message.data() - slot.data));
-    shorten(slot, message.size());
-    return Kind::kDatagram;
+    narrow(slot, udp->payload());
+    return true;
+  }
+
+  // Where a neighbour on this machine left the checksum to a device that does not exist: what
+  // changes the packet on its way must not find half of one.
+  Kind keep_packet(Slot& slot, ConstBytes packet) {
+    const auto header_bytes = static_cast<std::size_t>(packet.data() - slot.data);
+    narrow(slot, packet);
+    if (slot.checksum != ChecksumState::kPartial) return Kind::kPacket;
+    const bool inside = slot.checksum_start >= header_bytes;
+    slot.checksum_start = static_cast<std::uint16_t>(slot.checksum_start - header_bytes);
+    if (!inside || !io::complete_checksum(slot)) return refuse(slot, DropReason::kFrameMalformed);
+    return Kind::kPacket;
   }
 
   Kind refuse(const Slot& slot, DropReason reason) {
@@ -231,20 +235,26 @@ struct EthernetLink::State {
 
   // --- to the wire ---
 
+  // Stands for the kernel's, among the numbers of the Ethernet ports.
+  static constexpr std::uint32_t kKernelPort = UINT32_MAX;
+
   // Slots that leave by one port are handed over together, from where they stand: those of `burst`
   // that stay are moved up to its front, and a run of one port ends where another one's begins.
   class Departure {
    public:
-    explicit Departure(std::span<Slot> burst) : burst_(burst) {}
-    void add(const Slot& slot, io::Port& port) {
-      if (&port != port_) flush();
-      port_ = &port;
+    Departure(State& state, std::span<Slot> burst) : state_(state), burst_(burst) {}
+    void add(const Slot& slot, std::uint32_t port) {
+      if (port != port_) flush();
+      port_ = port;
       if (&burst_[end_] != &slot) burst_[end_] = slot;
       ++end_;
     }
     // How many datagrams or packets the ports have refused so far.
     std::size_t flush() {
-      if (end_ > begin_) refused_ += port_->tx_burst(burst_.subspan(begin_, end_ - begin_));
+      if (end_ == begin_) return refused_;
+      io::Port& port = port_ == kKernelPort ? state_.kernel : *state_.ports[port_];
+      if (port_ != kKernelPort) keep_shares(port, *state_.egress_shares[port_]);
+      refused_ += port.tx_burst(burst_.subspan(begin_, end_ - begin_));
       begin_ = end_;
       return refused_;
     }
@@ -252,8 +262,26 @@ struct EthernetLink::State {
     [[nodiscard]] std::size_t sent() const { return begin_ - refused_; }
 
    private:
+    // What is above its subscriber's share leaves the run.
+    void keep_shares(const io::Port& port, EgressShares& shares) {
+      shares.settle(port.tx_queue(), state_.now);
+      if (!shares.counting()) return;
+      std::size_t kept = begin_;
+      for (std::size_t i = begin_; i < end_; ++i) {
+        Slot& slot = burst_[i];
+        if (!shares.admits(slot.subscriber, slot.length)) {
+          state_.refuse(slot, DropReason::kOverShare);
+          continue;
+        }
+        if (kept != i) burst_[kept] = slot;
+        ++kept;
+      }
+      end_ = kept;
+    }
+
+    State& state_;
     std::span<Slot> burst_;
-    io::Port* port_ = nullptr;
+    std::uint32_t port_ = 0;
     std::size_t begin_ = 0;  // of the run
     std::size_t end_ = 0;
     std::size_t refused_ = 0;
@@ -261,8 +289,7 @@ struct EthernetLink::State {
 
   // A datagram becomes a packet with the headers of this side, all but the UDP checksum. False, and
   // the datagram as it was, when the Ethernet ports cannot carry it.
-  bool encapsulate_datagram(Slot& slot, NextHopId& id) {
-    id = table->lookup(slot.remote.address);
+  bool encapsulate_datagram(Slot& slot, NextHopId id) {
     const NextHop& hop = table->next_hop(id);
     const net::Family family = slot.remote.address.family;
     const std::uint32_t headers = encapsulation_bytes(family);
@@ -274,7 +301,7 @@ struct EthernetLink::State {
       return false;
     }
     emit_outer_headers(
-        {{*source, options.tunnel_port}, slot.remote, slot.traffic_class, identification++},
+        {*source, options.tunnel_port, slot.remote, slot.traffic_class, identification++},
         {slot.data, slot.length});
     prepend(slot, headers);
     return true;
@@ -288,6 +315,11 @@ struct EthernetLink::State {
   Departed send_datagrams(std::span<Slot> slots) {
     Scratch<NextHopId, kLookupBatch> hops;
     Scratch<bool, kLookupBatch> carried;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      const net::IpAddress& to = slots[i].remote.address;
+      const bool alike = i > 0 && to == slots[i - 1].remote.address;
+      hops[i] = alike ? hops[i - 1] : table->lookup(to);
+    }
     for (std::size_t i = 0; i < slots.size(); ++i)
       carried[i] = encapsulate_datagram(slots[i], hops[i]);
     end_stage(stage_clock, Stage::kEncapsulate);
@@ -295,12 +327,12 @@ struct EthernetLink::State {
       if (carried[i]) complete_outer_checksum({slots[i].data, slots[i].length});
     }
     end_stage(stage_clock, Stage::kOuterChecksum);
-    Departure departure(slots);
+    Departure departure(*this, slots);
     for (std::size_t i = 0; i < slots.size(); ++i) {
       if (carried[i]) {
         send_packet(slots[i], hops[i], departure);
       } else {
-        departure.add(slots[i], kernel);
+        departure.add(slots[i], kKernelPort);
       }
     }
     const std::size_t refused = departure.flush();
@@ -322,15 +354,20 @@ struct EthernetLink::State {
   // An IP packet to where its route leads.
   void send_packet(Slot& slot, NextHopId id, Departure& departure) {
     const NextHop& hop = table->next_hop(id);
-    switch (hop.state) {
+    if (hop.state != NextHopState::kResolved || slot.length > hop.mtu) {
+      keep_back(slot, id, hop.state);
+      return;
+    }
+    use.mark(id);
+    put_header(slot, hop);
+    departure.add(slot, hop.port);
+  }
+
+  // What cannot leave now. Apart, so that the common case is short.
+  [[gnu::noinline]] void keep_back(const Slot& slot, NextHopId id, NextHopState state) {
+    switch (state) {
       case NextHopState::kResolved:
-        if (slot.length > hop.mtu) {
-          refuse(slot, DropReason::kTooBig);
-          return;
-        }
-        use.mark(id);
-        put_header(slot, hop);
-        departure.add(slot, *ports[hop.port]);
+        refuse(slot, DropReason::kTooBig);
         return;
       case NextHopState::kUnresolved:
         hold(slot, id);
@@ -365,6 +402,7 @@ struct EthernetLink::State {
 
   std::vector<io::Port*> ports;
   std::size_t first_to_receive = 0;
+  std::vector<std::unique_ptr<EgressShares>> egress_shares;  // of each port
   io::Port& kernel;
   LinkOptions options;
   std::shared_ptr<const ForwardingTable> table;
@@ -426,7 +464,10 @@ class EthernetLink::Datagrams final : public io::Port {
   [[nodiscard]] const io::PortCapabilities& capabilities() const override { return capabilities_; }
   // Of all ports.
   [[nodiscard]] int wake_fd() const override { return epoll_fd_; }
-  [[nodiscard]] bool wants_polling() const override { return state_.kernel.wants_polling(); }
+  [[nodiscard]] bool wants_polling() const override {
+    const auto wants = [](const io::Port* port) { return port->wants_polling(); };
+    return wants(&state_.kernel) || std::ranges::any_of(state_.ports, wants);
+  }
   [[nodiscard]] std::string describe() const override {
     std::string text;
     for (const io::Port* port : state_.ports)
@@ -485,7 +526,7 @@ class EthernetLink::Packets final : public io::Port {
     for (std::size_t i = 0; i < slots.size(); ++i)
       headers[i] = slots[i].data;
     state_.table->lookup_packets({headers.data(), slots.size()}, hops.data());
-    State::Departure departure(slots);
+    State::Departure departure(state_, slots);
     for (std::size_t i = 0; i < slots.size(); ++i)
       state_.send_packet(slots[i], hops[i], departure);
     const std::size_t refused = departure.flush();
@@ -533,10 +574,10 @@ const ForwardingTable& EthernetLink::table() const {
 }
 
 std::size_t EthernetLink::send_frames(std::span<Slot> frames) {
-  State::Departure departure(frames);
+  State::Departure departure(*state_, frames);
   for (const Slot& frame : frames) {
     DCHECK(frame.interface < state_->ports.size());
-    departure.add(frame, *state_->ports[frame.interface]);
+    departure.add(frame, frame.interface);
   }
   return departure.flush();
 }

@@ -131,6 +131,13 @@ std::size_t MemoryPort::alloc_burst(std::span<Slot> out) {
   return allocated;
 }
 
+// A linked peer takes everything at once.
+TxQueue MemoryPort::tx_queue() const {
+  if (peer_ != nullptr) return {};
+  const auto queued = static_cast<std::uint32_t>(sent_.size());
+  return {static_cast<std::uint32_t>(config_.queue_slots), queued, queued};
+}
+
 std::string MemoryPort::describe() const {
   return config_.name + ": memory, " + std::to_string(config_.queue_slots) + " slots" +
          (peer_ != nullptr ? ", linked to " + peer_->config_.name : "");

@@ -68,6 +68,7 @@ class MemoryPort final : public Port {
     return config_.capabilities;
   }
   [[nodiscard]] int wake_fd() const override { return wake_fd_; }
+  [[nodiscard]] TxQueue tx_queue() const override;
   [[nodiscard]] std::string describe() const override;
 
  private:

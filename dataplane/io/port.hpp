@@ -27,6 +27,13 @@ struct PortCapabilities {
   std::uint16_t tx_headroom = 0;          // bytes that it writes before what it is given to send
 };
 
+// What waits to be sent by a port that has a queue for it.
+struct TxQueue {
+  std::uint32_t slots = 0;    // as many as it holds; 0: there is none, or the port cannot tell
+  std::uint32_t queued = 0;   // of these, those that the device has not taken
+  std::uint32_t waiting = 0;  // as far as is known, not sent yet: these, and what it has taken
+};
+
 struct PortCounters {
   Counter rx_packets;  // datagrams; a train counts its segments
   Counter rx_bytes;
@@ -57,9 +64,11 @@ class Port {
   [[nodiscard]] virtual int wake_fd() const = 0;
   // Likewise, for what the port keeps apart from the rest; -1: nothing.
   [[nodiscard]] virtual int side_wake_fd() const { return -1; }
-  // More is to be expected of which no descriptor will tell: rx_burst is to be called again within
-  // a millisecond.
+  // Something waits of which no descriptor will tell: rx_burst, or reclaim where it waits to be
+  // sent, is to be called again within a millisecond.
   [[nodiscard]] virtual bool wants_polling() const { return false; }
+  // No system call.
+  [[nodiscard]] virtual TxQueue tx_queue() const { return {}; }
   // For logs and `ringway status`: "tun ringway0: vnet_hdr, TSO4, TSO6, USO".
   [[nodiscard]] virtual std::string describe() const = 0;
 

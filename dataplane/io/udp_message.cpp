@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-bool is_link_local(const net::IpAddress& address) {
-  return !address.is_v4() && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
-}
-
 net::IpAddress from_in6(const in6_addr& from) {
   if (std::memcmp(from.s6_addr, kMappedPrefix, sizeof kMappedPrefix) == 0) {
     return net::IpAddress::v4(from.s6_addr + sizeof kMappedPrefix);
@@ -58,7 +54,7 @@ void add_source(const Slot& slot, ControlWriter& control) {
   }
   in6_pktinfo info{};
   std::memcpy(&info.ipi6_addr, slot.local.bytes.data(), sizeof info.ipi6_addr);
-  if (is_link_local(slot.local)) info.ipi6_ifindex = slot.interface;
+  if (slot.local.is_link_local()) info.ipi6_ifindex = slot.interface;
   control.add(IPPROTO_IPV6, IPV6_PKTINFO, info);
 }
 
@@ -111,7 +107,7 @@ socklen_t emit_remote(const Slot& slot, bool dual_stack, UdpSocketAddress& addre
     std::memcpy(to + sizeof kMappedPrefix, remote.bytes.data(), 4);
   } else {
     std::memcpy(to, remote.bytes.data(), 16);
-    if (is_link_local(remote)) address.v6.sin6_scope_id = slot.interface;
+    if (remote.is_link_local()) address.v6.sin6_scope_id = slot.interface;
   }
   return sizeof address.v6;
 }

@@ -275,6 +275,10 @@ void XskPort::reclaim() {
   if (ring_level(socket_->tx) != 0) send_and_complete();
 }
 
+TxQueue XskPort::tx_queue() const {
+  return {socket_->tx.size, ring_level(socket_->tx), sending_count_};
+}
+
 // --- What it is --------------------------------------------------------------------------------
 
 XskFrames XskPort::frames() const {

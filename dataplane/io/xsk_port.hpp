@@ -62,6 +62,9 @@ class XskPort final : public Port {
   // mtu: of an IP packet; the frame may have an Ethernet header and two VLAN tags beside.
   [[nodiscard]] const PortCapabilities& capabilities() const override { return capabilities_; }
   [[nodiscard]] int wake_fd() const override { return socket_->fd(); }
+  // Frames that the device had no room for.
+  [[nodiscard]] bool wants_polling() const override { return ring_level(socket_->tx) != 0; }
+  [[nodiscard]] TxQueue tx_queue() const override;
   [[nodiscard]] std::string describe() const override;
 
   [[nodiscard]] int socket_fd() const { return socket_->fd(); }

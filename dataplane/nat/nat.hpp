@@ -129,8 +129,8 @@ struct Output {
   bool to_shard = false;     // nor these: a fragment that was held and then was kOtherShard
   WorkerId shard{};          // whose
   bool hairpin = false;      // as Packet::hairpin there
-  PeerId subscriber{};
-  ConstBytes packet{};  // valid until the next call of any member
+  PeerId subscriber{};       // to whom; to_internet: whose
+  ConstBytes packet{};       // valid until the next call of any member
 };
 
 // A port block was given to a subscriber or came back. No destinations (RFC 6888 REQ-12).

@@ -24,7 +24,10 @@ class OutputQueue {
   [[nodiscard]] Bytes buffer() {
     return {&buffers_[(first_ + count_) % kCapacity * packet_bytes_], packet_bytes_};
   }
-  void push_to_internet(std::size_t bytes) { push(bytes, {.to_internet = true}); }
+  // subscriber: whose; none: of the NAT's own
+  void push_to_internet(std::size_t bytes, PeerId subscriber = PeerId::none()) {
+    push(bytes, {.to_internet = true, .subscriber = subscriber});
+  }
   void push_to_host(std::size_t bytes) { push(bytes, {.to_host = true}); }
   void push_to_subscriber(PeerId subscriber, std::size_t bytes) {
     push(bytes, {.subscriber = subscriber});

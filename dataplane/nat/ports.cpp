@@ -89,24 +89,26 @@ std::uint16_t PortTable::search_holding(Holding& holding, std::uint16_t like, Ti
   return 0;
 }
 
-// The address of a subscriber without blocks: that with the most blocks to give, the first of
-// equals. Since it keeps to it, the one that is nearly full would soon have nothing for it.
+// The address of a subscriber without blocks: that with the most free blocks, the first of equals;
+// those that rest count, as long as there is one to give now. Since it keeps to it, the one that is
+// nearly full would soon have nothing for it.
 bool PortTable::pick_address(Subscriber& subscriber, net::Family family, Transport transport,
                              Ticks now) {
-  bool found = false;
-  std::size_t most = 0;
+  const Pool* best = nullptr;
+  const auto is_better = [](const Pool& pool, const Pool& than) {
+    if (pool.ready.empty() != than.ready.empty()) return than.ready.empty();
+    return pool.free_blocks() > than.free_blocks();
+  };
   const auto count = static_cast<std::uint16_t>(addresses_.size());
   for (std::uint16_t address = 0; address < count; ++address) {
     if (addresses_[address].family != family || is_unspecified(addresses_[address])) continue;
     Pool& pool = pools_[pool_of(address, transport)];
     wake_rested(pool, now);
-    if (!found || pool.ready.size() > most) {
-      subscriber.address[family_index(family)] = address;
-      most = pool.ready.size();
-    }
-    found = true;
+    if (best != nullptr && !is_better(pool, *best)) continue;
+    subscriber.address[family_index(family)] = address;
+    best = &pool;
   }
-  return found;
+  return best != nullptr;
 }
 
 PortTable::Grant PortTable::choose(std::uint32_t subscriber_id, net::Family family,
@@ -200,6 +202,7 @@ void PortTable::wake_rested(Pool& pool, Ticks now) {
     pool.resting_head = blocks_[block].next;
     if (pool.resting_head == kNoBlock) pool.resting_tail = kNoBlock;
     blocks_[block].next = kNoBlock;
+    --pool.resting;
     make_ready(pool, block);
   }
 }
@@ -243,6 +246,7 @@ void PortTable::return_block(std::uint32_t block, Ticks now) {
     blocks_[pool.resting_tail].next = block;
   }
   pool.resting_tail = block;
+  ++pool.resting;
 }
 
 void PortTable::push_front(Holding& holding, std::uint32_t block) {

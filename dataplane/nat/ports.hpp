@@ -128,6 +128,9 @@ class PortTable {
     std::vector<std::uint32_t> ready;
     std::uint32_t resting_head = kNoBlock;  // the longest-resting first
     std::uint32_t resting_tail = kNoBlock;
+    std::size_t resting = 0;  // blocks in that queue
+
+    [[nodiscard]] std::size_t free_blocks() const { return ready.size() + resting; }
   };
   // A subscriber's blocks of one family and transport.
   struct Holding {

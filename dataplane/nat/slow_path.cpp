@@ -412,7 +412,7 @@ void SlowPath::send_in_pieces(const Work& work, Way way, std::uint16_t mtu) {
   for (std::uint32_t i = 0; i < fragmenter.count(); ++i) {
     const std::uint32_t bytes = fragmenter.emit(i, outputs_.buffer().data());
     if (way == Way::kOut) {
-      outputs_.push_to_internet(bytes);
+      outputs_.push_to_internet(bytes, work.packet.subscriber);
     } else {
       outputs_.push_to_subscriber(work.packet.subscriber, bytes);
     }

@@ -61,7 +61,7 @@ void SlowPath::emit_released(const Packet& packet, Way way) {
   } else if (packet.verdict == Verdict::kOtherShard) {
     outputs_.push_to_shard(packet.shard, way == Way::kOut, packet.length);
   } else if (packet.verdict == Verdict::kForward && way == Way::kOut) {
-    outputs_.push_to_internet(packet.length);
+    outputs_.push_to_internet(packet.length, packet.subscriber);
   } else {
     outputs_.push_to_subscriber(packet.subscriber, packet.length);
   }

@@ -22,6 +22,10 @@ class DataTimers {
 
   // Data was sent since anything came.
   [[nodiscard]] bool awaits_answer() const { return unanswered_deadline_ != Instant::never(); }
+  // Whether on_data_sent(now) would change nothing: it was called and nothing came since.
+  [[nodiscard]] bool has_sent_data_at(Instant now) const {
+    return last_traversal_ == now && awaits_answer() && passive_deadline_ == Instant::never();
+  }
   // jitter: 0..333 ms, drawn anew by the caller, so that two ends do not start at once. Not looked
   // at while awaits_answer().
   void on_data_sent(Instant now, Duration jitter) {

@@ -59,13 +59,14 @@ class alignas(64) Session : public InSlab<Session> {
     return initiator_ && now - created_ >= kRekeyOnReceiveAfter;
   }
 
-  // Has fetched what a message of the other end with this counter needs, or one to it; of the key
-  // the beginning, CryptoBatch does the rest.
-  void prefetch_to_receive(std::uint64_t counter) const {
+  // Has fetched what a message of the other end needs, or one to it; of the key the beginning,
+  // CryptoBatch does the rest.
+  void prefetch_to_receive() const {
     __builtin_prefetch(this, 1);
-    replay_.prefetch(counter);
     receive_key_.prefetch();
   }
+  // Likewise, after its key has been used.
+  void prefetch_to_accept() const { __builtin_prefetch(this, 1); }
   void prefetch_to_send() const {
     __builtin_prefetch(this, 1);
     send_key_.prefetch();
@@ -78,7 +79,7 @@ class alignas(64) Session : public InSlab<Session> {
 
  private:
   friend class SessionTestAccess;
-  // What every packet looks at, up to where the replay window's words begin: one cache line.
+  // What every packet looks at, up to the replay window's newest word: one cache line.
   Instant created_;
   std::uint64_t next_counter_ = 0;
   PacketLimits limits_;

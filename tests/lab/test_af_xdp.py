@@ -13,7 +13,7 @@ from pairs import make_pair
 from ringway_lab import leaks, measure, nodes
 from ringway_lab.lab import wait_until
 from ringway_lab.nodes import AF_XDP
-from ringway_lab.topology import OneArmed, Topology
+from ringway_lab.topology import OneArmed, SlowWires, Topology
 
 
 def pings(edge, address, *options, count=3):
@@ -88,6 +88,38 @@ def test_hosts_own_services_are_left_alone(topology, edge, xdp_tunnel):
         got = namespace.run("bash", "-c", f"exec 3<>/dev/tcp/{address}/2222; head -c 7 <&3", check=False)
         assert got.out == "SSH-2.0", address
     assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+
+
+BURST_PACKETS = 600  # more than the device takes at once
+SEND_BURST = f"""
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((sys.argv[1], 2222))
+for _ in range({BURST_PACKETS}):
+    s.send(bytes(1200))
+"""
+RECEIVE_BURST = f"""
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 33, 1 << 23)  # SO_RCVBUFFORCE
+s.bind(("", 2222))
+s.settimeout(10)
+print("listening", flush=True)
+times = []
+while len(times) < {BURST_PACKETS}:
+    s.recv(1500)
+    times.append(time.monotonic())
+print(times[-1] - times[0], flush=True)
+"""
+
+
+@pytest.mark.parametrize("topology", [SlowWires], indirect=True)
+def test_what_waits_for_a_slow_link_leaves_though_nothing_else_comes(topology, edge, xdp_tunnel):
+    receiver = topology.internet.start(sys.executable, "-c", RECEIVE_BURST, stdout=subprocess.PIPE, text=True)
+    assert receiver.popen.stdout.readline() == "listening\n"
+    edge.namespace.run(sys.executable, "-c", SEND_BURST, topology.internet4)
+    wire_seconds = BURST_PACKETS * 1250 * 8 / (SlowWires.mbps * 1e6)
+    assert float(receiver.popen.stdout.readline()) < 5 * wire_seconds
 
 
 def test_nothing_leaves_the_edge_outside_the_tunnel(topology, edge, xdp_tunnel):

@@ -199,3 +199,15 @@ def test_crash_or_restart_leaves_the_edge_closed_and_the_start_opens_the_tunnel(
         node.start()
         measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
     assert edge.namespace.state() == before
+
+
+def test_down_after_a_crash_takes_back_what_was_left(topology, edge):
+    before = edge.namespace.state()
+    gateway, node = make_pair(topology, edge, "ringway-aes")
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4)
+        node.stop(signal.SIGKILL)
+        assert not measure.can_ping(edge.namespace, topology.internet4, timeout=1)
+        node.command("down", node.config_path)
+        assert edge.namespace.state() == before
+        assert "not running" in node.command("down", node.config_path, check=False).err

@@ -17,6 +17,13 @@ TEST(IpAddress, RefusesAnythingElse) {
   }
 }
 
+TEST(IpAddress, KnowsLinkLocalOnes) {
+  for (const char* text : {"169.254.0.1", "169.254.255.255", "fe80::1", "febf::1"})
+    EXPECT_TRUE(IpAddress::parse(text)->is_link_local()) << text;
+  for (const char* text : {"169.253.0.1", "168.254.0.1", "fec0::1", "fe7f::1", "2001:db8::1"})
+    EXPECT_FALSE(IpAddress::parse(text)->is_link_local()) << text;
+}
+
 TEST(Prefix, ClearsHostBits) {
   EXPECT_EQ(Prefix::parse("192.0.2.77/26")->to_string(), "192.0.2.64/26");
   EXPECT_EQ(Prefix::parse("2001:db8:ffff::/33")->to_string(), "2001:db8:8000::/33");

@@ -31,6 +31,22 @@ TEST(DataTimers, KeepaliveNeverArmsTheUnansweredTimer) {
   EXPECT_EQ(timers.next_deadline(), Instant::never());
 }
 
+TEST(DataTimers, SendingAgainAtOnceChangesNothingUntilSomethingCame) {
+  const Instant later = kStart + Duration::seconds(1);
+  DataTimers timers;
+  EXPECT_FALSE(timers.has_sent_data_at(kStart));
+  timers.on_data_sent(kStart, {});
+  EXPECT_TRUE(timers.has_sent_data_at(kStart));
+  EXPECT_FALSE(timers.has_sent_data_at(later));
+  timers.on_packet_received(kStart);
+  EXPECT_FALSE(timers.has_sent_data_at(kStart)) << "the answer is there";
+  timers.on_data_sent(later, {});
+  timers.on_data_received(later);
+  EXPECT_FALSE(timers.has_sent_data_at(later)) << "a keepalive is owed";
+  timers.on_packet_sent(later);
+  EXPECT_FALSE(timers.has_sent_data_at(later)) << "a keepalive awaits no answer";
+}
+
 TEST(DataTimers, AnswersDataWithAKeepaliveAfterTenSeconds) {
   DataTimers timers;
   timers.on_data_received(kStart);

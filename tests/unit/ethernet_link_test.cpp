@@ -14,6 +14,7 @@
 #include "base/net/ip6.hpp"
 #include "base/net/udp.hpp"
 #include "dataplane/buffer_pool.hpp"
+#include "dataplane/forwarding/egress_shares.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
 #include "dataplane/io/memory_port.hpp"
 #include "tests/unit/samples.hpp"
@@ -38,6 +39,7 @@ io::MemoryPortConfig port_config(const char* name) {
   io::MemoryPortConfig config;
   config.name = name;
   config.buffer_count = 512;
+  config.queue_slots = 256;
   return config;
 }
 
@@ -53,7 +55,7 @@ Frame udp_frame(const char* from, const char* to, const std::string& payload,
   const std::size_t at = frame.size() + headers;
   frame.resize(at + payload.size());
   std::memcpy(frame.data() + at, payload.data(), payload.size());
-  encapsulate({source, endpoint(to), 0x2e}, Bytes(frame).subspan(at));
+  encapsulate({source.address, source.port, endpoint(to), 0x2e}, Bytes(frame).subspan(at));
   return frame;
 }
 
@@ -403,6 +405,31 @@ TEST_F(EthernetLinkTest, PacketsWhoseNeighbourNeverAnswersAreDropped) {
   EXPECT_LE(link_.next_deadline(), kStart + Duration::seconds(1));
   link_.run(kStart + Duration::milliseconds(1001));
   EXPECT_EQ(link_.drops().value(DropReason::kNeighbourPending), 1U);
+  expect_all_home();
+}
+
+// Two subscribers, of whom one fills the queue first: only it is refused, and only there.
+TEST_F(EthernetLinkTest, AFullQueueCostsWhoFilledIt) {
+  set_routes();
+  const Frame frame = udp_frame("192.0.2.1:20001", "203.0.113.80:53", std::string(1000, 'x'));
+  const std::string packet(frame.begin() + net::EthernetView::kHeaderBytes, frame.end());
+  const auto send = [&](PeerId subscriber, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Slot slot = slot_with(link_.packets(), packet);
+      slot.subscriber = subscriber;
+      EXPECT_EQ(link_.packets().tx_burst({&slot, 1}), 0U) << "for want of room";
+    }
+  };
+  constexpr std::size_t kQueue = 256;
+  constexpr std::size_t kTooMany = 300;
+  send({1}, kTooMany);
+  send({2}, 3);
+  const auto refused = link_.drops().value(DropReason::kOverShare);
+  EXPECT_EQ(refused, kTooMany - (kQueue - kQueue / EgressShares::kReservePart));
+  EXPECT_EQ(link_.packets().counters().tx_packets.value(), kTooMany + 3 - refused);
+  EXPECT_EQ(taken(wan_).size(), kTooMany + 3 - refused);
+  send({1}, 5);
+  EXPECT_EQ(taken(wan_).size(), 5U) << "at once when there is room again";
   expect_all_home();
 }
 

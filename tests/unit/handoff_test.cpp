@@ -88,6 +88,20 @@ TEST(Handoff, ALentPortHandsFramesToWhoeverHasIt) {
   }
 }
 
+TEST(Handoff, ALentPortCountsWhatWasTakenOfIt) {
+  TwoWorkers two(2 * kHandoffRingSlots);
+  const io::MemoryPort real(io::MemoryPortConfig{});
+  LentPort lent(real, 0, kSecond, two.first, two.pool);
+  std::vector<Slot> frames(kHandoffRingSlots + 3);
+  ASSERT_EQ(lent.alloc_burst(frames), frames.size());
+  for (Slot& frame : frames)
+    frame.length = 60;
+  EXPECT_EQ(lent.tx_burst(frames), 3U);
+  EXPECT_EQ(lent.counters().tx_packets.value(), kHandoffRingSlots);
+  EXPECT_EQ(lent.counters().tx_bytes.value(), 60 * kHandoffRingSlots);
+  EXPECT_EQ(lent.counters().tx_dropped.value(), 3U);
+}
+
 TEST(Handoff, BuffersGoHomeToTheirOwnPool) {
   TwoWorkers two;
   std::array slots = {allocate(two.pool, 1), allocate(two.pool, 2)};
@@ -162,7 +176,9 @@ TEST(Handoff, AFullRingRefusesAndFrees) {
   std::vector<Slot> slots;
   for (std::size_t i = 0; i < kHandoffRingSlots + 3; ++i)
     slots.push_back(allocate(two.pool, 0));
-  EXPECT_EQ(two.first.give(kSecond, HandoffKind::kSealed, slots), (Handoff::Refused{.no_room = 3}));
+  const std::uint64_t bytes = std::uint64_t{3} * slots.front().length;
+  EXPECT_EQ(two.first.give(kSecond, HandoffKind::kSealed, slots),
+            (Handoff::Refused{.no_room = 3, .bytes = bytes}));
   EXPECT_EQ(two.pool.held(), kHandoffRingSlots);
 }
 
@@ -180,7 +196,7 @@ TEST(Handoff, SaysWhereThereIsNoBufferForACopy) {
   std::array<Slot, 3> borrowed;
   ASSERT_EQ(mesh.end(kSecond).take(HandoffKind::kInner, borrowed), 3U);
   EXPECT_EQ(mesh.end(kSecond).give(WorkerId{2}, HandoffKind::kInner, borrowed),
-            (Handoff::Refused{.no_buffer = 1}));
+            (Handoff::Refused{.no_buffer = 1, .bytes = lent.front().length}));
 }
 
 TEST(Handoff, WhatNobodyTookGoesHomeWithTheMesh) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <poll.h>
@@ -77,6 +78,8 @@ TEST(MemoryPort, KeepsWhatWasSentUntilItIsTaken) {
   EXPECT_EQ(port.counters().tx_packets.value(), 8U);
   EXPECT_EQ(port.counters().tx_dropped.value(), 2U);
   EXPECT_EQ(port.counters().tx_bytes.value(), 36U);
+  const TxQueue queue = port.tx_queue();
+  EXPECT_EQ(std::tuple(queue.slots, queue.queued, queue.waiting), std::tuple(8U, 8U, 8U));
   std::array<Slot, 20> taken;
   ASSERT_EQ(port.take_sent(taken), 8U);
   for (std::size_t i = 0; i < 8; ++i)

@@ -130,6 +130,40 @@ TEST(PortTable, ASubscriberAtItsLimitGetsItsOwnRestingPorts) {
   EXPECT_EQ(again.port, grants[5].port);
 }
 
+// Subscriber 1 takes so many blocks and gives them back, while subscriber 2 has one on the other
+// address; where subscriber 3 comes to then.
+PortTable::Grant third_after_resting_blocks(unsigned resting_blocks) {
+  SeededRng rng(5);
+  RandomPool random(rng);
+  Config config = small_config();
+  config.max_ports_per_subscriber = 96;
+  PortTable ports(config, random);
+  std::vector<PortTable::Grant> grants;
+  for (Slot slot = 1; slot <= resting_blocks * config.block_ports; ++slot) {
+    grants.push_back(ports.choose(1, kV4, kUdp, 0, 100));
+    ports.assign(grants.back().address, kUdp, grants.back().port, slot);
+  }
+  const auto other = ports.choose(2, kV4, kUdp, 0, 100);
+  ports.assign(other.address, kUdp, other.port, 200);
+  EXPECT_EQ(grants.front().address, 0);
+  EXPECT_EQ(other.address, 1);
+  for (const auto& grant : grants)
+    ports.release(grant.address, kUdp, grant.port, 100);
+  return ports.choose(3, kV4, kUdp, 0, 101);
+}
+
+TEST(PortTable, RestingBlocksCountWhereAnAddressIsChosen) {
+  const auto grant = third_after_resting_blocks(3);  // 3 ready and 3 resting, or 5 ready
+  EXPECT_EQ(grant.answer, Answer::kGranted);
+  EXPECT_EQ(grant.address, 0);
+}
+
+TEST(PortTable, AnAddressWhoseBlocksAllRestIsNotChosen) {
+  const auto grant = third_after_resting_blocks(6);
+  EXPECT_EQ(grant.answer, Answer::kGranted);
+  EXPECT_EQ(grant.address, 1);
+}
+
 TEST(PortTable, AForwardsPortIsNeverHandedOut) {
   SeededRng rng(4);
   RandomPool random(rng);

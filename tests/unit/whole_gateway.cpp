@@ -168,8 +168,9 @@ WholeGateway::Packet WholeGateway::sealed(ConstBytes packet) {
   Packet frame = with_header(net::kEtherTypeIpv4);
   frame.resize(kEthernetBytes + kOuterBytes);
   frame.insert(frame.end(), message.begin(), message.end());
-  forwarding::encapsulate({at.subscriber_outside, {at.tunnel4, kTunnelPort}, 0},
-                          Bytes(frame).subspan(kEthernetBytes + kOuterBytes));
+  forwarding::encapsulate(
+      {at.subscriber_outside.address, at.subscriber_outside.port, {at.tunnel4, kTunnelPort}, 0},
+      Bytes(frame).subspan(kEthernetBytes + kOuterBytes));
   return frame;
 }
 

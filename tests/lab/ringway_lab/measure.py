@@ -55,11 +55,16 @@ def look_up(namespace, server, name="www.example.org"):
     return bool(result) and result.out.strip() == services.ANSWER4
 
 
+def round_trips_us(namespace, address, count, interval_s=RTT_INTERVAL_S):
+    """Of those of `count` pings that were answered, in microseconds."""
+    result = namespace.run("ping", "-n", "-c", count, "-i", interval_s, "-W", "1", address,
+                           check=False, timeout=count * interval_s * 5 + 20)
+    return [float(value) * 1000 for value in re.findall(r"time=([\d.]+) ms", result.out)]
+
+
 def rtt_us(namespace, address, count=RTT_PINGS):
     """The median round trip of many pings, in microseconds."""
-    result = namespace.run("ping", "-n", "-c", count, "-i", RTT_INTERVAL_S, "-W", "1", address,
-                           check=False, timeout=count * RTT_INTERVAL_S * 5 + 20)
-    samples = [float(value) * 1000 for value in re.findall(r"time=([\d.]+) ms", result.out)]
+    samples = round_trips_us(namespace, address, count)
     if len(samples) < count * 0.9:
         raise LabError(f"only {len(samples)} of {count} pings from {namespace.short_name} to {address} "
                        "were answered")
@@ -184,3 +189,11 @@ def udp_kpps(client, server, address, seconds, payload_bytes=UDP_PAYLOAD_BYTES, 
         _iperf(client, address, seconds, "-u", "-l", payload_bytes, "-b", "0", port=port)
         received = iperf.report()["end"]["sum_received"]
         return received["bytes"] / payload_bytes / received["seconds"] / 1000
+
+
+def udp_loss(client, server, address, seconds, mbps, payload_bytes, down=False, port=IPERF_PORT):
+    """Datagrams at a rate that should fit; the share of them that did not arrive."""
+    with IperfServer(server, port):
+        report = _iperf(client, address, seconds, "-u", "-l", payload_bytes, "-b", f"{mbps}M",
+                        *(["-R"] if down else []), port=port)
+        return report["end"]["sum"]["lost_percent"] / 100

@@ -9,7 +9,8 @@ link, so what arrives there without the gateway's address as its source gets no 
 
 OneArmed is the same with a gateway that has one interface, in the access network; WithoutNativeXdp the
 same with a gateway whose interfaces cannot run XDP by themselves; SeveralQueues the same with a gateway
-whose interfaces spread flows over queues.
+whose interfaces spread flows over queues; SlowWires the same with links of the gateway's that are slower than
+it is.
 """
 
 from dataclasses import dataclass, field
@@ -216,3 +217,23 @@ class SeveralQueues(Topology):
     def _link(self, one, one_interface, other, other_interface):
         options = ("numrxqueues", self.queues, "numtxqueues", self.queues)
         self.lab.link(one, one_interface, other, other_interface, options, options)
+
+
+class SlowWires(Topology):
+    """Interfaces that send at a rate and no faster: when it is used up the device takes no more, as a network card whose
+    wire is slower than what is to be sent. What a gateway sends by AF_XDP passes no queueing discipline of the interface
+    itself, so each is a macvlan, which sends by one of the link below it."""
+
+    mbps = 100
+
+    def _link(self, one, one_interface, other, other_interface):
+        wire = f"{other_interface}-wire"
+        self.lab.link(one, one_interface, other, wire)
+        # As behind a wire: nothing longer than the MTU, and checksums complete.
+        one.run("ethtool", "-K", one_interface, "tx", "off", "tso", "off", "gso", "off", "tx-udp-segmentation", "off")
+        other.run("ethtool", "-K", wire, "gro", "off")
+        # More than the socket may have under way, so that nothing is lost here.
+        other.run("tc", "qdisc", "add", "dev", wire, "root", "tbf", "rate", f"{self.mbps}mbit", "burst", "16kb",
+                  "limit", "4mb")
+        other.ip(f"link add link {wire} name {other_interface} type macvlan mode private",
+                 f"link set {other_interface} up")
