@@ -1,0 +1,54 @@
+// What becomes of messages that are not as they should be: one list that makes the enum, the
+// counter and the text.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace ringway::overlay {
+
+// clang-format off
+#define RINGWAY_OVERLAY_DROPS(X)                                                             \
+  X(kMalformed,      "malformed",       "version, type, lengths or counts wrong")             \
+  X(kUnknownLink,    "unknown_link",    "over a link that is not there any more")             \
+  X(kNoRoute,        "no_route",        "the ring ends before its destination")               \
+  X(kTtlExpired,     "ttl_expired",     "went on for too long")                               \
+  X(kHopsExhausted,  "hops_exhausted",  "no next hop acknowledged it")                        \
+  X(kInFlightFull,   "in_flight_full",  "too many messages wait for acknowledgement")         \
+  X(kBadSignature,   "bad_signature",   "not signed by its source for this group")            \
+  X(kReplayed,       "replayed",        "came before")                                        \
+  X(kOutdated,       "outdated",        "too old, or from the future")                        \
+  X(kUnexpected,     "unexpected",      "a reply to no request, or from another than asked")  \
+  X(kRequestsFull,   "requests_full",   "too many requests wait for replies")                 \
+  X(kRefusedLink,    "refused_link",    "no room for another link")
+// clang-format on
+
+enum class Drop : std::uint8_t {
+#define X(name, label, text) name,
+  RINGWAY_OVERLAY_DROPS(X)
+#undef X
+};
+
+struct DropText {
+  std::string_view label;  // in metrics and --json
+  std::string_view text;   // for a person
+};
+inline constexpr std::array kDropTexts = {
+#define X(name, label, text) DropText{label, text},
+    RINGWAY_OVERLAY_DROPS(X)
+#undef X
+};
+
+class DropCounters {
+ public:
+  void add(Drop drop) { ++counts_[static_cast<std::size_t>(drop)]; }
+  [[nodiscard]] std::uint32_t value(Drop drop) const {
+    return counts_[static_cast<std::size_t>(drop)];
+  }
+
+ private:
+  std::array<std::uint32_t, kDropTexts.size()> counts_{};
+};
+
+}  // namespace ringway::overlay

@@ -1,0 +1,85 @@
+// Getting links: who is being called, who did not answer and when to try again. First the other
+// node's addresses are tried; where that fails, the ring carries a request to it to open the link
+// from its side at the same time. Bounded: attempts, tries, and what is remembered of failures.
+//
+//             link_to()                   link_up
+//   (none) ─────────────► OPENING ────────────────────────► (none), a link
+//      ▲                  │     │ open_failed, timeout
+//      │ asked: no link   │     ▼
+//      └───── ASKED ◄─────┘   BACK-OFF (in failures), doubled each time
+//      a connect request for it went through the ring; opens itself when the other end has not
+#pragma once
+
+#include <vector>
+
+#include "overlay/core.hpp"
+#include "overlay/rpc.hpp"
+
+namespace ringway::overlay {
+
+class Linker {
+ public:
+  Linker(Core& core, Rpc& rpc) : core_(core), rpc_(rpc) {}
+
+  enum class Begun : std::uint8_t { kLinked, kBegun, kUnderWay, kBackingOff, kNoRoom };
+  // Has a link with `contact`, wanted for `wants`, in the end.
+  Begun link_to(const Contact& contact, std::uint8_t wants);
+  // The same for a node of whom nothing but the addresses is known.
+  Begun link_to_address(const Candidates& candidates, std::uint8_t wants);
+  // By its place on the ring alone: the ring carries a request.
+  void link_through_ring(const NodeId& node, std::uint8_t wants, int tries);
+  // The other end answered a connect request: it opens the link, and if not, so shall we.
+  void on_connect_answer(const Answer& answer);
+
+  // Ends the attempts that a new link fulfils. What they wanted it for.
+  [[nodiscard]] std::uint8_t on_link_up(AttemptId id, const NodeId& node);
+  void on_open_failed(AttemptId id);
+  void tick();
+
+  struct Failed {
+    bool node_known = false;
+    NodeId node;
+    std::uint8_t wants = 0;
+  };
+  // Attempts that came to nothing, for those who wanted them.
+  [[nodiscard]] bool poll_failed(Failed& failed);
+
+  [[nodiscard]] bool under_way(const NodeId& node) const;
+  [[nodiscard]] std::size_t attempts(std::uint8_t wants) const;
+  [[nodiscard]] std::size_t attempts() const { return attempts_.size(); }
+  // Attempts for near neighbours that lie clockwise between two places.
+  [[nodiscard]] std::size_t near_attempts_between(const NodeId& from, const NodeId& to) const;
+  void forget_failures(const NodeId& node);
+
+ private:
+  struct Attempt {
+    AttemptId id;
+    bool node_known = false;
+    bool opened = false;  // the driver is at it; else waiting for open_at
+    bool asked = false;   // the ring was asked already
+    std::uint8_t wants = 0;
+    Contact to;
+    Instant open_at;
+    Instant deadline;
+  };
+  struct Failure {
+    NodeId node;
+    Instant until;
+    int times = 0;
+  };
+  Begun begin(Attempt attempt);
+  void open(Attempt& attempt);
+  void give_up(const Attempt& attempt);
+  void back_off(const NodeId& node);
+  [[nodiscard]] bool backing_off(const NodeId& node) const;
+  [[nodiscard]] Attempt* find(const NodeId& node);
+
+  Core& core_;
+  Rpc& rpc_;
+  std::uint32_t next_attempt_ = 1;
+  std::vector<Attempt> attempts_;
+  std::vector<Failure> failures_;
+  std::vector<Failed> failed_;
+};
+
+}  // namespace ringway::overlay

@@ -1,0 +1,81 @@
+// What the overlay wants its driver to do, in order, until the driver has taken it.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "overlay/contact.hpp"
+#include "overlay/link.hpp"
+#include "overlay/wire/byte_writer.hpp"
+
+namespace ringway::overlay {
+
+namespace output {
+// One message over a link: delivered once or not at all.
+struct Send {
+  LinkId link;
+  ConstBytes bytes;  // until the next input
+};
+// Open a link. Answered by link_up() with this attempt, or by open_failed(). Without a node:
+// whoever is at those addresses, a well-known node whose ID nobody knows.
+struct Open {
+  AttemptId attempt;
+  bool node_known = false;
+  Contact to;
+};
+// The link is gone for the overlay. What was sent before should still arrive.
+struct Close {
+  LinkId link;
+};
+// A lookup has ended.
+struct LookupDone {
+  std::uint64_t request_id = 0;
+  bool answered = false;
+  NodeId responder;
+  std::uint8_t hops = 0;
+  int tries = 0;
+  Duration took;
+};
+}  // namespace output
+
+using Output = std::variant<output::Send, output::Open, output::Close, output::LookupDone>;
+
+class OutputQueue {
+ public:
+  void send(LinkId link, ConstBytes message) {
+    items_.push_back({Kind::kSend, static_cast<std::uint16_t>(message.size()), link.value});
+    bytes_.insert(bytes_.end(), message.begin(), message.end());
+  }
+  void open(const output::Open& open) {
+    items_.push_back({Kind::kOpen, 0, static_cast<std::uint32_t>(opens_.size())});
+    opens_.push_back(open);
+  }
+  void close(LinkId link) { items_.push_back({Kind::kClose, 0, link.value}); }
+  void lookup_done(const output::LookupDone& done) {
+    items_.push_back({Kind::kLookup, 0, static_cast<std::uint32_t>(lookups_.size())});
+    lookups_.push_back(done);
+  }
+
+  // The oldest not yet taken; false when there is none.
+  [[nodiscard]] bool poll(Output& out);
+
+ private:
+  enum class Kind : std::uint8_t { kSend, kOpen, kClose, kLookup };
+  struct Item {
+    Kind kind;
+    std::uint16_t size;   // of a message
+    std::uint32_t value;  // link, or index in opens_ or lookups_
+  };
+  void reset();
+
+  std::vector<Item> items_;
+  std::vector<std::uint8_t> bytes_;
+  std::vector<output::Open> opens_;
+  std::vector<output::LookupDone> lookups_;
+  std::size_t next_ = 0;
+  std::size_t next_byte_ = 0;
+};
+
+}  // namespace ringway::overlay

@@ -1,0 +1,106 @@
+// One node's part in the ring. A state machine: the driver gives it links, messages and the time,
+// and does what it says. It never sees a socket, a thread or a clock of its own. Control thread in
+// the node; the simulator holds thousands.
+//
+// A node's life, in the order in which the parts take it up:
+//   1. Joining         calls well-known nodes and hangs on them as a leaf
+//   2. NearNeighbours  asks the ring for its place and links with the two nearest of each side
+//   3. Shortcuts       links across the ring, by the harmonic law
+//   4. Router, Rpc     carry signed requests and replies, hop by hop
+//   5. Liveness        notices who is gone; NearNeighbours closes the gap
+//   6. Joining         calls those who were lost, so that separated rings become one again
+// docs/OVERLAY.md says why each does what it does, docs/PROTOCOL.md what is on the wire.
+#pragma once
+
+#include <cstdint>
+
+#include "overlay/core.hpp"
+#include "overlay/joining.hpp"
+#include "overlay/linker.hpp"
+#include "overlay/liveness.hpp"
+#include "overlay/near_neighbours.hpp"
+#include "overlay/router.hpp"
+#include "overlay/rpc.hpp"
+#include "overlay/shortcuts.hpp"
+
+namespace ringway::overlay {
+
+struct LinkUp {
+  LinkId link;
+  NodeId node;             // authenticated
+  net::Endpoint observed;  // where the node's packets come from
+  Duration rtt;            // of the handshake; zero where this end did not measure it
+  AttemptId attempt;       // of the Open that it answers; none: the other end opened the link
+};
+
+class Overlay {
+ public:
+  // Parameters, signer, verifier and rng must outlive the overlay.
+  Overlay(const Parameters& parameters, const Identity& identity, Signer& signer,
+          Verifier& verifier, Rng& rng);
+
+  // The addresses at which others may call this node.
+  void set_candidates(const Candidates& candidates) { core_.candidates = candidates; }
+  void add_well_known(const Candidates& candidates) { joining_.add_well_known(candidates); }
+
+  // Inputs. Each may change next_deadline() and make outputs.
+  void start(Clock clock);
+  void leave(Clock clock);  // says goodbye on all links; nothing more is expected of this object
+  void link_up(Clock clock, const LinkUp& up);
+  void link_down(Clock clock, LinkId id);  // the driver closed it, or the other end did
+  void open_failed(Clock clock, AttemptId attempt);
+  void receive(Clock clock, LinkId id, ConstBytes message);
+  // How many packets wait to be sent on the link, at every look at it.
+  void send_queue(Clock clock, LinkId id, std::size_t packets);
+  void tick(Clock clock);  // at next_deadline() or later
+  [[nodiscard]] Instant next_deadline() const { return core_.deadline; }
+
+  // Asks which node is nearest to a place; ends in an output::LookupDone. Zero: not sent.
+  std::uint64_t lookup(Clock clock, const NodeId& place, int tries);
+  // A link with that very node, kept while messages are routed over it.
+  void connect(Clock clock, const NodeId& node);
+
+  // The oldest output not yet taken; false when there is none.
+  [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
+
+  [[nodiscard]] const NodeId& self() const { return core_.self(); }
+  [[nodiscard]] const LinkTable& links() const { return core_.links; }
+  [[nodiscard]] const NearNeighbours& near_neighbours() const { return near_; }
+  [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
+  [[nodiscard]] const Linker& linker() const { return linker_; }
+  [[nodiscard]] const Router& router() const { return router_; }
+  [[nodiscard]] bool in_ring() const { return rpc_.in_ring(); }
+
+ private:
+  void enter(Clock clock) { core_.clock = clock; }
+  void settle();  // after each input: what parts have for each other
+  void replace_link(Link& older, const LinkUp& up, std::uint8_t wants);
+  [[nodiscard]] bool has_room(const NodeId& node, std::uint8_t wants) const;
+  void drop_link(LinkId id, bool lost);
+  void say_goodbye(const Link& link, wire::GoodbyeReason reason);
+  void expire_links();
+
+  void handle(Link& link, const wire::Hello& hello);
+  void handle(Link& link, const wire::Heartbeat& heartbeat);
+  void handle(Link& link, const wire::Ping& ping);
+  void handle(Link& link, const wire::Pong& pong);
+  void handle(Link& link, const wire::StatusRequest&);
+  void handle(Link& link, const wire::Status& status);
+  void handle(Link& link, const wire::Goodbye& goodbye);
+  void handle(Link& link, const wire::HopAck& ack);
+  void handle_routed(Link& link, ConstBytes bytes);
+  void handle_delivered(const wire::RoutedMessage& message);
+  void handle_request(const wire::RoutedMessage& message);
+  void handle_answer(const Answer& answer);
+
+  Core core_;
+  Router router_;
+  Rpc rpc_;
+  Linker linker_;
+  NearNeighbours near_;
+  Shortcuts shortcuts_;
+  Joining joining_;
+  Liveness liveness_;
+};
+
+}  // namespace ringway::overlay

@@ -1,0 +1,176 @@
+#include "overlay/sim/run.hpp"
+
+#include <chrono>
+#include <cinttypes>
+#include <cstdio>
+
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "overlay/sim/churn.hpp"
+#include "overlay/sim/latency_choice.hpp"
+#include "overlay/sim/simulation.hpp"
+
+namespace ringway::overlay::sim {
+namespace {
+
+constexpr std::uint32_t kNodesASecond = 10;
+constexpr Duration kSettling = Duration::seconds(60);  // from the last join to the first lookup
+
+using SteadyClock = std::chrono::steady_clock;
+
+double seconds_since(SteadyClock::time_point begin) {
+  return std::chrono::duration<double>(SteadyClock::now() - begin).count();
+}
+
+// One line on a terminal, written over again, once a second of the wall clock.
+class Progress {
+ public:
+  explicit Progress(double hours) : total_s_(hours * 3600), on_(isatty(STDERR_FILENO) == 1) {}
+  ~Progress() {
+    if (on_) std::fprintf(stderr, "\r\033[K");
+  }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void show(const Simulation& simulation) {
+    if (!on_ || seconds_since(last_) < 1) return;
+    last_ = SteadyClock::now();
+    const double done_s = static_cast<double>(simulation.now().ns()) * 1e-9;
+    std::fprintf(
+        stderr, "\r\033[K%5.1f %%  %.0f s virtual, %zu nodes, %zu misplaced, %.1f M events",
+        100 * done_s / total_s_, done_s, simulation.alive().size(), simulation.misplaced_nodes(),
+        static_cast<double>(simulation.statistics().events) * 1e-6);
+  }
+
+ private:
+  double total_s_;
+  bool on_;
+  SteadyClock::time_point last_ = SteadyClock::now();
+};
+
+std::size_t heap_bytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+double peak_memory_mb() {
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+nlohmann::ordered_json drops(const Simulation& simulation) {
+  nlohmann::ordered_json result;
+  for (std::size_t i = 0; i < kDropTexts.size(); ++i) {
+    std::uint64_t sum = 0;
+    for (const NodeIndex node : simulation.alive())
+      sum += simulation.overlay(node).drops().value(static_cast<Drop>(i));
+    if (sum > 0) result[std::string(kDropTexts[i].label)] = sum;
+  }
+  return result;
+}
+
+std::string hexadecimal(std::uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016" PRIx64, value);
+  return text;
+}
+
+double ratio(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+int run(const RunOptions& options) {
+  const auto begin = SteadyClock::now();
+  auto latency = choose_latency(options.latency, options.seed, options.data_folder);
+  if (!latency) {
+    std::fprintf(stderr, "ringway-sim: %s\n", latency.error().text().c_str());
+    return 2;
+  }
+  const std::size_t heap_before = heap_bytes();
+  Options settings;
+  settings.seed = options.seed;
+  settings.loss_ppm = static_cast<std::uint32_t>(options.loss_percent * 10'000);
+  const std::uint32_t well_known = std::min(options.nodes, options.well_known);
+  settings.well_known = well_known;
+  settings.lookup_interval =
+      Duration::milliseconds(static_cast<std::int64_t>(options.lookup_interval_s * 1000));
+  const Duration joining =
+      options.all_at_once ? Duration{} : Duration::seconds(options.nodes / kNodesASecond);
+  settings.lookups_begin = joining + kSettling;
+  Simulation simulation(settings, std::move(*latency));
+  simulation.add_nodes(well_known, simulation.now(), {});
+  simulation.add_nodes(options.nodes - well_known, simulation.now(), joining);
+  const auto median =
+      Duration::milliseconds(static_cast<std::int64_t>(options.session_minutes * 60'000));
+  Churn churn(simulation, {median, static_cast<unsigned>(options.crash_percent), well_known,
+                           joining + kSettling});
+
+  const auto end = Instant::from_ns(0) +
+                   Duration::milliseconds(static_cast<std::int64_t>(options.hours * 3.6e6));
+  Progress progress(options.hours);
+  std::optional<Duration> right_after;
+  double node_seconds = 0;
+  while (simulation.now() < end) {
+    // Until the ring stands it is looked at closely, then twice a minute.
+    const Duration look = right_after ? Duration::seconds(30) : Duration::milliseconds(200);
+    const Instant until = std::min(end, simulation.now() + look);
+    node_seconds +=
+        static_cast<double>(simulation.alive().size()) * (until - simulation.now()).count_s();
+    churn.run_until(until);
+    if (!right_after && simulation.now() >= Instant::from_ns(0) + joining &&
+        simulation.ring_right())
+      right_after = simulation.now() - Instant::from_ns(0);
+    progress.show(simulation);
+  }
+
+  const Statistics& statistics = simulation.statistics();
+  const std::size_t misplaced = simulation.misplaced_nodes();
+  const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));
+  double links = 0;
+  for (const NodeIndex node : simulation.alive())
+    links += static_cast<double>(simulation.overlay(node).links().size());
+  const double bytes_per_node = static_cast<double>(heap_bytes() - heap_before) / alive;
+  nlohmann::ordered_json result = {
+      {"nodes", options.nodes},
+      {"hours", options.hours},
+      {"seed", options.seed},
+      {"latency", options.latency},
+      {"wall_s", seconds_since(begin)},
+      {"events", statistics.events},
+      {"messages", statistics.messages},
+      {"messages_per_node_s", static_cast<double>(statistics.messages) / node_seconds},
+      {"traffic_bytes_per_node_s", static_cast<double>(statistics.message_bytes) / node_seconds},
+      {"set_up_messages", statistics.set_up_messages},
+      {"history_hash", hexadecimal(simulation.history_hash())},
+      {"ring_ok", misplaced == 0},
+      {"misplaced_nodes", misplaced},
+      {"ring_right_after_s", right_after ? right_after->count_s() : -1},
+      {"lookups", statistics.lookups},
+      {"lookups_ok_ratio", ratio(statistics.lookups_ok, statistics.lookups_ended())},
+      {"lookups_retried", statistics.lookups_retried},
+      {"lookups_wrong", statistics.lookups_wrong},
+      {"lookups_unanswered", statistics.lookups_unanswered},
+      {"hops_mean", statistics.hops_mean()},
+      {"hops_p99", statistics.hops_percentile(99)},
+      {"links_per_node", links / alive},
+      {"bytes_per_node", bytes_per_node},
+      {"peak_memory_mb", peak_memory_mb()},
+      {"drops", drops(simulation)},
+  };
+  if (options.json) {
+    std::printf("%s\n", result.dump(2).c_str());
+  } else {
+    for (const auto& [name, value] : result.items())
+      std::printf("%-26s %s\n", name.c_str(), value.dump().c_str());
+  }
+  return misplaced == 0 ? 0 : 1;
+}
+
+}  // namespace ringway::overlay::sim

@@ -1,0 +1,407 @@
+#include "overlay/sim/simulation.hpp"
+
+#include <algorithm>
+#include <variant>
+
+#include "base/check.hpp"
+#include "overlay/sim/distributions.hpp"
+
+namespace ringway::overlay::sim {
+namespace {
+
+constexpr Duration kOneWay = Duration::milliseconds(50);
+constexpr Duration kSetUpRetry = Duration::seconds(1);        // of a message that was lost
+constexpr Duration kOpenTimeout = Duration::seconds(10);      // then the driver says that it failed
+constexpr std::int64_t kEpochNs = 1'767'225'600'000'000'000;  // 2026-01-01, when all runs begin
+constexpr std::uint8_t kLastStep = 4;
+constexpr std::uint16_t kPort = 51820;
+
+// 2001:db8::/96 is for documentation; the node's index stands behind it.
+net::Endpoint endpoint_of(NodeIndex node) {
+  std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
+  store_be(bytes.data() + 12, node);
+  return {net::IpAddress::v6(bytes.data()), kPort};
+}
+NodeIndex node_at(const net::Endpoint& endpoint) {
+  return load_be<NodeIndex>(endpoint.address.bytes.data() + 12);
+}
+Candidates candidates_of(NodeIndex node) {
+  Candidates candidates;
+  candidates.add(endpoint_of(node));
+  return candidates;
+}
+
+}  // namespace
+
+double Statistics::hops_mean() const {
+  const std::uint64_t answers = lookups_ok + lookups_retried;
+  return answers == 0 ? 0 : static_cast<double>(hops_total) / static_cast<double>(answers);
+}
+
+unsigned Statistics::hops_percentile(unsigned percent) const {
+  const std::uint64_t answers = lookups_ok + lookups_retried;
+  std::uint64_t seen = 0;
+  for (unsigned count = 0; count < hops.size(); ++count) {
+    seen += hops[count];
+    if (seen * 100 >= answers * percent) return count;
+  }
+  return 0;
+}
+
+Simulation::Simulation(const Options& options, std::unique_ptr<LatencyModel> latency)
+    : options_(options),
+      latency_(latency ? std::move(latency) : make_fixed_latency(kOneWay)),
+      world_rng_(options.seed),
+      network_rng_(options.seed ^ 0x6e6574776f726b) {}
+
+Simulation::~Simulation() = default;
+
+// --- The world -----------------------------------------------------------------------------------
+
+NodeIndex Simulation::add_node(Instant start) {
+  const auto index = static_cast<NodeIndex>(nodes_.size());
+  const NodeId id = NodeId::random(world_rng_);
+  Node& node = nodes_.emplace_back();
+  node.id = id;
+  node.program =
+      std::make_unique<Program>(options_.parameters, id, world_rng_.next_u64(), verifier_);
+  Overlay& overlay = node.program->overlay;
+  overlay.set_candidates(candidates_of(index));
+  for (NodeIndex known = 0; known < options_.well_known; ++known)
+    if (known != index) overlay.add_well_known(candidates_of(known));
+  queue_.push(start, {.what = Happening::kStart, .subject = index});
+  return index;
+}
+
+void Simulation::add_nodes(std::size_t count, Instant first, Duration within) {
+  for (std::size_t i = 0; i < count; ++i)
+    add_node(first + draw_uniform(world_rng_, within));
+}
+
+void Simulation::start_node(NodeIndex index) {
+  Node& node = nodes_[index];
+  node.alive = true;
+  ring_order_.insert(
+      std::upper_bound(ring_order_.begin(), ring_order_.end(), index,
+                       [&](NodeIndex a, NodeIndex b) { return nodes_[a].id < nodes_[b].id; }),
+      index);
+  node.program->overlay.start(clock());
+  drain(index);
+  if (!lookups_scheduled_ && options_.lookup_interval > Duration{}) {
+    lookups_scheduled_ = true;
+    queue_.push(now_ + options_.lookups_begin, {.what = Happening::kLookup});
+  }
+}
+
+void Simulation::take_out(NodeIndex index) {
+  nodes_[index].alive = false;
+  ring_order_.erase(std::find(ring_order_.begin(), ring_order_.end(), index));
+  statistics_.lookups_abandoned +=
+      std::erase_if(lookups_, [&](const Lookup& lookup) { return lookup.asking == index; });
+}
+
+void Simulation::crash(NodeIndex index) {
+  take_out(index);
+  for (const Link& link : nodes_[index].program->overlay.links())
+    connections_.close(Side::of(link.id));
+  nodes_[index].program.reset();
+}
+
+void Simulation::leave(NodeIndex index) {
+  nodes_[index].program->overlay.leave(clock());
+  drain(index);
+  take_out(index);
+  nodes_[index].program.reset();
+}
+
+Clock Simulation::clock() const {
+  return {now_, WallTime::from_unix_ns(kEpochNs + now_.ns())};
+}
+
+bool Simulation::reaches(NodeIndex from, NodeIndex to) const {
+  return nodes_[to].alive && nodes_[from].part == nodes_[to].part;
+}
+
+// --- Events --------------------------------------------------------------------------------------
+
+void Simulation::run_until(Instant end) {
+  while (!queue_.empty() && queue_.next_time() <= end) {
+    now_ = queue_.next_time();
+    handle(queue_.pop());
+  }
+  now_ = end;
+}
+
+void Simulation::handle(const Event& event) {
+  ++statistics_.events;
+  switch (event.what) {
+    case Happening::kTimer: {
+      Node& node = nodes_[event.subject];
+      if (!node.alive || node.timer_at != now_) return;  // it was set anew
+      node.timer_at = Instant::never();
+      node.program->overlay.tick(clock());
+      drain(event.subject);
+      return;
+    }
+    case Happening::kMessage:
+      return handle_message(event);
+    case Happening::kSetUp:
+      return handle_set_up(event);
+    case Happening::kDown:
+      return handle_down(event);
+    case Happening::kOpenTimeout:
+      return handle_open_timeout(event);
+    case Happening::kStart:
+      return start_node(event.subject);
+    case Happening::kLookup:
+      return start_lookup();
+  }
+}
+
+void Simulation::handle_message(const Event& event) {
+  const Side side = Side::of(LinkId{event.subject});
+  const Connection& connection = connections_[side.connection];
+  const NodeIndex to = connection.node[side.side];
+  if (connection.generation == event.generation && connection.end[side.side] == End::kUp &&
+      reaches(connection.node[1 - side.side], to)) {
+    const std::vector<std::uint8_t>& bytes = buffers_[event.buffer];
+    history_.add(static_cast<std::uint64_t>(now_.ns()));
+    history_.add((std::uint64_t{connection.node[1 - side.side]} << 32) | to);
+    history_.add(bytes);
+    nodes_[to].program->overlay.receive(clock(), side.link(), bytes);
+    drain(to);
+  }
+  free_buffers_.push_back(event.buffer);
+}
+
+void Simulation::handle_down(const Event& event) {
+  const Side side = Side::of(LinkId{event.subject});
+  const Connection& connection = connections_[side.connection];
+  if (connection.generation != event.generation || connection.end[side.side] != End::kUp) return;
+  const NodeIndex node = connection.node[side.side];
+  if (!reaches(connection.node[1 - side.side], node) && nodes_[node].alive) return;
+  connections_.close(side);
+  if (!nodes_[node].alive) return;
+  nodes_[node].program->overlay.link_down(clock(), side.link());
+  drain(node);
+}
+
+// --- Links come up -------------------------------------------------------------------------------
+
+void Simulation::open(NodeIndex from, const output::Open& open) {
+  const NodeIndex to = node_at(open.to.candidates[0]);
+  const Duration one_way = to < nodes_.size() ? latency_->between(from, to) : kOneWay;
+  const std::uint32_t index = connections_.open(from, to, open.attempt, one_way);
+  const Connection& connection = connections_[index];
+  queue_.push(now_ + kOpenTimeout, {.what = Happening::kOpenTimeout,
+                                    .subject = Side{index, 0}.link().value,
+                                    .generation = connection.generation});
+  if (to < nodes_.size()) schedule_set_up(index, 1);
+}
+
+void Simulation::schedule_set_up(std::uint32_t index, std::uint8_t step) {
+  const Connection& connection = connections_[index];
+  Instant arrival = now_ + connection.one_way;
+  while (lost())
+    arrival = arrival + kSetUpRetry;
+  ++statistics_.set_up_messages;
+  const std::uint32_t receiver = step % 2;  // odd ones reach the other end
+  queue_.push(arrival, {.what = Happening::kSetUp,
+                        .step = step,
+                        .subject = Side{index, receiver}.link().value,
+                        .generation = connection.generation});
+}
+
+void Simulation::handle_set_up(const Event& event) {
+  const Side side = Side::of(LinkId{event.subject});
+  const Connection& connection = connections_[side.connection];
+  if (connection.generation != event.generation || connection.end[0] != End::kPending) return;
+  if (!reaches(connection.node[1 - side.side], connection.node[side.side])) return;
+  if (event.step < kLastStep)
+    schedule_set_up(side.connection, static_cast<std::uint8_t>(event.step + 1));
+  if (event.step + 1 >= kLastStep) bring_up(side);
+}
+
+void Simulation::bring_up(Side side) {
+  Connection& connection = connections_[side.connection];
+  connection.end[side.side] = End::kUp;
+  const NodeIndex node = connection.node[side.side];
+  const NodeIndex other = connection.node[1 - side.side];
+  history_.add(static_cast<std::uint64_t>(now_.ns()) ^ node);
+  nodes_[node].program->overlay.link_up(
+      clock(), {side.link(), nodes_[other].id, endpoint_of(other), connection.one_way * 2,
+                side.side == 0 ? connection.attempt : AttemptId{}});
+  drain(node);
+}
+
+void Simulation::handle_open_timeout(const Event& event) {
+  const Side side = Side::of(LinkId{event.subject});
+  const Connection& connection = connections_[side.connection];
+  if (connection.generation != event.generation || connection.end[0] != End::kPending) return;
+  const NodeIndex node = connection.node[0];
+  const AttemptId attempt = connection.attempt;
+  close(side.link());
+  if (!nodes_[node].alive) return;
+  nodes_[node].program->overlay.open_failed(clock(), attempt);
+  drain(node);
+}
+
+void Simulation::close(LinkId link) {
+  const Side side = Side::of(link);
+  const Connection& connection = connections_[side.connection];
+  if (connection.end[side.side] == End::kClosed) return;
+  if (connection.end[1 - side.side] == End::kUp) {
+    queue_.push(now_ + connection.one_way, {.what = Happening::kDown,
+                                            .subject = side.other().link().value,
+                                            .generation = connection.generation});
+  }
+  connections_.close(side);
+}
+
+// --- What nodes want done ------------------------------------------------------------------------
+
+void Simulation::drain(NodeIndex index) {
+  Overlay& overlay = nodes_[index].program->overlay;
+  Output output;
+  while (overlay.poll_output(output)) {
+    if (const auto* const sent = std::get_if<output::Send>(&output)) {
+      send(index, *sent);
+    } else if (const auto* const opened = std::get_if<output::Open>(&output)) {
+      open(index, *opened);
+    } else if (const auto* const closed = std::get_if<output::Close>(&output)) {
+      close(closed->link);
+    } else {
+      end_lookup(index, std::get<output::LookupDone>(output));
+    }
+  }
+  set_timer(index);
+}
+
+void Simulation::set_timer(NodeIndex index) {
+  Node& node = nodes_[index];
+  // Not at this very moment: time must pass.
+  const Instant deadline =
+      std::max(node.program->overlay.next_deadline(), now_ + Duration::microseconds(1));
+  if (deadline >= node.timer_at) return;
+  node.timer_at = deadline;
+  if (deadline < Instant::never())
+    queue_.push(deadline, {.what = Happening::kTimer, .subject = index});
+}
+
+void Simulation::send(NodeIndex from, const output::Send& sent) {
+  const Side side = Side::of(sent.link);
+  const Connection& connection = connections_[side.connection];
+  CHECK(connection.end[side.side] == End::kUp && connection.node[side.side] == from);
+  ++statistics_.messages;
+  statistics_.message_bytes += sent.bytes.size();
+  if (lost()) return;
+  if (free_buffers_.empty()) {
+    free_buffers_.push_back(static_cast<std::uint32_t>(buffers_.size()));
+    buffers_.emplace_back();
+  }
+  const std::uint32_t buffer = free_buffers_.back();
+  free_buffers_.pop_back();
+  buffers_[buffer].assign(sent.bytes.begin(), sent.bytes.end());
+  queue_.push(now_ + connection.one_way, {.what = Happening::kMessage,
+                                          .subject = side.other().link().value,
+                                          .generation = connection.generation,
+                                          .buffer = buffer});
+}
+
+// --- Lookups, and whether all is right -----------------------------------------------------------
+
+void Simulation::start_lookup() {
+  const auto alive = static_cast<std::int64_t>(std::max<std::size_t>(ring_order_.size(), 1));
+  const auto mean = Duration::nanoseconds(options_.lookup_interval.count_ns() / alive);
+  queue_.push(now_ + draw_exponential(world_rng_, mean), {.what = Happening::kLookup});
+  if (ring_order_.empty()) return;
+  const NodeIndex asking = ring_order_[world_rng_.below(ring_order_.size())];
+  const NodeId place = NodeId::random(world_rng_);
+  if (!nodes_[asking].program->overlay.in_ring()) return;
+  Lookup lookup{0, asking, place, nearest_in_ring(place)};
+  ++statistics_.lookups;
+  lookup.request_id = nodes_[asking].program->overlay.lookup(clock(), place, options_.lookup_tries);
+  if (lookup.request_id == 0) {
+    ++statistics_.lookups_unanswered;
+  } else {
+    lookups_.push_back(lookup);
+  }
+  drain(asking);
+}
+
+void Simulation::end_lookup(NodeIndex node, const output::LookupDone& done) {
+  const auto found = std::find_if(lookups_.begin(), lookups_.end(), [&](const Lookup& lookup) {
+    return lookup.asking == node && lookup.request_id == done.request_id;
+  });
+  if (found == lookups_.end()) return;
+  const Lookup lookup = *found;
+  *found = lookups_.back();
+  lookups_.pop_back();
+  if (!done.answered) {
+    ++statistics_.lookups_unanswered;
+    return;
+  }
+  // Who comes or goes while a lookup is under way may be right or not.
+  const bool right = done.responder == nodes_[lookup.nearest_at_first].id ||
+                     done.responder == nodes_[nearest_in_ring(lookup.place)].id;
+  if (!right) {
+    ++statistics_.lookups_wrong;
+    return;
+  }
+  ++(done.tries == 1 ? statistics_.lookups_ok : statistics_.lookups_retried);
+  statistics_.hops_total += done.hops;
+  ++statistics_.hops[done.hops];
+}
+
+NodeIndex Simulation::nearest_in_ring(const NodeId& place) const {
+  CHECK(!ring_order_.empty());
+  const std::size_t count = ring_order_.size();
+  const auto after =
+      std::lower_bound(ring_order_.begin(), ring_order_.end(), place,
+                       [&](NodeIndex node, const NodeId& id) { return nodes_[node].id < id; });
+  const auto begin = static_cast<std::size_t>(after - ring_order_.begin());
+  const auto first_in_ring = [&](std::size_t at, std::size_t step) {
+    for (std::size_t tried = 0; tried < count; ++tried, at += step)
+      if (overlay(ring_order_[at % count]).in_ring()) return ring_order_[at % count];
+    return ring_order_.front();
+  };
+  const NodeIndex right = first_in_ring(begin, 1);
+  const NodeIndex left = first_in_ring(begin + count - 1, count - 1);
+  return ring_distance(nodes_[left].id, place) < ring_distance(nodes_[right].id, place) ? left
+                                                                                        : right;
+}
+
+std::size_t Simulation::misplaced_nodes() const {
+  const std::size_t count = ring_order_.size();
+  if (count == 0) return 0;
+  const std::size_t a_side = std::min(options_.parameters.near_a_side, count - 1);
+  std::size_t misplaced = 0;
+  for (std::size_t place = 0; place < count; ++place) {
+    const Overlay& overlay = nodes_[ring_order_[place]].program->overlay;
+    const auto& right = overlay.near_neighbours().right();
+    const auto& left = overlay.near_neighbours().left();
+    bool in_place = right.size() >= a_side && left.size() >= a_side;
+    for (std::size_t i = 0; in_place && i < a_side; ++i) {
+      const auto is_near = [&](const NodeId& said, std::size_t at) {
+        const NodeId& true_one = nodes_[ring_order_[at % count]].id;
+        const Link* const link = overlay.links().find(true_one);
+        return said == true_one && link != nullptr && link->near();
+      };
+      in_place = is_near(right[i], place + 1 + i) && is_near(left[i], place + count - 1 - i);
+    }
+    if (!in_place) ++misplaced;
+  }
+  return misplaced;
+}
+
+std::optional<Duration> Simulation::time_until_right(Duration limit) {
+  constexpr Duration kLook = Duration::milliseconds(50);
+  const Instant begin = now_;
+  while (now_ - begin < limit) {
+    run_for(kLook);
+    if (ring_right()) return now_ - begin;
+  }
+  return std::nullopt;
+}
+
+}  // namespace ringway::overlay::sim

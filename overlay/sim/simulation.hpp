@@ -1,0 +1,170 @@
+// Thousands of nodes in virtual time, from a seed: the overlay as the node runs it, between
+// simulated links. Every message is encoded, signed and parsed. One thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "overlay/overlay.hpp"
+#include "overlay/sim/connections.hpp"
+#include "overlay/sim/event_queue.hpp"
+#include "overlay/sim/history.hpp"
+#include "overlay/sim/latency.hpp"
+#include "overlay/sim/modelled_signatures.hpp"
+
+namespace ringway::overlay::sim {
+
+struct Options {
+  std::uint64_t seed = 1;
+  // Parts of a million of the messages that are lost.
+  std::uint32_t loss_ppm = 0;
+  // Each node is told of this many nodes that are meant to be there always: the first ones.
+  std::size_t well_known = 4;
+  // A node asks for a random place this often, on average; zero: never.
+  Duration lookup_interval = Duration::seconds(600);
+  int lookup_tries = 3;
+  Duration lookups_begin = Duration::seconds(30);  // after the first node
+  Parameters parameters;
+};
+
+struct Statistics {
+  std::uint64_t events = 0;
+  std::uint64_t messages = 0;  // over links that are up
+  std::uint64_t message_bytes = 0;
+  std::uint64_t set_up_messages = 0;  // handshakes and certificates
+  std::uint64_t lookups = 0;
+  std::uint64_t lookups_ok = 0;       // by the right node, at the first try
+  std::uint64_t lookups_retried = 0;  // by the right node, later
+  std::uint64_t lookups_wrong = 0;    // by another node
+  std::uint64_t lookups_unanswered = 0;
+  std::uint64_t lookups_abandoned = 0;  // the asking node crashed or left first
+  std::uint64_t hops_total = 0;
+  std::array<std::uint64_t, 256> hops{};  // of right answers, by their number
+
+  [[nodiscard]] std::uint64_t lookups_ended() const {
+    return lookups_ok + lookups_retried + lookups_wrong + lookups_unanswered;
+  }
+  [[nodiscard]] double hops_mean() const;
+  [[nodiscard]] unsigned hops_percentile(unsigned percent) const;
+};
+
+class Simulation {
+ public:
+  // latency: null for links of 50 ms one way.
+  explicit Simulation(const Options& options, std::unique_ptr<LatencyModel> latency = nullptr);
+  ~Simulation();
+
+  // --- What happens in the world
+  NodeIndex add_node(Instant start);
+  void add_nodes(std::size_t count, Instant first, Duration within);  // uniformly spread
+  void crash(NodeIndex index);
+  void leave(NodeIndex index);
+  // Nodes of different parts cannot hear each other. All begin in part 0.
+  void set_part(NodeIndex node, std::uint8_t part) { nodes_[node].part = part; }
+
+  void run_until(Instant end);
+  void run_for(Duration duration) { run_until(now_ + duration); }
+  // The time that passes until the ring is right, looked at every 50 ms; none within `limit`.
+  [[nodiscard]] std::optional<Duration> time_until_right(Duration limit);
+
+  // --- What an onlooker who sees everything sees
+  [[nodiscard]] Instant now() const { return now_; }
+  // Nodes alive whose two neighbours of either side are not those that they should be.
+  [[nodiscard]] std::size_t misplaced_nodes() const;
+  [[nodiscard]] bool ring_right() const { return misplaced_nodes() == 0; }
+  [[nodiscard]] const std::vector<NodeIndex>& alive() const { return ring_order_; }
+  // Of a node that is alive, or not started yet.
+  [[nodiscard]] const Overlay& overlay(NodeIndex node) const {
+    return nodes_[node].program->overlay;
+  }
+  [[nodiscard]] const Statistics& statistics() const { return statistics_; }
+  [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
+  [[nodiscard]] Rng& rng() { return world_rng_; }
+  // The node that is nearest to a place, of those that have neighbours on both sides: one that only
+  // just started cannot answer for any place yet. If there is none, any.
+  [[nodiscard]] NodeIndex nearest_in_ring(const NodeId& place) const;
+
+ private:
+  struct Program {  // what runs on a node
+    Program(const Parameters& parameters, const NodeId& id, std::uint64_t seed, Verifier& verifier)
+        : rng(seed), signer(id), overlay(parameters, {id, {}}, signer, verifier, rng) {}
+    SeededRng rng;
+    ModelledSigner signer;
+    Overlay overlay;
+  };
+  struct Node {
+    NodeId id;
+    std::unique_ptr<Program> program;  // until it crashes or leaves
+    Instant timer_at = Instant::never();
+    bool alive = false;
+    std::uint8_t part = 0;
+  };
+  enum class Happening : std::uint8_t {
+    kTimer,
+    kMessage,
+    kSetUp,
+    kDown,
+    kOpenTimeout,
+    kStart,
+    kLookup
+  };
+  struct Event {
+    Happening what = Happening::kTimer;
+    std::uint8_t step = 0;         // of a link's set-up
+    std::uint32_t subject = 0;     // node, or the LinkId of the end that it reaches
+    std::uint32_t generation = 0;  // of the connection
+    std::uint32_t buffer = 0;      // of the message
+  };
+  struct Lookup {
+    std::uint64_t request_id;
+    NodeIndex asking;
+    NodeId place;
+    NodeIndex nearest_at_first;
+  };
+
+  void handle(const Event& event);
+  void handle_message(const Event& event);
+  void handle_set_up(const Event& event);
+  void handle_down(const Event& event);
+  void handle_open_timeout(const Event& event);
+  void start_node(NodeIndex index);
+  void start_lookup();
+  void end_lookup(NodeIndex node, const output::LookupDone& done);
+
+  // Does what the node's overlay wants done, and sets its timer.
+  void drain(NodeIndex index);
+  void send(NodeIndex from, const output::Send& sent);
+  void open(NodeIndex from, const output::Open& open);
+  void close(LinkId link);
+  void set_timer(NodeIndex index);
+  void schedule_set_up(std::uint32_t index, std::uint8_t step);
+  void bring_up(Side side);
+  [[nodiscard]] bool reaches(NodeIndex from, NodeIndex to) const;
+  [[nodiscard]] bool lost() {
+    return options_.loss_ppm > 0 && network_rng_.below(1'000'000) < options_.loss_ppm;
+  }
+  [[nodiscard]] Clock clock() const;
+  void take_out(NodeIndex index);
+
+  Options options_;
+  std::unique_ptr<LatencyModel> latency_;
+  ModelledVerifier verifier_;
+  SeededRng world_rng_;    // who comes, goes and asks
+  SeededRng network_rng_;  // what is lost
+  std::vector<Node> nodes_;
+  std::vector<NodeIndex> ring_order_;  // nodes alive, by ID
+  Connections connections_;
+  EventQueue<Event> queue_;
+  std::vector<std::vector<std::uint8_t>> buffers_;
+  std::vector<std::uint32_t> free_buffers_;
+  std::vector<Lookup> lookups_;
+  bool lookups_scheduled_ = false;
+  Instant now_ = Instant::from_ns(0);
+  History history_;
+  Statistics statistics_;
+};
+
+}  // namespace ringway::overlay::sim

@@ -1,0 +1,56 @@
+// Reads the fields of a message, in network order. Reading beyond the end, or a count above its
+// bound, makes the reader fail for good: a parser reads all its fields and asks once.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.hpp"
+#include "overlay/contact.hpp"
+
+namespace ringway::overlay::wire {
+
+class ByteReader {
+ public:
+  explicit ByteReader(ConstBytes bytes) : bytes_(bytes) {}
+
+  template <std::unsigned_integral T>
+  [[nodiscard]] T number() {
+    const ConstBytes field = take(sizeof(T));
+    return field.empty() ? T{} : load_be<T>(field.data());
+  }
+  [[nodiscard]] NodeId node_id() {
+    const ConstBytes field = take(NodeId::kBytes);
+    return field.empty() ? NodeId{} : NodeId::from_bytes(field.data());
+  }
+  [[nodiscard]] ConstBytes bytes(std::size_t count) { return take(count); }
+  // A count of one byte, refused above `bound`.
+  [[nodiscard]] std::size_t count(std::size_t bound) {
+    const std::size_t value = number<std::uint8_t>();
+    if (value > bound) fail();
+    return failed_ ? 0 : value;
+  }
+  [[nodiscard]] Candidates candidates();
+  [[nodiscard]] Contacts contacts();
+
+  void fail() { failed_ = true; }
+  [[nodiscard]] bool failed() const { return failed_; }
+  [[nodiscard]] std::size_t position() const { return at_; }
+  // Every field was there, and nothing behind the last one.
+  [[nodiscard]] bool complete() const { return !failed_ && at_ == bytes_.size(); }
+
+ private:
+  [[nodiscard]] ConstBytes take(std::size_t count) {
+    if (failed_ || bytes_.size() - at_ < count) {
+      failed_ = true;
+      return {};
+    }
+    at_ += count;
+    return bytes_.subspan(at_ - count, count);
+  }
+
+  ConstBytes bytes_;
+  std::size_t at_ = 0;
+  bool failed_ = false;
+};
+
+}  // namespace ringway::overlay::wire

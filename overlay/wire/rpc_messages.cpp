@@ -1,0 +1,70 @@
+#include "overlay/wire/rpc_messages.hpp"
+
+#include "overlay/wire/byte_reader.hpp"
+#include "overlay/wire/byte_writer.hpp"
+#include "overlay/wire/link_messages.hpp"
+
+namespace ringway::overlay::wire {
+namespace {
+
+constexpr std::uint8_t kReplyViaFlag = 1;
+
+Method read_method(ByteReader& reader) {
+  const auto method = reader.number<std::uint8_t>();
+  if (method < 1 || method > static_cast<std::uint8_t>(Method::kLookup)) reader.fail();
+  return static_cast<Method>(method);
+}
+
+}  // namespace
+
+std::optional<Request> parse_request(ConstBytes payload) {
+  ByteReader reader(payload);
+  Request request;
+  request.method = read_method(reader);
+  request.request_id = reader.number<std::uint64_t>();
+  const auto flags = reader.number<std::uint8_t>();
+  if (flags > kReplyViaFlag) reader.fail();
+  if (flags == kReplyViaFlag) request.reply_via = reader.node_id();
+  if (request.method != Method::kLookup) {
+    request.wants = reader.number<std::uint8_t>();
+    if ((request.wants & ~kAllWants) != 0) reader.fail();
+    request.candidates = reader.candidates();
+  }
+  if (!reader.complete()) return std::nullopt;
+  return request;
+}
+
+std::optional<Reply> parse_reply(ConstBytes payload) {
+  ByteReader reader(payload);
+  Reply reply;
+  reply.method = read_method(reader);
+  reply.request_id = reader.number<std::uint64_t>();
+  reply.hops = reader.number<std::uint8_t>();
+  if (reply.method != Method::kLookup) {
+    reply.candidates = reader.candidates();
+    reply.contacts = reader.contacts();
+  }
+  if (!reader.complete()) return std::nullopt;
+  return reply;
+}
+
+void emit(ByteWriter& writer, const Request& request) {
+  writer.byte(static_cast<std::uint8_t>(request.method));
+  writer.number(request.request_id);
+  writer.byte(request.reply_via ? kReplyViaFlag : 0);
+  if (request.reply_via) writer.node_id(*request.reply_via);
+  if (request.method == Method::kLookup) return;
+  writer.byte(request.wants);
+  writer.candidates(request.candidates);
+}
+
+void emit(ByteWriter& writer, const Reply& reply, std::size_t reserved) {
+  writer.byte(static_cast<std::uint8_t>(reply.method));
+  writer.number(reply.request_id);
+  writer.byte(reply.hops);
+  if (reply.method == Method::kLookup) return;
+  writer.candidates(reply.candidates);
+  writer.contacts(reply.contacts, reserved);
+}
+
+}  // namespace ringway::overlay::wire

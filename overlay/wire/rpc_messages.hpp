@@ -1,0 +1,50 @@
+// Questions to the ring and their answers: the payloads of routed messages.
+//
+//   request   method(1) request id(8) flags(1) [reply via(20)] body
+//   reply     method(1) request id(8) hops(1) body
+//
+//   method      request's body            reply's body
+//   1 find      wants(1) candidates       candidates contacts
+//   2 connect   wants(1) candidates       candidates contacts
+//   3 lookup    none                      none
+//
+// find asks who is there; connect asks besides that the other end open a link to the source. The
+// contacts of the answer are those around the source (connect) or the destination (find) that the
+// answering node has links with.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/bytes.hpp"
+#include "overlay/contact.hpp"
+
+namespace ringway::overlay::wire {
+
+enum class Method : std::uint8_t { kFind = 1, kConnect = 2, kLookup = 3 };
+
+struct Request {
+  Method method = Method::kLookup;
+  std::uint64_t request_id = 0;
+  std::optional<NodeId> reply_via;  // the asking node is not in the ring yet, but hangs on this one
+  std::uint8_t wants = 0;           // find, connect
+  Candidates candidates;            // find, connect: of the asking node
+};
+struct Reply {
+  Method method = Method::kLookup;
+  std::uint64_t request_id = 0;
+  std::uint8_t hops = 0;  // that the request took
+  Candidates candidates;  // find, connect: of the answering node
+  Contacts contacts;      // find, connect
+};
+
+[[nodiscard]] std::optional<Request> parse_request(ConstBytes payload);
+[[nodiscard]] std::optional<Reply> parse_reply(ConstBytes payload);
+
+class ByteWriter;
+void emit(ByteWriter& writer, const Request& request);
+// `reserved`: bytes of a message that its envelope needs; contacts are left out where they do not
+// fit.
+void emit(ByteWriter& writer, const Reply& reply, std::size_t reserved = 0);
+
+}  // namespace ringway::overlay::wire

@@ -1,0 +1,157 @@
+// A few nodes side by side in memory, driven by hand: links come up at once, messages arrive in the
+// order in which they were sent, and time passes only when the test says so. Each message can be
+// looked at, kept back or changed.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "overlay/overlay.hpp"
+#include "overlay/sim/modelled_signatures.hpp"
+
+namespace ringway::overlay {
+
+class Village {
+ public:
+  struct Message {
+    std::size_t from;
+    std::size_t to;
+    LinkId link;  // the receiver's name for it
+    std::vector<std::uint8_t> bytes;
+  };
+
+  // A node at this place, with the addresses of all others as well-known ones when `joins`.
+  std::size_t add(const NodeId& place) {
+    const std::size_t index = houses_.size();
+    houses_.push_back(std::make_unique<House>(parameters_, place, index, verifier_));
+    Candidates own;
+    own.add(address_of(index));
+    houses_.back()->overlay.set_candidates(own);
+    return index;
+  }
+  Overlay& operator[](std::size_t node) { return houses_[node]->overlay; }
+  void knows(std::size_t node, std::size_t other) {
+    Candidates candidates;
+    candidates.add(address_of(other));
+    (*this)[node].add_well_known(candidates);
+  }
+  void start(std::size_t node) {
+    houses_[node]->up = true;
+    (*this)[node].start(clock());
+    settle();
+  }
+  // The node and its addresses fall silent.
+  void silence(std::size_t node) { houses_[node]->up = false; }
+  // No link between the two can be opened from either side.
+  void part(std::size_t a, std::size_t b) { parted_.push_back({a, b}); }
+
+  void pass(Duration duration) {
+    const Instant end = now_ + duration;
+    for (;;) {
+      Instant next = end;
+      for (const auto& house : houses_)
+        if (house->up) next = std::min(next, std::max(house->overlay.next_deadline(), now_));
+      now_ = next;
+      if (now_ >= end) return;
+      now_ = now_ + Duration::milliseconds(1);
+      for (const auto& house : houses_)
+        if (house->up && house->overlay.next_deadline() <= now_) house->overlay.tick(clock());
+      settle();
+    }
+  }
+  // Hands over what was sent, and what is sent because of it, until there is nothing more.
+  void settle() {
+    collect();
+    while (!under_way_.empty()) {
+      const Message message = under_way_.front();
+      under_way_.pop_front();
+      if (on_message) on_message(message);
+      if (houses_[message.to]->up)
+        (*this)[message.to].receive(clock(), message.link, message.bytes);
+      collect();
+    }
+  }
+  [[nodiscard]] Clock clock() const {
+    return {now_, WallTime::from_unix_ns(1'767'225'600'000'000'000 + now_.ns())};
+  }
+  [[nodiscard]] const Link* link(std::size_t node, std::size_t other) {
+    return (*this)[node].links().find((*this)[other].self());
+  }
+  [[nodiscard]] bool near(std::size_t node, std::size_t other) {
+    const Link* const found = link(node, other);
+    return found != nullptr && found->near();
+  }
+
+  std::function<void(const Message&)> on_message;
+  std::size_t opens = 0;
+  std::vector<output::LookupDone> lookups;
+
+ private:
+  struct House {
+    House(const Parameters& parameters, const NodeId& id, std::uint64_t seed, Verifier& verifier)
+        : rng(seed), signer(id), overlay(parameters, {id, {}}, signer, verifier, rng) {}
+    SeededRng rng;
+    sim::ModelledSigner signer;
+    Overlay overlay;
+    bool up = false;
+  };
+  // A link has a number, and each end the name 2 * number + (0 for who opened it).
+  struct Ends {
+    std::size_t node[2];
+  };
+
+  static net::Endpoint address_of(std::size_t node) {
+    const std::uint8_t bytes[4] = {192, 0, 2, static_cast<std::uint8_t>(node)};
+    return {net::IpAddress::v4(bytes), 51820};
+  }
+  void collect() {
+    for (std::size_t node = 0; node < houses_.size(); ++node) {
+      Output output;
+      while ((*this)[node].poll_output(output)) {
+        if (const auto* const sent = std::get_if<output::Send>(&output)) {
+          const std::uint32_t other = 1 - (sent->link.value & 1);
+          under_way_.push_back({node,
+                                ends_[sent->link.value / 2].node[other],
+                                LinkId{sent->link.value ^ 1},
+                                {sent->bytes.begin(), sent->bytes.end()}});
+        } else if (const auto* const opened = std::get_if<output::Open>(&output)) {
+          open(node, *opened);
+        } else if (const auto* const done = std::get_if<output::LookupDone>(&output)) {
+          lookups.push_back(*done);
+        }
+      }
+    }
+  }
+  void open(std::size_t node, const output::Open& open) {
+    ++opens;
+    const std::size_t other = open.to.candidates[0].address.bytes[3];
+    const bool apart = std::any_of(parted_.begin(), parted_.end(), [&](const auto& pair) {
+      return (pair[0] == node && pair[1] == other) || (pair[1] == node && pair[0] == other);
+    });
+    if (apart || !houses_[other]->up) {
+      (*this)[node].open_failed(clock(), open.attempt);
+      return;
+    }
+    const auto number = static_cast<std::uint32_t>(ends_.size());
+    ends_.push_back({{node, other}});
+    (*this)[other].link_up(clock(), {LinkId{2 * number + 1},
+                                     (*this)[node].self(),
+                                     address_of(node),
+                                     Duration::milliseconds(10),
+                                     {}});
+    (*this)[node].link_up(clock(), {LinkId{2 * number}, (*this)[other].self(), address_of(other),
+                                    Duration::milliseconds(10), open.attempt});
+  }
+
+  Parameters parameters_;
+  sim::ModelledVerifier verifier_;
+  std::vector<std::unique_ptr<House>> houses_;
+  std::vector<Ends> ends_;
+  std::vector<std::array<std::size_t, 2>> parted_;
+  std::deque<Message> under_way_;
+  Instant now_ = Instant::from_ns(0);
+};
+
+}  // namespace ringway::overlay
