@@ -12,7 +12,7 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr Duration kSettling = Duration::seconds(120);
+constexpr Duration kUntilSettled = Duration::seconds(120);
 
 // One line of the result: a number of nodes, and the times of its runs.
 struct Row {
@@ -41,7 +41,7 @@ std::optional<Duration> time_start(Simulation& simulation, std::size_t nodes) {
 
 std::optional<Duration> time_vanish(Simulation& simulation, std::size_t nodes) {
   simulation.add_nodes(nodes, simulation.now(), Duration::seconds(30));
-  simulation.run_for(kSettling);
+  simulation.run_for(kUntilSettled);
   for (std::size_t left = nodes / 2; left > 0; --left)
     simulation.crash(simulation.alive()[simulation.rng().below(simulation.alive().size())]);
   return simulation.time_until_right(Duration::seconds(300));
@@ -49,7 +49,7 @@ std::optional<Duration> time_vanish(Simulation& simulation, std::size_t nodes) {
 
 std::optional<Duration> time_partition(Simulation& simulation, std::size_t nodes) {
   simulation.add_nodes(nodes, simulation.now(), Duration::seconds(30));
-  simulation.run_for(kSettling);
+  simulation.run_for(kUntilSettled);
   for (const NodeIndex node : simulation.alive())
     simulation.set_part(node, simulation.rng().below(2) == 0 ? 1 : 2);
   simulation.run_for(Duration::seconds(3600));
