@@ -97,7 +97,7 @@ struct Handshaker::State {
   HandshakeVerdict handle_response(Instant now, Suite suite, ResponseView message,
                                    const DatagramSource& from);
   HandshakeVerdict handle_cookie_reply(Instant now, Suite suite, ConstBytes message);
-  void install(Peer& peer, Instant now, const net::Endpoint& answered, Suite suite,
+  void install(Peer& peer, Instant now, const net::Endpoint* answered, Suite suite,
                ReceiverIndex local_index, ReceiverIndex remote_index, TransportKeys&& keys);
 
   // Timers.
@@ -262,7 +262,7 @@ HandshakeVerdict Handshaker::State::respond(Peer& peer, Instant now, ResponderSt
   peer.last_message_sent = now;
   make_answerable(peer, *index);
   // The session first: the response may bring data back at once.
-  install(peer, now, from.remote, responder.suite, *index, responder.remote_index,
+  install(peer, now, &from.remote, responder.suite, *index, responder.remote_index,
           std::move(*keys));
   emit(std::move(output));
   return HandshakeVerdict::kAccepted;
@@ -286,7 +286,7 @@ HandshakeVerdict Handshaker::State::handle_response(Instant now, Suite suite, Re
   peer->pending.reset();  // the index goes on as the session's
   peer->attempt = {};
   emit(handshake_output::EndpointSeen{peer->id, from, owner_of(*peer)});
-  install(*peer, now, /*answered=*/{}, suite, index, remote_index, std::move(*keys));
+  install(*peer, now, /*answered=*/nullptr, suite, index, remote_index, std::move(*keys));
   return HandshakeVerdict::kAccepted;
 }
 
@@ -302,15 +302,15 @@ HandshakeVerdict Handshaker::State::handle_cookie_reply(Instant now, Suite suite
                                                    : HandshakeVerdict::kDecryptFailed;
 }
 
-// `answered`: as in handshake_output::InstallSession.
-void Handshaker::State::install(Peer& peer, Instant now, const net::Endpoint& answered, Suite suite,
+// `answered`: where our response goes; null when we are the initiator.
+void Handshaker::State::install(Peer& peer, Instant now, const net::Endpoint* answered, Suite suite,
                                 ReceiverIndex local_index, ReceiverIndex remote_index,
                                 TransportKeys&& keys) {
   handshake_output::InstallSession output;
-  output.answered = answered;
+  if (answered != nullptr) output.answered = *answered;
   output.keys.peer = peer.id;
   output.keys.suite = suite;
-  output.keys.initiator = !answered.valid();
+  output.keys.initiator = answered == nullptr;
   output.keys.local_index = local_index;
   output.keys.remote_index = remote_index;
   output.keys.send_key = std::move(keys.send);

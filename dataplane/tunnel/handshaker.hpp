@@ -84,7 +84,7 @@ struct SendTo {
 };
 struct InstallSession {
   SessionKeys keys;
-  net::Endpoint answered;  // where our response goes; not valid when we are the initiator
+  net::Endpoint answered;  // where our response goes, when we are not the initiator
 };
 // An authenticated handshake message came from here; `owner` has the peer's sessions.
 struct EndpointSeen {

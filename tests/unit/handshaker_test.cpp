@@ -57,6 +57,17 @@ TEST_P(HandshakerTest, SessionIsInstalledBeforeTheResponseLeavesAndAfterTheTimes
   EXPECT_EQ(order, expected);
 }
 
+// Such a source can be forged, and nothing can be sent to it: it must not make us the initiator,
+// who uses the session before the other end has confirmed it.
+TEST_P(HandshakerTest, AnInitiationFromPortZeroMakesAResponder) {
+  introduce();
+  a_->source.remote.port = 0;
+  a_->request(now_, wall_);
+  EXPECT_EQ(deliver(*a_, *b_), HandshakeVerdict::kAccepted);
+  ASSERT_EQ(b_->sessions.size(), 1U);
+  EXPECT_FALSE(b_->sessions[0].initiator);
+}
+
 TEST_P(HandshakerTest, TimestampIsReportedBeforeTheInitiationThatCarriesIt) {
   introduce();
   a_->handshaker.request_session(kPeer, now_, wall_, true);
