@@ -12,7 +12,9 @@ Linker::Attempt* Linker::find(const NodeId& node) {
 }
 
 bool Linker::under_way(const NodeId& node) const {
-  return const_cast<Linker*>(this)->find(node) != nullptr;
+  return std::any_of(attempts_.begin(), attempts_.end(), [&](const Attempt& attempt) {
+    return attempt.node_known && attempt.to.node == node;
+  });
 }
 
 std::size_t Linker::attempts(std::uint8_t wants) const {
