@@ -21,7 +21,8 @@ namespace ringway::overlay {
   X(kOutdated,       "outdated",        "too old, or from the future")                        \
   X(kUnexpected,     "unexpected",      "a reply to no request, or from another than asked")  \
   X(kRequestsFull,   "requests_full",   "too many requests wait for replies")                 \
-  X(kRefusedLink,    "refused_link",    "no room for another link")
+  X(kRefusedLink,    "refused_link",    "no room for another link")                            \
+  X(kUnknownService, "unknown_service", "a request that no part of this node answers")
 // clang-format on
 
 enum class Drop : std::uint8_t {

@@ -34,8 +34,8 @@ bool OutputQueue::poll(Output& out) {
     case Kind::kClose:
       out = output::Close{LinkId{item.value}};
       break;
-    case Kind::kLookup:
-      out = lookups_[item.value];
+    case Kind::kEvent:
+      out = std::move(events_[item.value]);
       break;
   }
   return true;
@@ -45,7 +45,7 @@ void OutputQueue::reset() {
   empty(items_);
   empty(bytes_);
   empty(opens_);
-  empty(lookups_);
+  empty(events_);
   next_ = 0;
   next_byte_ = 0;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -40,7 +41,9 @@ struct LookupDone {
 };
 }  // namespace output
 
-using Output = std::variant<output::Send, output::Open, output::Close, output::LookupDone>;
+// What the driver is told, and passes on to whoever asked.
+using Event = std::variant<output::LookupDone>;
+using Output = std::variant<output::Send, output::Open, output::Close, Event>;
 
 class OutputQueue {
  public:
@@ -53,27 +56,27 @@ class OutputQueue {
     opens_.push_back(open);
   }
   void close(LinkId link) { items_.push_back({Kind::kClose, 0, link.value}); }
-  void lookup_done(const output::LookupDone& done) {
-    items_.push_back({Kind::kLookup, 0, static_cast<std::uint32_t>(lookups_.size())});
-    lookups_.push_back(done);
+  void tell(Event event) {
+    items_.push_back({Kind::kEvent, 0, static_cast<std::uint32_t>(events_.size())});
+    events_.push_back(std::move(event));
   }
 
   // The oldest not yet taken; false when there is none.
   [[nodiscard]] bool poll(Output& out);
 
  private:
-  enum class Kind : std::uint8_t { kSend, kOpen, kClose, kLookup };
+  enum class Kind : std::uint8_t { kSend, kOpen, kClose, kEvent };
   struct Item {
     Kind kind;
     std::uint16_t size;   // of a message
-    std::uint32_t value;  // link, or index in opens_ or lookups_
+    std::uint32_t value;  // link, or index in opens_ or events_
   };
   void reset();
 
   std::vector<Item> items_;
   std::vector<std::uint8_t> bytes_;
   std::vector<output::Open> opens_;
-  std::vector<output::LookupDone> lookups_;
+  std::vector<Event> events_;
   std::size_t next_ = 0;
   std::size_t next_byte_ = 0;
 };

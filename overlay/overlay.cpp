@@ -295,6 +295,10 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
     core_.drops.add(Drop::kMalformed);
     return;
   }
+  if (wire::is_service(request->method)) {
+    handle_service_request(message, *request);
+    return;
+  }
   Contacts contacts;
   if (request->method == wire::Method::kConnect) {
     const Contact source{message.source, request->candidates};
@@ -305,6 +309,11 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
     contacts = near_.contacts_around(message.destination);
   }
   rpc_.reply(message, *request, contacts);
+}
+
+// Each service takes the requests with its methods here.
+void Overlay::handle_service_request(const wire::RoutedMessage&, const wire::Request&) {
+  core_.drops.add(Drop::kUnknownService);
 }
 
 void Overlay::handle_answer(const Answer& answer) {
@@ -323,8 +332,8 @@ void Overlay::handle_answer(const Answer& answer) {
       joining_.on_answer(answer);
       break;
     case Purpose::kLookup:
-      core_.output.lookup_done({answer.request_id, answer.answered, answer.responder, answer.hops,
-                                answer.tries, answer.took});
+      core_.output.tell(output::LookupDone{answer.request_id, answer.answered, answer.responder,
+                                           answer.hops, answer.tries, answer.took});
       break;
   }
 }

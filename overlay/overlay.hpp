@@ -91,6 +91,7 @@ class Overlay {
   void handle_routed(Link& link, ConstBytes bytes);
   void handle_delivered(const wire::RoutedMessage& message);
   void handle_request(const wire::RoutedMessage& message);
+  void handle_service_request(const wire::RoutedMessage& message, const wire::Request& request);
   void handle_answer(const Answer& answer);
 
   Core core_;

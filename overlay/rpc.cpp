@@ -1,6 +1,7 @@
 #include "overlay/rpc.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace ringway::overlay {
 
@@ -30,6 +31,7 @@ Router::Sent Rpc::transmit(Pending& pending) {
   request.request_id = pending.request_id;
   request.wants = query.wants;
   request.candidates = core_.candidates;
+  request.body = query.body;
 
   Outgoing outgoing{query.destination, query.route, {}, wire::PayloadType::kRequest, {}, {}};
   if (!in_ring_ || query.first_hop != FirstHop::kBest) {
@@ -61,7 +63,7 @@ std::uint64_t Rpc::ask(const Query& query) {
       answer.answered = !query.route.exact;
       answer.responder = core_.self();
       answer.tries = 1;
-      answers_.push_back(answer);
+      answers_.push_back(std::move(answer));
       return pending.request_id;
     }
     case Router::Sent::kNoRoute:
@@ -71,8 +73,8 @@ std::uint64_t Rpc::ask(const Query& query) {
       break;
   }
   core_.wake_at(pending.deadline);
-  pending_.push_back(pending);
-  return pending.request_id;
+  pending_.push_back(std::move(pending));
+  return pending_.back().request_id;
 }
 
 std::optional<Answer> Rpc::on_reply(const wire::RoutedMessage& message) {
@@ -99,8 +101,9 @@ std::optional<Answer> Rpc::on_reply(const wire::RoutedMessage& message) {
   answer.took = core_.now() - found->first_sent;
   answer.candidates = reply->candidates;
   answer.contacts = reply->contacts;
+  answer.body.assign(reply->body.begin(), reply->body.end());
   if (found->tries == 1) rtt_.add(answer.took);
-  *found = pending_.back();
+  if (found != pending_.end() - 1) *found = std::move(pending_.back());
   pending_.pop_back();
   return answer;
 }
@@ -108,11 +111,28 @@ std::optional<Answer> Rpc::on_reply(const wire::RoutedMessage& message) {
 void Rpc::reply(const wire::RoutedMessage& message, const wire::Request& request,
                 const Contacts& contacts) {
   wire::Reply reply;
+  reply.candidates = core_.candidates;
+  reply.contacts = contacts;
+  send_reply(message, request, reply);
+}
+
+void Rpc::reply_for_service(const wire::RoutedMessage& message, const wire::Request& request,
+                            ConstBytes body) {
+  wire::Reply reply;
+  reply.body = body;
+  send_reply(message, request, reply);
+}
+
+std::size_t Rpc::max_body_bytes() const {
+  return wire::kMaxMessageBytes - wire::kRoutedOverhead - core_.signer.credential().size() -
+         wire::kServiceOverhead;
+}
+
+void Rpc::send_reply(const wire::RoutedMessage& message, const wire::Request& request,
+                     wire::Reply& reply) {
   reply.method = request.method;
   reply.request_id = request.request_id;
   reply.hops = message.hops;
-  reply.candidates = core_.candidates;
-  reply.contacts = contacts;
   wire::ByteWriter payload;
   wire::emit(payload, reply, wire::kRoutedOverhead + core_.signer.credential().size());
   Outgoing outgoing;
@@ -131,7 +151,7 @@ void Rpc::fail(const Pending& pending) {
   answer.request_id = pending.request_id;
   answer.tries = pending.tries;
   answer.took = core_.now() - pending.first_sent;
-  answers_.push_back(answer);
+  answers_.push_back(std::move(answer));
 }
 
 void Rpc::tick() {
@@ -140,7 +160,7 @@ void Rpc::tick() {
     if (pending.deadline <= core_.now()) {
       if (pending.tries >= pending.query.tries) {
         fail(pending);
-        pending_[i] = pending_.back();
+        if (i + 1 < pending_.size()) pending_[i] = std::move(pending_.back());
         pending_.pop_back();
         continue;
       }
@@ -152,7 +172,7 @@ void Rpc::tick() {
 }
 
 Answer Rpc::take_answer() {
-  const Answer answer = answers_.front();
+  Answer answer = std::move(answers_.front());
   answers_.erase(answers_.begin());
   return answer;
 }

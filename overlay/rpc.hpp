@@ -31,6 +31,7 @@ struct Query {
   LinkId link;             // kLink
   std::uint8_t wants = 0;  // find, connect
   int tries = 1;
+  std::vector<std::uint8_t> body;  // of a service
 };
 
 struct Answer {
@@ -43,6 +44,7 @@ struct Answer {
   Duration took;
   Candidates candidates;  // of the responder
   Contacts contacts;
+  std::vector<std::uint8_t> body;  // of a service
 };
 
 class Rpc {
@@ -57,6 +59,10 @@ class Rpc {
   // Answers to what came as `request` in `message`.
   void reply(const wire::RoutedMessage& message, const wire::Request& request,
              const Contacts& contacts);
+  void reply_for_service(const wire::RoutedMessage& message, const wire::Request& request,
+                         ConstBytes body);
+  // What a body of a service may have, in a request or a reply.
+  [[nodiscard]] std::size_t max_body_bytes() const;
   void tick();
   // Answers without a message: to ourselves, and failures.
   [[nodiscard]] bool has_answers() const { return !answers_.empty(); }
@@ -76,6 +82,8 @@ class Rpc {
   };
   [[nodiscard]] Router::Sent transmit(Pending& pending);
   [[nodiscard]] Link* choose_first_hop(const Query& query);
+  void send_reply(const wire::RoutedMessage& message, const wire::Request& request,
+                  wire::Reply& reply);
   void fail(const Pending& pending);
 
   Core& core_;

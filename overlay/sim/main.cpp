@@ -1,7 +1,7 @@
 // ringway-sim: the overlay by the thousand, in virtual time, from a seed.
 #include <CLI/CLI.hpp>
 
-#include "overlay/sim/experiments.hpp"
+#include "overlay/sim/experiments/experiments.hpp"
 #include "overlay/sim/run.hpp"
 
 namespace {
@@ -65,7 +65,8 @@ void add_experiment(CLI::App& app, ExperimentOptions& options) {
     manual += "  " + each.name + "\n      " + each.what + "\n";
   manual +=
       "\nTimes are virtual and include the set-up of secured links.\n"
-      "Exit status: 0 when every run came to its end, 1 when one did not, 2 when it could not run.";
+      "Exit status: 0 when every run came to its end and kept what is promised, 1 when one did\n"
+      "not, 2 when it could not run.";
   app.footer(manual);
   app.add_option("name", options.name, "Which")->required();
   app.add_option("--nodes", options.nodes, "Instead of the experiment's own numbers")

@@ -1,6 +1,7 @@
 #include "overlay/sim/simulation.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "base/check.hpp"
@@ -122,6 +123,12 @@ bool Simulation::reaches(NodeIndex from, NodeIndex to) const {
   return nodes_[to].alive && nodes_[from].part == nodes_[to].part;
 }
 
+void Simulation::schedule(Instant when, std::function<void()> action) {
+  queue_.push(when,
+              {.what = Happening::kAction, .subject = static_cast<std::uint32_t>(actions_.size())});
+  actions_.push_back(std::move(action));
+}
+
 // --- Events --------------------------------------------------------------------------------------
 
 void Simulation::run_until(Instant end) {
@@ -132,52 +139,55 @@ void Simulation::run_until(Instant end) {
   now_ = end;
 }
 
-void Simulation::handle(const Event& event) {
+void Simulation::handle(const Occurrence& occurrence) {
   ++statistics_.events;
-  switch (event.what) {
+  switch (occurrence.what) {
     case Happening::kTimer: {
-      Node& node = nodes_[event.subject];
+      Node& node = nodes_[occurrence.subject];
       if (!node.alive || node.timer_at != now_) return;  // it was set anew
       node.timer_at = Instant::never();
       node.program->overlay.tick(clock());
-      drain(event.subject);
+      drain(occurrence.subject);
       return;
     }
     case Happening::kMessage:
-      return handle_message(event);
+      return handle_message(occurrence);
     case Happening::kSetUp:
-      return handle_set_up(event);
+      return handle_set_up(occurrence);
     case Happening::kDown:
-      return handle_down(event);
+      return handle_down(occurrence);
     case Happening::kOpenTimeout:
-      return handle_open_timeout(event);
+      return handle_open_timeout(occurrence);
     case Happening::kStart:
-      return start_node(event.subject);
+      return start_node(occurrence.subject);
     case Happening::kLookup:
       return start_lookup();
+    case Happening::kAction:
+      return std::exchange(actions_[occurrence.subject], nullptr)();
   }
 }
 
-void Simulation::handle_message(const Event& event) {
-  const Side side = Side::of(LinkId{event.subject});
+void Simulation::handle_message(const Occurrence& occurrence) {
+  const Side side = Side::of(LinkId{occurrence.subject});
   const Connection& connection = connections_[side.connection];
   const NodeIndex to = connection.node[side.side];
-  if (connection.generation == event.generation && connection.end[side.side] == End::kUp &&
+  if (connection.generation == occurrence.generation && connection.end[side.side] == End::kUp &&
       reaches(connection.node[1 - side.side], to)) {
-    const std::vector<std::uint8_t>& bytes = buffers_[event.buffer];
+    const std::vector<std::uint8_t>& bytes = buffers_[occurrence.buffer];
     history_.add(static_cast<std::uint64_t>(now_.ns()));
     history_.add((std::uint64_t{connection.node[1 - side.side]} << 32) | to);
     history_.add(bytes);
     nodes_[to].program->overlay.receive(clock(), side.link(), bytes);
     drain(to);
   }
-  free_buffers_.push_back(event.buffer);
+  free_buffers_.push_back(occurrence.buffer);
 }
 
-void Simulation::handle_down(const Event& event) {
-  const Side side = Side::of(LinkId{event.subject});
+void Simulation::handle_down(const Occurrence& occurrence) {
+  const Side side = Side::of(LinkId{occurrence.subject});
   const Connection& connection = connections_[side.connection];
-  if (connection.generation != event.generation || connection.end[side.side] != End::kUp) return;
+  if (connection.generation != occurrence.generation || connection.end[side.side] != End::kUp)
+    return;
   const NodeIndex node = connection.node[side.side];
   if (!reaches(connection.node[1 - side.side], node) && nodes_[node].alive) return;
   connections_.close(side);
@@ -212,14 +222,14 @@ void Simulation::schedule_set_up(std::uint32_t index, std::uint8_t step) {
                         .generation = connection.generation});
 }
 
-void Simulation::handle_set_up(const Event& event) {
-  const Side side = Side::of(LinkId{event.subject});
+void Simulation::handle_set_up(const Occurrence& occurrence) {
+  const Side side = Side::of(LinkId{occurrence.subject});
   const Connection& connection = connections_[side.connection];
-  if (connection.generation != event.generation || connection.end[0] != End::kPending) return;
+  if (connection.generation != occurrence.generation || connection.end[0] != End::kPending) return;
   if (!reaches(connection.node[1 - side.side], connection.node[side.side])) return;
-  if (event.step < kLastStep)
-    schedule_set_up(side.connection, static_cast<std::uint8_t>(event.step + 1));
-  if (event.step + 1 >= kLastStep) bring_up(side);
+  if (occurrence.step < kLastStep)
+    schedule_set_up(side.connection, static_cast<std::uint8_t>(occurrence.step + 1));
+  if (occurrence.step + 1 >= kLastStep) bring_up(side);
 }
 
 void Simulation::bring_up(Side side) {
@@ -234,10 +244,10 @@ void Simulation::bring_up(Side side) {
   drain(node);
 }
 
-void Simulation::handle_open_timeout(const Event& event) {
-  const Side side = Side::of(LinkId{event.subject});
+void Simulation::handle_open_timeout(const Occurrence& occurrence) {
+  const Side side = Side::of(LinkId{occurrence.subject});
   const Connection& connection = connections_[side.connection];
-  if (connection.generation != event.generation || connection.end[0] != End::kPending) return;
+  if (connection.generation != occurrence.generation || connection.end[0] != End::kPending) return;
   const NodeIndex node = connection.node[0];
   const AttemptId attempt = connection.attempt;
   close(side.link());
@@ -271,7 +281,11 @@ void Simulation::drain(NodeIndex index) {
     } else if (const auto* const closed = std::get_if<output::Close>(&output)) {
       close(closed->link);
     } else {
-      end_lookup(index, std::get<output::LookupDone>(output));
+      const auto& event = std::get<Event>(output);
+      if (const auto* const done = std::get_if<output::LookupDone>(&event))
+        end_lookup(index, *done);
+      for (const Observer& observer : observers_)
+        observer(index, event);
     }
   }
   set_timer(index);

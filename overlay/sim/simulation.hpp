@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -65,6 +66,20 @@ class Simulation {
   // Nodes of different parts cannot hear each other. All begin in part 0.
   void set_part(NodeIndex node, std::uint8_t part) { nodes_[node].part = part; }
 
+  // Something that the scenario does then. Of the same moment, in the order in which they were
+  // made.
+  void schedule(Instant when, std::function<void()> action);
+  // An input to a node that is alive: call(overlay, clock), and what the node wants done after it.
+  template <typename Call>
+  auto act(NodeIndex node, Call&& call) {
+    const auto result = call(nodes_[node].program->overlay, clock());
+    drain(node);
+    return result;
+  }
+  // Is told what nodes tell their drivers, in the middle of an input: it may look and schedule().
+  using Observer = std::function<void(NodeIndex, const Event&)>;
+  void add_observer(Observer observer) { observers_.push_back(std::move(observer)); }
+
   void run_until(Instant end);
   void run_for(Duration duration) { run_until(now_ + duration); }
   // The time that passes until the ring is right, looked at every 50 ms; none within `limit`.
@@ -109,12 +124,13 @@ class Simulation {
     kDown,
     kOpenTimeout,
     kStart,
-    kLookup
+    kLookup,
+    kAction
   };
-  struct Event {
+  struct Occurrence {
     Happening what = Happening::kTimer;
     std::uint8_t step = 0;         // of a link's set-up
-    std::uint32_t subject = 0;     // node, or the LinkId of the end that it reaches
+    std::uint32_t subject = 0;     // node, action, or the LinkId of the end that it reaches
     std::uint32_t generation = 0;  // of the connection
     std::uint32_t buffer = 0;      // of the message
   };
@@ -125,11 +141,11 @@ class Simulation {
     NodeIndex nearest_at_first;
   };
 
-  void handle(const Event& event);
-  void handle_message(const Event& event);
-  void handle_set_up(const Event& event);
-  void handle_down(const Event& event);
-  void handle_open_timeout(const Event& event);
+  void handle(const Occurrence& occurrence);
+  void handle_message(const Occurrence& occurrence);
+  void handle_set_up(const Occurrence& occurrence);
+  void handle_down(const Occurrence& occurrence);
+  void handle_open_timeout(const Occurrence& occurrence);
   void start_node(NodeIndex index);
   void start_lookup();
   void end_lookup(NodeIndex node, const output::LookupDone& done);
@@ -157,7 +173,9 @@ class Simulation {
   std::vector<Node> nodes_;
   std::vector<NodeIndex> ring_order_;  // nodes alive, by ID
   Connections connections_;
-  EventQueue<Event> queue_;
+  EventQueue<Occurrence> queue_;
+  std::vector<std::function<void()>> actions_;
+  std::vector<Observer> observers_;
   std::vector<std::vector<std::uint8_t>> buffers_;
   std::vector<std::uint32_t> free_buffers_;
   std::vector<Lookup> lookups_;

@@ -23,6 +23,7 @@ class ByteReader {
     return field.empty() ? NodeId{} : NodeId::from_bytes(field.data());
   }
   [[nodiscard]] ConstBytes bytes(std::size_t count) { return take(count); }
+  [[nodiscard]] ConstBytes rest() { return take(bytes_.size() - at_); }
   // A count of one byte, refused above `bound`.
   [[nodiscard]] std::size_t count(std::size_t bound) {
     const std::size_t value = number<std::uint8_t>();

@@ -10,9 +10,10 @@ namespace {
 constexpr std::uint8_t kReplyViaFlag = 1;
 
 Method read_method(ByteReader& reader) {
-  const auto method = reader.number<std::uint8_t>();
-  if (method < 1 || method > static_cast<std::uint8_t>(Method::kLookup)) reader.fail();
-  return static_cast<Method>(method);
+  const auto method = static_cast<Method>(reader.number<std::uint8_t>());
+  const bool of_the_ring = method >= Method::kFind && method <= Method::kLookup;
+  if (!of_the_ring && !is_service(method)) reader.fail();
+  return method;
 }
 
 }  // namespace
@@ -25,7 +26,9 @@ std::optional<Request> parse_request(ConstBytes payload) {
   const auto flags = reader.number<std::uint8_t>();
   if (flags > kReplyViaFlag) reader.fail();
   if (flags == kReplyViaFlag) request.reply_via = reader.node_id();
-  if (request.method != Method::kLookup) {
+  if (is_service(request.method)) {
+    request.body = reader.rest();
+  } else if (request.method != Method::kLookup) {
     request.wants = reader.number<std::uint8_t>();
     if ((request.wants & ~kAllWants) != 0) reader.fail();
     request.candidates = reader.candidates();
@@ -40,7 +43,9 @@ std::optional<Reply> parse_reply(ConstBytes payload) {
   reply.method = read_method(reader);
   reply.request_id = reader.number<std::uint64_t>();
   reply.hops = reader.number<std::uint8_t>();
-  if (reply.method != Method::kLookup) {
+  if (is_service(reply.method)) {
+    reply.body = reader.rest();
+  } else if (reply.method != Method::kLookup) {
     reply.candidates = reader.candidates();
     reply.contacts = reader.contacts();
   }
@@ -53,7 +58,8 @@ void emit(ByteWriter& writer, const Request& request) {
   writer.number(request.request_id);
   writer.byte(request.reply_via ? kReplyViaFlag : 0);
   if (request.reply_via) writer.node_id(*request.reply_via);
-  if (request.method == Method::kLookup) return;
+  if (is_service(request.method)) writer.bytes(request.body);
+  if (is_service(request.method) || request.method == Method::kLookup) return;
   writer.byte(request.wants);
   writer.candidates(request.candidates);
 }
@@ -62,7 +68,8 @@ void emit(ByteWriter& writer, const Reply& reply, std::size_t reserved) {
   writer.byte(static_cast<std::uint8_t>(reply.method));
   writer.number(reply.request_id);
   writer.byte(reply.hops);
-  if (reply.method == Method::kLookup) return;
+  if (is_service(reply.method)) writer.bytes(reply.body);
+  if (is_service(reply.method) || reply.method == Method::kLookup) return;
   writer.candidates(reply.candidates);
   writer.contacts(reply.contacts, reserved);
 }

@@ -7,10 +7,12 @@
 //   1 find      wants(1) candidates       candidates contacts
 //   2 connect   wants(1) candidates       candidates contacts
 //   3 lookup    none                      none
+//   16 ...      of a service              of a service
 //
 // find asks who is there; connect asks besides that the other end open a link to the source. The
 // contacts of the answer are those around the source (connect) or the destination (find) that the
-// answering node has links with.
+// answering node has links with. From 16 on the body belongs to a service on the ring, which parses
+// it.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +25,19 @@ namespace ringway::overlay::wire {
 
 enum class Method : std::uint8_t { kFind = 1, kConnect = 2, kLookup = 3 };
 
+// The lowest method whose body a service parses.
+inline constexpr std::uint8_t kFirstServiceMethod = 16;
+[[nodiscard]] constexpr bool is_service(Method method) {
+  return static_cast<std::uint8_t>(method) >= kFirstServiceMethod;
+}
+
 struct Request {
   Method method = Method::kLookup;
   std::uint64_t request_id = 0;
   std::optional<NodeId> reply_via;  // the asking node is not in the ring yet, but hangs on this one
   std::uint8_t wants = 0;           // find, connect
   Candidates candidates;            // find, connect: of the asking node
+  ConstBytes body;                  // of a service; when parsed, it points into the payload
 };
 struct Reply {
   Method method = Method::kLookup;
@@ -36,7 +45,11 @@ struct Reply {
   std::uint8_t hops = 0;  // that the request took
   Candidates candidates;  // find, connect: of the answering node
   Contacts contacts;      // find, connect
+  ConstBytes body;        // of a service; when parsed, it points into the payload
 };
+
+// What stands before the body of a service, in the request, which has the more.
+inline constexpr std::size_t kServiceOverhead = 1 + 8 + 1 + NodeId::kBytes;
 
 [[nodiscard]] std::optional<Request> parse_request(ConstBytes payload);
 [[nodiscard]] std::optional<Reply> parse_reply(ConstBytes payload);

@@ -236,7 +236,7 @@ TEST(RpcMessages, ComeBackAsTheyWereAndAreRefusedUnlessWhole) {
     EXPECT_EQ(request_back->request_id, request.request_id);
     EXPECT_EQ(request_back->reply_via, request.reply_via);
 
-    Reply reply{method, 5, 6, two_candidates(), contacts(4)};
+    Reply reply{method, 5, 6, two_candidates(), contacts(4), {}};
     ByteWriter reply_bytes;
     emit(reply_bytes, reply);
     expect_only_whole(copy(reply_bytes.view()),
@@ -257,11 +257,32 @@ TEST(RpcMessages, LeaveOutContactsThatDoNotFit) {
     many.add(contact);
   }
   ByteWriter writer;
-  emit(writer, Reply{Method::kFind, 5, 6, two_candidates(), many}, 600);
+  emit(writer, Reply{Method::kFind, 5, 6, two_candidates(), many, {}}, 600);
   EXPECT_LE(writer.size() + 600, kMaxMessageBytes);
   const auto parsed = parse_reply(writer.view());
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->contacts.size(), 5U);
+}
+
+TEST(RpcMessages, TheBodyOfAServiceIsCarriedAsItIs) {
+  const std::array<std::uint8_t, 3> body{7, 8, 9};
+  Request request;
+  request.method = Method{kFirstServiceMethod};
+  request.body = body;
+  ByteWriter request_bytes;
+  emit(request_bytes, request);
+  const auto request_back = parse_request(request_bytes.view());
+  ASSERT_TRUE(request_back);
+  EXPECT_EQ(copy(request_back->body), copy(body));
+
+  Reply reply;
+  reply.method = Method{kFirstServiceMethod};
+  reply.body = body;
+  ByteWriter reply_bytes;
+  emit(reply_bytes, reply);
+  const auto reply_back = parse_reply(reply_bytes.view());
+  ASSERT_TRUE(reply_back);
+  EXPECT_EQ(copy(reply_back->body), copy(body));
 }
 
 }  // namespace

@@ -79,19 +79,19 @@ TEST_F(Overlays, ALookupEndsAtTheNodeNearestToThePlace) {
   const NodeId place = advance(eighth(3), Distance{1, 0, 0});
   EXPECT_NE(village_[0].lookup(village_.clock(), place, 1), 0U);
   village_.settle();
-  ASSERT_EQ(village_.lookups.size(), 1U);
-  EXPECT_TRUE(village_.lookups[0].answered);
-  EXPECT_EQ(village_.lookups[0].responder, eighth(3));
-  EXPECT_GE(village_.lookups[0].hops, 1);
+  ASSERT_EQ(village_.events.size(), 1U);
+  EXPECT_TRUE(village_.last_event<output::LookupDone>()->answered);
+  EXPECT_EQ(village_.last_event<output::LookupDone>()->responder, eighth(3));
+  EXPECT_GE(village_.last_event<output::LookupDone>()->hops, 1);
 }
 
 TEST_F(Overlays, ALookupOfOnesOwnPlaceNeedsNoMessage) {
   grow(3);
   village_[1].lookup(village_.clock(), advance(eighth(1), Distance{1, 0, 0}), 1);
   village_.settle();
-  ASSERT_EQ(village_.lookups.size(), 1U);
-  EXPECT_EQ(village_.lookups[0].responder, eighth(1));
-  EXPECT_EQ(village_.lookups[0].hops, 0);
+  ASSERT_EQ(village_.events.size(), 1U);
+  EXPECT_EQ(village_.last_event<output::LookupDone>()->responder, eighth(1));
+  EXPECT_EQ(village_.last_event<output::LookupDone>()->hops, 0);
 }
 
 TEST_F(Overlays, ASilentNodeIsMissedAndTheGapClosed) {
@@ -193,7 +193,7 @@ TEST_F(Overlays, AReplayedRequestIsNotAnsweredTwice) {
   for (int i = 0; i < 100; ++i)
     inject(1, 0, recorded[1].bytes);
   EXPECT_EQ(dropped(0, Drop::kReplayed), 100U);
-  EXPECT_EQ(village_.lookups.size(), 1U);
+  EXPECT_EQ(village_.events.size(), 1U);
 }
 
 TEST_F(Overlays, AnOldMessageAndAChangedOneAreRefused) {
@@ -239,7 +239,7 @@ TEST_F(Overlays, AMessageThatGoesInCirclesEnds) {
 
 TEST_F(Overlays, AReplyToNoRequestIsRefused) {
   grow(2);
-  const wire::Reply reply{wire::Method::kLookup, 12345, 1, {}, {}};
+  const wire::Reply reply{wire::Method::kLookup, 12345, 1, {}, {}, {}};
   wire::ByteWriter payload;
   wire::emit(payload, reply);
   sim::ModelledSigner signer(eighth(0));

@@ -86,7 +86,18 @@ class Village {
 
   std::function<void(const Message&)> on_message;
   std::size_t opens = 0;
-  std::vector<output::LookupDone> lookups;
+  struct Told {
+    std::size_t node;
+    Event event;
+  };
+  std::vector<Told> events;
+  // The last of its kind that was told to anybody; null when there is none.
+  template <typename T>
+  [[nodiscard]] const T* last_event() const {
+    for (auto told = events.rbegin(); told != events.rend(); ++told)
+      if (const T* const found = std::get_if<T>(&told->event)) return found;
+    return nullptr;
+  }
 
  private:
   struct House {
@@ -118,8 +129,8 @@ class Village {
                                 {sent->bytes.begin(), sent->bytes.end()}});
         } else if (const auto* const opened = std::get_if<output::Open>(&output)) {
           open(node, *opened);
-        } else if (const auto* const done = std::get_if<output::LookupDone>(&output)) {
-          lookups.push_back(*done);
+        } else if (const auto* const event = std::get_if<Event>(&output)) {
+          events.push_back({node, *event});
         }
       }
     }

@@ -23,8 +23,8 @@ struct ExperimentText {
 };
 [[nodiscard]] std::vector<ExperimentText> list_experiments();
 
-// The exit status: 0 when all runs came to an end within their limits, 1 when one did not, 2 when
-// it could not run.
+// The exit status: 0 when every run came to its end and kept what is promised, 1 when one did not,
+// 2 when it could not run.
 [[nodiscard]] int run_experiment(const ExperimentOptions& options);
 
 }  // namespace ringway::overlay::sim
