@@ -15,7 +15,8 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       near_(core_, rpc_, linker_),
       shortcuts_(core_, rpc_, linker_),
       joining_(core_, rpc_, linker_),
-      liveness_(core_) {}
+      liveness_(core_),
+      dht_(core_, router_, rpc_) {}
 
 // --- The node comes and goes -------------------------------------------------------------------
 
@@ -47,6 +48,7 @@ void Overlay::tick(Clock clock) {
   if (liveness_.turn_began()) {
     expire_links();
     if (rpc_.in_ring()) shortcuts_.adjust(near_.network_log2());
+    dht_.begin_turn();
   }
   router_.tick();
   while (router_.has_arrived())
@@ -55,6 +57,7 @@ void Overlay::tick(Clock clock) {
   linker_.tick();
   near_.tick();
   joining_.tick(rpc_.in_ring());
+  dht_.tick();
   settle();
 }
 
@@ -172,6 +175,7 @@ void Overlay::drop_link(LinkId id, bool lost) {
   core_.links.remove(id);
   router_.on_link_gone(id);
   if (lost && link.in_ring()) joining_.remember({link.node, link.candidates});
+  if (lost) dht_.on_link_lost();
   near_.update();
   if (link.near()) {
     if (lost) liveness_.raise_alarm();
@@ -206,10 +210,15 @@ void Overlay::receive(Clock clock, LinkId id, ConstBytes message) {
     core_.drops.add(Drop::kUnknownLink);
     return;
   }
-  if (wire::link_message_type(message) == wire::LinkMessageType::kRouted) {
+  const auto type = wire::link_message_type(message);
+  if (type == wire::LinkMessageType::kRouted) {
     link->last_received = core_.now();
     link->probes = 0;
     handle_routed(*link, message);
+  } else if (type && wire::is_service(*type)) {
+    link->last_received = core_.now();
+    link->probes = 0;
+    handle_service_message(*link, *type, message.subspan(wire::kLinkHeaderBytes));
   } else if (const auto parsed = wire::parse_link_message(message)) {
     link->last_received = core_.now();
     link->probes = 0;
@@ -284,6 +293,8 @@ void Overlay::handle_routed(Link& link, ConstBytes bytes) {
 void Overlay::handle_delivered(const wire::RoutedMessage& message) {
   if (message.payload_type == wire::PayloadType::kRequest) {
     handle_request(message);
+  } else if (message.payload_type != wire::PayloadType::kReply) {
+    handle_service_payload(message);
   } else if (const auto answer = rpc_.on_reply(message)) {
     handle_answer(*answer);
   }
@@ -312,8 +323,32 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
 }
 
 // Each service takes the requests with its methods here.
-void Overlay::handle_service_request(const wire::RoutedMessage&, const wire::Request&) {
-  core_.drops.add(Drop::kUnknownService);
+void Overlay::handle_service_request(const wire::RoutedMessage& message,
+                                     const wire::Request& request) {
+  if (dht::is_dht(request.method)) {
+    dht_.on_request(message, request);
+  } else {
+    core_.drops.add(Drop::kUnknownService);
+  }
+}
+
+// What services say between the ends of a link.
+void Overlay::handle_service_message(const Link& link, wire::LinkMessageType type,
+                                     ConstBytes body) {
+  if (dht::is_dht(type)) {
+    dht_.on_link_message(link, type, body);
+  } else {
+    core_.drops.add(Drop::kUnknownService);
+  }
+}
+
+// What services send through the ring without a request.
+void Overlay::handle_service_payload(const wire::RoutedMessage& message) {
+  if (message.payload_type == dht::kNoticePayload) {
+    dht_.on_notice(message);
+  } else {
+    core_.drops.add(Drop::kUnknownService);
+  }
 }
 
 void Overlay::handle_answer(const Answer& answer) {
@@ -330,6 +365,9 @@ void Overlay::handle_answer(const Answer& answer) {
       break;
     case Purpose::kWellKnown:
       joining_.on_answer(answer);
+      break;
+    case Purpose::kDht:
+      dht_.on_answer(answer);
       break;
     case Purpose::kLookup:
       core_.output.tell(output::LookupDone{answer.request_id, answer.answered, answer.responder,

@@ -9,12 +9,14 @@
 //   4. Router, Rpc     carry signed requests and replies, hop by hop
 //   5. Liveness        notices who is gone; NearNeighbours closes the gap
 //   6. Joining         calls those who were lost, so that separated rings become one again
+//   7. Dht             keeps signed values near their keys, and its own alive at other nodes
 // docs/OVERLAY.md says why each does what it does, docs/PROTOCOL.md what is on the wire.
 #pragma once
 
 #include <cstdint>
 
 #include "overlay/core.hpp"
+#include "overlay/dht/dht.hpp"
 #include "overlay/joining.hpp"
 #include "overlay/linker.hpp"
 #include "overlay/liveness.hpp"
@@ -60,6 +62,14 @@ class Overlay {
   // A link with that very node, kept while messages are routed over it.
   void connect(Clock clock, const NodeId& node);
 
+  // The DHT, for an input: what follows of it comes with the next tick.
+  [[nodiscard]] dht::Dht& dht(Clock clock) {
+    enter(clock);
+    core_.wake_at(clock.now);
+    return dht_;
+  }
+  [[nodiscard]] const dht::Dht& dht() const { return dht_; }
+
   // The oldest output not yet taken; false when there is none.
   [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
 
@@ -92,6 +102,8 @@ class Overlay {
   void handle_delivered(const wire::RoutedMessage& message);
   void handle_request(const wire::RoutedMessage& message);
   void handle_service_request(const wire::RoutedMessage& message, const wire::Request& request);
+  void handle_service_message(const Link& link, wire::LinkMessageType type, ConstBytes body);
+  void handle_service_payload(const wire::RoutedMessage& message);
   void handle_answer(const Answer& answer);
 
   Core core_;
@@ -102,6 +114,7 @@ class Overlay {
   Shortcuts shortcuts_;
   Joining joining_;
   Liveness liveness_;
+  dht::Dht dht_;
 };
 
 }  // namespace ringway::overlay

@@ -9,9 +9,15 @@
 
 namespace ringway::overlay::sim {
 
+// What a simulated certificate grants.
+struct ModelledGrants {
+  bool roles = false;         // gateway, relay and issuer
+  std::uint32_t address = 0;  // an IPv4 address; zero: none
+};
+
 class ModelledSigner final : public Signer {
  public:
-  explicit ModelledSigner(const NodeId& self);
+  explicit ModelledSigner(const NodeId& self, const ModelledGrants& grants = {});
   [[nodiscard]] Signature sign(ConstBytes message) override;
   [[nodiscard]] ConstBytes credential() const override { return credential_; }
 
@@ -24,6 +30,8 @@ class ModelledVerifier final : public Verifier {
  public:
   [[nodiscard]] bool verify(const NodeId& signer, ConstBytes credential, ConstBytes message,
                             const Signature& signature) override;
+  [[nodiscard]] bool grants(ConstBytes credential, Grant grant, ConstBytes subject) override;
+  [[nodiscard]] NodeId place_of(ConstBytes bytes) override;
 };
 
 }  // namespace ringway::overlay::sim

@@ -64,8 +64,7 @@ NodeIndex Simulation::add_node(Instant start) {
   const NodeId id = NodeId::random(world_rng_);
   Node& node = nodes_.emplace_back();
   node.id = id;
-  node.program =
-      std::make_unique<Program>(options_.parameters, id, world_rng_.next_u64(), verifier_);
+  node.program = std::make_unique<Program>(options_, id, world_rng_.next_u64(), verifier_);
   Overlay& overlay = node.program->overlay;
   overlay.set_candidates(candidates_of(index));
   for (NodeIndex known = 0; known < options_.well_known; ++known)

@@ -39,6 +39,8 @@ struct Route {
 };
 
 enum class PayloadType : std::uint8_t { kRequest = 1, kReply = 2 };
+// The lowest type whose payload a service parses.
+inline constexpr std::uint8_t kFirstServicePayload = 16;
 
 using GroupId = std::array<std::uint8_t, 16>;
 
