@@ -47,6 +47,10 @@ class Dht {
 
   [[nodiscard]] const Replica& replica() const { return replica_; }
   [[nodiscard]] const AddressLease& lease() const { return lease_; }
+  // This node holds what the order creates.
+  [[nodiscard]] bool holds(const Order& order) const {
+    return upkeep_.holds(order.kind, order.name);
+  }
   [[nodiscard]] Key key(const Order& order) const;
 
  private:
