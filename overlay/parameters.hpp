@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/time.hpp"
+#include "overlay/broadcast/broadcast_parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -95,6 +96,8 @@ struct Parameters {
   int request_tries = 5;
   Duration shortest_request_timeout = Duration::seconds(4);
   Duration longest_request_timeout = Duration::seconds(10);
+
+  BroadcastParameters broadcast;
 };
 
 }  // namespace ringway::overlay
