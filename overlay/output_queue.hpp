@@ -9,6 +9,7 @@
 #include "base/bytes.hpp"
 #include "overlay/broadcast/broadcast_events.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/crawl/crawl_result.hpp"
 #include "overlay/link.hpp"
 #include "overlay/wire/byte_writer.hpp"
 
@@ -43,8 +44,8 @@ struct LookupDone {
 }  // namespace output
 
 // What the driver is told, and passes on to whoever asked.
-using Event =
-    std::variant<output::LookupDone, output::BroadcastReceived, output::BroadcastMeasured>;
+using Event = std::variant<output::LookupDone, output::BroadcastReceived, output::BroadcastMeasured,
+                           output::CrawlDone>;
 using Output = std::variant<output::Send, output::Open, output::Close, Event>;
 
 class OutputQueue {

@@ -16,7 +16,8 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       shortcuts_(core_, rpc_, linker_),
       joining_(core_, rpc_, linker_),
       liveness_(core_),
-      broadcast_(core_, router_) {}
+      broadcast_(core_, router_),
+      crawl_(core_, rpc_, near_) {}
 
 // --- The node comes and goes -------------------------------------------------------------------
 
@@ -327,8 +328,13 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
 }
 
 // Each service takes the requests with its methods here.
-void Overlay::handle_service_request(const wire::RoutedMessage&, const wire::Request&) {
-  core_.drops.add(Drop::kUnknownService);
+void Overlay::handle_service_request(const wire::RoutedMessage& message,
+                                     const wire::Request& request) {
+  if (request.method == wire::Method::kCrawl) {
+    crawl_.reply(message, request);
+  } else {
+    core_.drops.add(Drop::kUnknownService);
+  }
 }
 
 void Overlay::handle_answer(const Answer& answer) {
@@ -345,6 +351,9 @@ void Overlay::handle_answer(const Answer& answer) {
       break;
     case Purpose::kWellKnown:
       joining_.on_answer(answer);
+      break;
+    case Purpose::kCrawl:
+      crawl_.on_answer(answer);
       break;
     case Purpose::kLookup:
       core_.output.tell(output::LookupDone{answer.request_id, answer.answered, answer.responder,
@@ -367,6 +376,13 @@ std::uint64_t Overlay::lookup(Clock clock, const NodeId& place, int tries) {
 std::uint64_t Overlay::broadcast(Clock clock, ConstBytes payload) {
   enter(clock);
   return rpc_.in_ring() ? broadcast_.publish(payload, near_.network_log2()) : 0;
+}
+
+bool Overlay::start_crawl(Clock clock) {
+  enter(clock);
+  const bool started = crawl_.start();
+  settle();
+  return started;
 }
 
 void Overlay::connect(Clock clock, const NodeId& node) {

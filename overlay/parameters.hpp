@@ -7,6 +7,7 @@
 
 #include "base/time.hpp"
 #include "overlay/broadcast/broadcast_parameters.hpp"
+#include "overlay/crawl/crawl_parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -98,6 +99,7 @@ struct Parameters {
   Duration longest_request_timeout = Duration::seconds(10);
 
   BroadcastParameters broadcast;
+  CrawlParameters crawl;
 };
 
 }  // namespace ringway::overlay

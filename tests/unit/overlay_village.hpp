@@ -68,7 +68,7 @@ class Village {
   void settle() {
     collect();
     while (!under_way_.empty()) {
-      const Message message = under_way_.front();
+      Message message = std::move(under_way_.front());
       under_way_.pop_front();
       if (on_message) on_message(message);
       if (houses_[message.to]->up)
@@ -87,7 +87,7 @@ class Village {
     return found != nullptr && found->near();
   }
 
-  std::function<void(const Message&)> on_message;
+  std::function<void(Message&)> on_message;  // may change it
   std::size_t opens = 0;
   struct Told {
     std::size_t node;
