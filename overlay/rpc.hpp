@@ -13,7 +13,15 @@
 namespace ringway::overlay {
 
 // For which part of the overlay a reply is.
-enum class Purpose : std::uint8_t { kNear, kReunion, kShortcut, kConnect, kWellKnown, kLookup };
+enum class Purpose : std::uint8_t {
+  kNear,
+  kReunion,
+  kShortcut,
+  kConnect,
+  kWellKnown,
+  kLookup,
+  kCrawl
+};
 
 // Over which link a request leaves.
 enum class FirstHop : std::uint8_t {

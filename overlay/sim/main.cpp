@@ -1,6 +1,7 @@
 // ringway-sim: the overlay by the thousand, in virtual time, from a seed.
 #include <CLI/CLI.hpp>
 
+#include "overlay/sim/crawl_recorder.hpp"
 #include "overlay/sim/experiments/experiments.hpp"
 #include "overlay/sim/run.hpp"
 
@@ -56,6 +57,11 @@ void add_run(CLI::App& app, RunOptions& options) {
   app.add_option("--well-known", options.well_known, "Nodes that every other is told of")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
+  app.add_option("--crawl-store", options.crawl_store,
+                 "A file for crawls of the ring, which begin when the nodes have joined");
+  app.add_option("--crawl-interval-min", options.crawl_interval_min, "A crawl so often")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 1e6));
   app.add_flag("--json", options.json, "Machine-readable");
 }
 
@@ -81,6 +87,20 @@ void add_experiment(CLI::App& app, ExperimentOptions& options) {
   app.add_flag("--json", options.json, "Machine-readable");
 }
 
+void add_crawls(CLI::App& app, std::string& file, bool& json) {
+  app.footer(
+      "\nOne line a crawl: nodes that answered, those that the crawl before had not found and "
+      "those\n"
+      "that only it had found; nodes that were named and did not answer; neighbours that a node\n"
+      "names other than the crawl found them; requests that were repeated, which is what was "
+      "lost;\n"
+      "means of links and of the hops of a request. The file is SQLite: tables crawls, nodes,\n"
+      "inconsistencies.\n"
+      "\nExit status: 0, or 2 when the file cannot be read.");
+  app.add_option("file", file, "Which")->required()->check(CLI::ExistingFile);
+  app.add_flag("--json", json, "Machine-readable");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -95,7 +115,12 @@ int main(int argc, char** argv) {
   add_run(*run, run_options);
   add_experiment(*app.add_subcommand("experiment", "What others published, and the same of ours"),
                  experiment_options);
+  CLI::App* const crawls = app.add_subcommand("crawls", "What run --crawl-store has kept");
+  std::string crawl_store;
+  bool crawls_json = false;
+  add_crawls(*crawls, crawl_store, crawls_json);
   CLI11_PARSE(app, argc, argv);
+  if (crawls->parsed()) return ringway::overlay::sim::print_crawls(crawl_store, crawls_json);
   return run->parsed() ? ringway::overlay::sim::run(run_options)
                        : ringway::overlay::sim::run_experiment(experiment_options);
 }

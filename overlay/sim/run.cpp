@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
+#include <optional>
 
 #include <malloc.h>
 #include <sys/resource.h>
@@ -11,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "overlay/sim/churn.hpp"
+#include "overlay/sim/crawl_recorder.hpp"
 #include "overlay/sim/latency_choice.hpp"
 #include "overlay/sim/simulation.hpp"
 
@@ -112,6 +114,17 @@ int run(const RunOptions& options) {
   Churn churn(simulation, {median, static_cast<unsigned>(options.crash_percent), well_known,
                            joining + kSettling});
 
+  std::optional<CrawlRecorder> recorder;
+  if (!options.crawl_store.empty()) {
+    auto store = store::CrawlStore::open(options.crawl_store);
+    if (!store) {
+      std::fprintf(stderr, "ringway-sim: %s\n", store.error().text().c_str());
+      return 2;
+    }
+    recorder.emplace(simulation, std::move(*store), joining + kSettling,
+                     Duration::seconds(static_cast<std::int64_t>(options.crawl_interval_min * 60)));
+  }
+
   const auto end = Instant::from_ns(0) +
                    Duration::milliseconds(static_cast<std::int64_t>(options.hours * 3.6e6));
   Progress progress(options.hours);
@@ -169,6 +182,10 @@ int run(const RunOptions& options) {
   } else {
     for (const auto& [name, value] : result.items())
       std::printf("%-26s %s\n", name.c_str(), value.dump().c_str());
+  }
+  if (recorder && !recorder->written()) {
+    std::fprintf(stderr, "ringway-sim: %s\n", recorder->written().error().text().c_str());
+    return 2;
   }
   return misplaced == 0 ? 0 : 1;
 }

@@ -87,6 +87,7 @@ class Simulation {
 
   // --- What an onlooker who sees everything sees
   [[nodiscard]] Instant now() const { return now_; }
+  [[nodiscard]] Clock clock() const;
   // Nodes alive whose two neighbours of either side are not those that they should be.
   [[nodiscard]] std::size_t misplaced_nodes() const;
   [[nodiscard]] bool ring_right() const { return misplaced_nodes() == 0; }
@@ -162,7 +163,6 @@ class Simulation {
   [[nodiscard]] bool lost() {
     return options_.loss_ppm > 0 && network_rng_.below(1'000'000) < options_.loss_ppm;
   }
-  [[nodiscard]] Clock clock() const;
   void take_out(NodeIndex index);
 
   Options options_;
