@@ -69,6 +69,8 @@ class Overlay {
   [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
   [[nodiscard]] const Linker& linker() const { return linker_; }
   [[nodiscard]] const Router& router() const { return router_; }
+  [[nodiscard]] const Rpc& rpc() const { return rpc_; }
+  [[nodiscard]] const Joining& joining() const { return joining_; }
   [[nodiscard]] bool in_ring() const { return rpc_.in_ring(); }
 
  private:
