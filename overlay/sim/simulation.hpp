@@ -104,7 +104,7 @@ class Simulation {
 
   // --- What an onlooker who sees everything sees
   [[nodiscard]] Instant now() const { return now_; }
-  [[nodiscard]] Clock clock() const;
+  [[nodiscard]] Clock clock(NodeIndex node) const { return clocks_.read(node, now_); }
   // Nodes alive whose two neighbours of either side are not those that they should be.
   [[nodiscard]] std::size_t misplaced_nodes() const;
   [[nodiscard]] bool ring_right() const { return misplaced_nodes() == 0; }
@@ -207,7 +207,6 @@ class Simulation {
   [[nodiscard]] bool lost() {
     return options_.loss_ppm > 0 && network_rng_.below(1'000'000) < options_.loss_ppm;
   }
-  [[nodiscard]] Clock clock(NodeIndex node) const { return clocks_.read(node, now_); }
   [[nodiscard]] Hostile* hostile(NodeIndex node) const {
     return node < hostiles_.size() ? hostiles_[node].get() : nullptr;
   }
