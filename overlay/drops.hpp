@@ -22,7 +22,8 @@ namespace ringway::overlay {
   X(kUnexpected,     "unexpected",      "a reply to no request, or from another than asked")  \
   X(kRequestsFull,   "requests_full",   "too many requests wait for replies")                 \
   X(kRefusedLink,    "refused_link",    "no room for another link")                            \
-  X(kUnknownService, "unknown_service", "a request that no part of this node answers")          \
+  X(kUnknownService, "unknown_service", "a request that no part of this node answers")  \
+  X(kBroadcastRate,  "broadcast_rate",  "its origin has spoken to the whole ring too often")   \
   /* the DHT */                                                                              \
   X(kValueForged,    "value_forged",    "a value that its owner did not sign")               \
   X(kValueNotAllowed, "value_not_allowed", "a value that its owner may not write there")     \

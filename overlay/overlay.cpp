@@ -16,6 +16,8 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       shortcuts_(core_, rpc_, linker_),
       joining_(core_, rpc_, linker_),
       liveness_(core_),
+      broadcast_(core_, router_),
+      crawl_(core_, rpc_, near_),
       dht_(core_, router_, rpc_) {}
 
 // --- The node comes and goes -------------------------------------------------------------------
@@ -53,6 +55,7 @@ void Overlay::tick(Clock clock) {
   router_.tick();
   while (router_.has_arrived())
     if (const auto message = router_.take_arrived()) handle_delivered(*message);
+  broadcast_.tick();
   rpc_.tick();
   linker_.tick();
   near_.tick();
@@ -137,6 +140,7 @@ void Overlay::replace_link(Link& older, const LinkUp& up, std::uint8_t wants) {
   if (up.rtt > Duration{}) older.rtt.add(up.rtt);
   core_.send(older, wire::Hello{core_.heartbeat(older), core_.candidates});
   router_.on_link_gone(gone);
+  broadcast_.on_link_gone(gone);
 }
 
 void Overlay::link_down(Clock clock, LinkId id) {
@@ -174,6 +178,7 @@ void Overlay::drop_link(LinkId id, bool lost) {
   const Link link = *core_.links.find(id);
   core_.links.remove(id);
   router_.on_link_gone(id);
+  broadcast_.on_link_gone(id);
   if (lost && link.in_ring()) joining_.remember({link.node, link.candidates});
   if (lost) dht_.on_link_lost();
   near_.update();
@@ -212,16 +217,16 @@ void Overlay::receive(Clock clock, LinkId id, ConstBytes message) {
   }
   const auto type = wire::link_message_type(message);
   if (type == wire::LinkMessageType::kRouted) {
-    link->last_received = core_.now();
-    link->probes = 0;
+    link->heard_at(core_.now());
     handle_routed(*link, message);
-  } else if (type && wire::is_service(*type)) {
-    link->last_received = core_.now();
-    link->probes = 0;
-    handle_service_message(*link, *type, message.subspan(wire::kLinkHeaderBytes));
+  } else if (type == wire::LinkMessageType::kBroadcast) {
+    link->heard_at(core_.now());
+    broadcast_.on_message(*link, message);
+  } else if (type && dht::is_dht(*type)) {
+    link->heard_at(core_.now());
+    dht_.on_link_message(*link, *type, message.subspan(wire::kLinkHeaderBytes));
   } else if (const auto parsed = wire::parse_link_message(message)) {
-    link->last_received = core_.now();
-    link->probes = 0;
+    link->heard_at(core_.now());
     std::visit([&](const auto& content) { handle(*link, content); }, *parsed);
   } else {
     core_.drops.add(Drop::kMalformed);
@@ -281,6 +286,7 @@ void Overlay::handle(Link& link, const wire::Goodbye& goodbye) {
 
 void Overlay::handle(Link& link, const wire::HopAck& ack) {
   router_.on_hop_ack(link, ack.sequence);
+  broadcast_.on_hop_ack(link, ack.sequence);
 }
 
 // --- What comes through the ring ---------------------------------------------------------------
@@ -291,12 +297,21 @@ void Overlay::handle_routed(Link& link, ConstBytes bytes) {
 }
 
 void Overlay::handle_delivered(const wire::RoutedMessage& message) {
-  if (message.payload_type == wire::PayloadType::kRequest) {
-    handle_request(message);
-  } else if (message.payload_type != wire::PayloadType::kReply) {
-    handle_service_payload(message);
-  } else if (const auto answer = rpc_.on_reply(message)) {
-    handle_answer(*answer);
+  switch (message.payload_type) {
+    case wire::PayloadType::kRequest:
+      handle_request(message);
+      break;
+    case wire::PayloadType::kReply:
+      if (const auto answer = rpc_.on_reply(message)) handle_answer(*answer);
+      break;
+    case wire::PayloadType::kBroadcastSample:
+      broadcast_.on_sample(message);
+      break;
+    case wire::PayloadType::kDhtNotice:
+      dht_.on_notice(message);
+      break;
+    default:
+      core_.drops.add(Drop::kUnknownService);
   }
 }
 
@@ -327,25 +342,8 @@ void Overlay::handle_service_request(const wire::RoutedMessage& message,
                                      const wire::Request& request) {
   if (dht::is_dht(request.method)) {
     dht_.on_request(message, request);
-  } else {
-    core_.drops.add(Drop::kUnknownService);
-  }
-}
-
-// What services say between the ends of a link.
-void Overlay::handle_service_message(const Link& link, wire::LinkMessageType type,
-                                     ConstBytes body) {
-  if (dht::is_dht(type)) {
-    dht_.on_link_message(link, type, body);
-  } else {
-    core_.drops.add(Drop::kUnknownService);
-  }
-}
-
-// What services send through the ring without a request.
-void Overlay::handle_service_payload(const wire::RoutedMessage& message) {
-  if (message.payload_type == dht::kNoticePayload) {
-    dht_.on_notice(message);
+  } else if (request.method == wire::Method::kCrawl) {
+    crawl_.reply(message, request);
   } else {
     core_.drops.add(Drop::kUnknownService);
   }
@@ -366,6 +364,9 @@ void Overlay::handle_answer(const Answer& answer) {
     case Purpose::kWellKnown:
       joining_.on_answer(answer);
       break;
+    case Purpose::kCrawl:
+      crawl_.on_answer(answer);
+      break;
     case Purpose::kDht:
       dht_.on_answer(answer);
       break;
@@ -385,6 +386,18 @@ std::uint64_t Overlay::lookup(Clock clock, const NodeId& place, int tries) {
   const std::uint64_t request_id = rpc_.ask(query);
   settle();
   return request_id;
+}
+
+std::uint64_t Overlay::broadcast(Clock clock, ConstBytes payload) {
+  enter(clock);
+  return rpc_.in_ring() ? broadcast_.publish(payload, near_.network_log2()) : 0;
+}
+
+bool Overlay::start_crawl(Clock clock) {
+  enter(clock);
+  const bool started = crawl_.start();
+  settle();
+  return started;
 }
 
 void Overlay::connect(Clock clock, const NodeId& node) {

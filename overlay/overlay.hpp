@@ -15,7 +15,9 @@
 
 #include <cstdint>
 
+#include "overlay/broadcast/broadcast.hpp"
 #include "overlay/core.hpp"
+#include "overlay/crawl/crawl.hpp"
 #include "overlay/dht/dht.hpp"
 #include "overlay/joining.hpp"
 #include "overlay/linker.hpp"
@@ -61,6 +63,12 @@ class Overlay {
   std::uint64_t lookup(Clock clock, const NodeId& place, int tries);
   // A link with that very node, kept while messages are routed over it.
   void connect(Clock clock, const NodeId& node);
+  // A message to every node of the ring; ends in an output::BroadcastMeasured. Its ID; zero: not
+  // sent, since it is too long, the last ones were not long ago, or this node has no ring.
+  std::uint64_t broadcast(Clock clock, ConstBytes payload);
+  // Asks every node of the ring for its neighbours; ends in an output::CrawlDone. False when one is
+  // under way.
+  bool start_crawl(Clock clock);
 
   // The DHT, for an input: what follows of it comes with the next tick.
   [[nodiscard]] dht::Dht& dht(Clock clock) {
@@ -79,6 +87,10 @@ class Overlay {
   [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
   [[nodiscard]] const Linker& linker() const { return linker_; }
   [[nodiscard]] const Router& router() const { return router_; }
+  [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
+  [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }
+  [[nodiscard]] const Rpc& rpc() const { return rpc_; }
+  [[nodiscard]] const Joining& joining() const { return joining_; }
   [[nodiscard]] bool in_ring() const { return rpc_.in_ring(); }
 
  private:
@@ -102,8 +114,6 @@ class Overlay {
   void handle_delivered(const wire::RoutedMessage& message);
   void handle_request(const wire::RoutedMessage& message);
   void handle_service_request(const wire::RoutedMessage& message, const wire::Request& request);
-  void handle_service_message(const Link& link, wire::LinkMessageType type, ConstBytes body);
-  void handle_service_payload(const wire::RoutedMessage& message);
   void handle_answer(const Answer& answer);
 
   Core core_;
@@ -114,6 +124,8 @@ class Overlay {
   Shortcuts shortcuts_;
   Joining joining_;
   Liveness liveness_;
+  Broadcast broadcast_;
+  Crawl crawl_;
   dht::Dht dht_;
 };
 

@@ -6,6 +6,8 @@
 #include <cstdint>
 
 #include "base/time.hpp"
+#include "overlay/broadcast/broadcast_parameters.hpp"
+#include "overlay/crawl/crawl_parameters.hpp"
 #include "overlay/dht/parameters.hpp"
 
 namespace ringway::overlay {
@@ -97,6 +99,8 @@ struct Parameters {
   Duration shortest_request_timeout = Duration::seconds(4);
   Duration longest_request_timeout = Duration::seconds(10);
 
+  BroadcastParameters broadcast;
+  CrawlParameters crawl;
   dht::DhtParameters dht;
 };
 

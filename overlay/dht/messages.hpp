@@ -37,7 +37,6 @@ inline constexpr auto kStoreMethod = static_cast<wire::Method>(16);
 inline constexpr auto kGetMethod = static_cast<wire::Method>(17);
 inline constexpr auto kSubscribeMethod = static_cast<wire::Method>(18);
 inline constexpr auto kCredentialMethod = static_cast<wire::Method>(19);
-inline constexpr auto kNoticePayload = static_cast<wire::PayloadType>(16);
 inline constexpr auto kOfferMessage = static_cast<wire::LinkMessageType>(16);
 inline constexpr auto kWantMessage = static_cast<wire::LinkMessageType>(17);
 inline constexpr auto kHandOverMessage = static_cast<wire::LinkMessageType>(18);

@@ -74,7 +74,7 @@ bool Subscribers::send(const Notice& notice) {
   Outgoing outgoing;
   outgoing.destination = notice.to;
   outgoing.route = {wire::Direction::kNearest, true, true};
-  outgoing.type = kNoticePayload;
+  outgoing.type = wire::PayloadType::kDhtNotice;
   outgoing.payload = payload.view();
   router_.originate(outgoing);
   return true;

@@ -46,7 +46,9 @@ bool ModelledVerifier::verify(const NodeId& signer, ConstBytes credential, Const
   if (credential.size() < NodeId::kBytes || NodeId::from_bytes(credential.data()) != signer)
     return false;
   const Signature expected = keyed_hash(key_of(signer), message);
-  return std::equal(expected.begin(), expected.end(), signature.begin());
+  if (!std::equal(expected.begin(), expected.end(), signature.begin())) return false;
+  if (watcher_) watcher_(signer, message);
+  return true;
 }
 
 bool ModelledVerifier::grants(ConstBytes credential, Grant grant, ConstBytes subject) {

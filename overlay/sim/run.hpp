@@ -21,6 +21,8 @@ struct RunOptions {
   double value_minutes = 60;   // until a value must be renewed
   double read_interval_s = 1;  // of one of them by one node
   std::uint32_t well_known = 4;
+  std::string crawl_store;  // a file; empty: no crawls
+  double crawl_interval_min = 10;
   bool json = false;
 };
 

@@ -14,7 +14,7 @@
 //   6 status          list(4) contacts
 //   7 goodbye         reason(1)
 //   8 routed          wire/routed_message.hpp
-//   9 hop ack         sequence(2), of the routed message that arrived
+//   9 hop ack         sequence(2), of the routed message or broadcast that arrived
 //   16 ...            of a service, which parses the body
 #pragma once
 
@@ -37,6 +37,7 @@ enum class LinkMessageType : std::uint8_t {
   kGoodbye = 7,
   kRouted = 8,
   kHopAck = 9,
+  kBroadcast = 32,
 };
 
 // The lowest type whose body a service parses.

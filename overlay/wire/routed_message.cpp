@@ -45,10 +45,7 @@ void read_route(ByteReader& reader, RoutedMessage& message) {
 
 void read_content(ByteReader& reader, RoutedMessage& message) {
   message.message_id = reader.number<std::uint64_t>();
-  const auto milliseconds = reader.number<std::uint64_t>();
-  if (milliseconds > static_cast<std::uint64_t>(INT64_MAX / 1'000'000)) reader.fail();
-  if (!reader.failed())
-    message.sent = WallTime::from_unix_ns(static_cast<std::int64_t>(milliseconds) * 1'000'000);
+  message.sent = reader.wall_time();
   const auto type = reader.number<std::uint8_t>();
   const bool of_rpc = type == static_cast<std::uint8_t>(PayloadType::kRequest) ||
                       type == static_cast<std::uint8_t>(PayloadType::kReply);
@@ -96,7 +93,7 @@ void emit_signed(ByteWriter& writer, const RoutedMessage& message, const GroupId
   writer.node_id(message.destination);
   if (message.via) writer.node_id(*message.via);
   writer.number(message.message_id);
-  writer.number(static_cast<std::uint64_t>(message.sent.unix_ns() / 1'000'000));
+  writer.wall_time(message.sent);
   writer.byte(static_cast<std::uint8_t>(message.payload_type));
   writer.number(static_cast<std::uint16_t>(message.credential.size()));
   writer.bytes(message.credential);

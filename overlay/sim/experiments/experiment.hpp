@@ -43,6 +43,7 @@ struct Experiment {
 
 // The experiments of each file.
 [[nodiscard]] std::vector<Experiment> ring_experiments();
+[[nodiscard]] std::vector<Experiment> broadcast_experiments();
 [[nodiscard]] std::vector<Experiment> dht_experiments();
 
 }  // namespace ringway::overlay::sim
