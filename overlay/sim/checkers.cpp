@@ -7,16 +7,13 @@
 #include <unordered_set>
 
 #include "overlay/sim/history.hpp"
+#include "overlay/sim/sampled_lookups.hpp"
 
 namespace ringway::overlay::sim {
 namespace {
 
 std::string node_text(NodeIndex node) {
   return "node " + std::to_string(node);
-}
-
-bool honest(const Simulation& simulation, NodeIndex node) {
-  return simulation.is_alive(node) && !simulation.is_hostile(node);
 }
 
 // --- Safety --------------------------------------------------------------------------------------
@@ -153,7 +150,8 @@ class Quiet final : public Checker, public Onlooker {
     std::string found;
     for (NodeIndex node = 0; node < counts_.size(); ++node) {
       const Count count = std::exchange(counts_[node], {});
-      if (honest(simulation_, node) && count.sent > kFree + kEach * count.received && found.empty())
+      if (!simulation_.was_hostile(node) && count.sent > kFree + kEach * count.received &&
+          found.empty())
         found = node_text(node) + " sent " + std::to_string(count.sent) + " messages in " +
                 std::to_string(kWindow) + " s and received " + std::to_string(count.received);
     }
@@ -217,64 +215,32 @@ class Reachable final : public Checker {
   explicit Reachable(const CheckedRun& run)
       : simulation_(run.simulation),
         wanted_percent_(run.scenario.promise.lookups_ok_percent),
-        rng_(run.scenario.seed ^ 0x7265616368) {
-    simulation_.add_observer([this](NodeIndex node, const Event& event) {
-      if (const auto* const done = std::get_if<output::LookupDone>(&event)) end(node, *done);
-    });
-  }
+        lookups_(run.simulation, run.scenario.seed ^ 0x7265616368) {}
   [[nodiscard]] const char* name() const override { return "reachable"; }
   [[nodiscard]] std::string missing() override {
-    if (simulation_.alive().size() < 2) return {};  // who is alone asks nobody
-    if (asked_.empty() && ended_ > 0 && found_ * 100 >= ended_ * wanted_percent_) return {};
+    const std::vector<NodeIndex> alive = simulation_.alive();
+    if (alive.size() < 2) return {};  // who is alone asks nobody
+    if (lookups_.under_way() > 0) return text();
+    if (lookups_.ended() > 0 && lookups_.found() * 100 >= lookups_.ended() * wanted_percent_)
+      return {};
     if (!simulation_.ring_right()) return "the ring is not right";
-    std::string result = asked_.empty() && ended_ == 0
-                             ? "nobody asked yet"
-                             : "of " + std::to_string(ended_ + asked_.size()) + " pairs " +
-                                   std::to_string(found_) + " found each other at the first try";
-    if (asked_.empty()) ask();
+    std::string result = text();
+    lookups_.forget_results();
+    for (std::size_t i = 0; i < kPairs; ++i)
+      lookups_.ask(alive, 1);
     return result;
   }
 
  private:
   static constexpr std::size_t kPairs = 60;
-  struct Asked {
-    NodeIndex node;
-    NodeId other;
-    std::uint64_t request_id;
-  };
-  void ask() {
-    found_ = ended_ = 0;
-    const std::vector<NodeIndex> alive = simulation_.alive();
-    for (std::size_t i = 0; i < std::min(kPairs, alive.size() * alive.size()); ++i) {
-      const NodeIndex node = alive[rng_.below(alive.size())];
-      const NodeId& other = simulation_.id(alive[rng_.below(alive.size())]);
-      asked_.push_back({node, other, 0});
-      const std::size_t at = asked_.size() - 1;
-      const auto request_id = simulation_.act(node, [&](Overlay& overlay, const Clock& clock) {
-        return asked_[at].request_id = overlay.lookup(clock, other, 1);
-      });
-      if (request_id == 0) {
-        asked_.pop_back();
-        ++ended_;
-      }
-    }
-  }
-  void end(NodeIndex node, const output::LookupDone& done) {
-    const auto found = std::find_if(asked_.begin(), asked_.end(), [&](const Asked& asked) {
-      return asked.node == node && asked.request_id == done.request_id;
-    });
-    if (found == asked_.end()) return;
-    ++ended_;
-    if (done.answered && done.responder == found->other) ++found_;
-    asked_.erase(found);
+  [[nodiscard]] std::string text() const {
+    return "of " + std::to_string(lookups_.ended() + lookups_.under_way()) + " pairs " +
+           std::to_string(lookups_.found()) + " found each other at the first try";
   }
 
-  Simulation& simulation_;
+  const Simulation& simulation_;
   std::uint64_t wanted_percent_;
-  SeededRng rng_;
-  std::vector<Asked> asked_;
-  std::uint64_t ended_ = 0;
-  std::uint64_t found_ = 0;
+  SampledLookups lookups_;
 };
 
 template <typename Kind>

@@ -1,6 +1,8 @@
 #include "overlay/sim/swarm_command.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -39,6 +41,7 @@ class Swarm {
     ++runs_;
     events_ += result->statistics.events;
     virtual_s_ += (scenario.duration + result->settled_after.value_or(Duration{})).count_s();
+    if (result->settled_after) settled_s_.push_back(result->settled_after->count_s());
     return result->held() || keep(scenario, result->violations.front());
   }
 
@@ -78,6 +81,16 @@ class Swarm {
     line_.show(text);
   }
 
+  // How long after the end of the faults all that must hold held.
+  nlohmann::ordered_json settled() const {
+    if (settled_s_.empty()) return nullptr;
+    std::vector<double> sorted = settled_s_;
+    std::sort(sorted.begin(), sorted.end());
+    return {{"median", sorted[sorted.size() / 2]},
+            {"p99", sorted[sorted.size() * 99 / 100]},
+            {"worst", sorted.back()}};
+  }
+
   void print() const {
     const nlohmann::ordered_json result = {{"runs", runs_},
                                            {"failed", failures_.size()},
@@ -85,6 +98,7 @@ class Swarm {
                                            {"wall_s", stopwatch_.seconds()},
                                            {"events", events_},
                                            {"virtual_hours", virtual_s_ / 3600},
+                                           {"settled_after_s", settled()},
                                            {"failures", failures_}};
     if (options_.json) {
       std::printf("%s\n", result.dump(2).c_str());
@@ -102,6 +116,7 @@ class Swarm {
   unsigned runs_ = 0;
   std::uint64_t events_ = 0;
   double virtual_s_ = 0;
+  std::vector<double> settled_s_;
   nlohmann::ordered_json failures_ = nlohmann::ordered_json::array();
 };
 
