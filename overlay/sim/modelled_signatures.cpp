@@ -31,7 +31,8 @@ Signature keyed_hash(const std::array<std::uint8_t, 32>& key, ConstBytes message
 }  // namespace
 
 ModelledSigner::ModelledSigner(const NodeId& self, const ModelledGrants& grants)
-    : key_(key_of(self)) {
+    : key_(key_of(self)), credential_(grants.credential_bytes) {
+  CHECK(credential_.size() >= kAddressAt + sizeof grants.address);
   self.to_bytes(credential_.data());
   credential_[kRolesAt] = grants.roles ? 1 : 0;
   store_be(&credential_[kAddressAt], grants.address);

@@ -6,15 +6,18 @@
 #include <array>
 #include <functional>
 #include <utility>
+#include <vector>
 
 #include "overlay/crypto.hpp"
 
 namespace ringway::overlay::sim {
 
-// What a simulated certificate grants.
+// What a simulated certificate grants, and its size: as a signing key and the salt of its ID, or
+// padded to that of a certificate.
 struct ModelledGrants {
   bool roles = false;         // gateway, relay and issuer
   std::uint32_t address = 0;  // an IPv4 address; zero: none
+  std::size_t credential_bytes = 40;
 };
 
 class ModelledSigner final : public Signer {
@@ -25,7 +28,7 @@ class ModelledSigner final : public Signer {
 
  private:
   std::array<std::uint8_t, 32> key_;
-  std::array<std::uint8_t, 40> credential_{};  // as a signing key and the salt of its ID
+  std::vector<std::uint8_t> credential_;
 };
 
 class ModelledVerifier final : public Verifier {

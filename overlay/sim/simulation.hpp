@@ -129,7 +129,6 @@ class Simulation {
   [[nodiscard]] const Overlay& overlay(NodeIndex node) const {
     return nodes_[node].program->overlay;
   }
-  [[nodiscard]] bool is_alive(NodeIndex node) const { return nodes_[node].alive; }
   [[nodiscard]] const NodeId& id_of(NodeIndex node) const { return nodes_[node].id; }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
