@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "overlay/broadcast/broadcast.hpp"
+#include "overlay/coordinates/coordinates.hpp"
 #include "overlay/core.hpp"
 #include "overlay/crawl/crawl.hpp"
 #include "overlay/joining.hpp"
@@ -77,6 +78,7 @@ class Overlay {
   [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
   [[nodiscard]] const Linker& linker() const { return linker_; }
   [[nodiscard]] const Router& router() const { return router_; }
+  [[nodiscard]] const Coordinate& coordinate() const { return core_.coordinate; }
   [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
   [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }
   [[nodiscard]] bool in_ring() const { return rpc_.in_ring(); }
@@ -114,6 +116,7 @@ class Overlay {
   Liveness liveness_;
   Broadcast broadcast_;
   Crawl crawl_;
+  Coordinates coordinates_;
 };
 
 }  // namespace ringway::overlay

@@ -7,6 +7,7 @@
 
 #include "base/time.hpp"
 #include "overlay/broadcast/broadcast_parameters.hpp"
+#include "overlay/coordinates/coordinate_parameters.hpp"
 #include "overlay/crawl/crawl_parameters.hpp"
 
 namespace ringway::overlay {
@@ -100,6 +101,7 @@ struct Parameters {
 
   BroadcastParameters broadcast;
   CrawlParameters crawl;
+  CoordinateParameters coordinates;
 };
 
 }  // namespace ringway::overlay

@@ -96,6 +96,7 @@ class Simulation {
   [[nodiscard]] const Overlay& overlay(NodeIndex node) const {
     return nodes_[node].program->overlay;
   }
+  [[nodiscard]] Duration one_way(NodeIndex a, NodeIndex b) const { return latency_->between(a, b); }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
   [[nodiscard]] Rng& rng() { return world_rng_; }

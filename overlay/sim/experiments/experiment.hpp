@@ -44,5 +44,6 @@ struct Experiment {
 // The experiments of each file.
 [[nodiscard]] std::vector<Experiment> ring_experiments();
 [[nodiscard]] std::vector<Experiment> broadcast_experiments();
+[[nodiscard]] std::vector<Experiment> coordinate_experiments();
 
 }  // namespace ringway::overlay::sim
