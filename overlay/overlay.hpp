@@ -81,6 +81,8 @@ class Overlay {
   [[nodiscard]] const Coordinate& coordinate() const { return core_.coordinate; }
   [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
   [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }
+  [[nodiscard]] const Rpc& rpc() const { return rpc_; }
+  [[nodiscard]] const Joining& joining() const { return joining_; }
   [[nodiscard]] bool in_ring() const { return rpc_.in_ring(); }
 
  private:

@@ -66,7 +66,7 @@ std::uint64_t Broadcast::publish(ConstBytes payload, std::uint32_t network_log2)
   wire::ByteWriter writer;
   wire::emit_signed(writer, message, core_.identity.group, core_.signer);
   message.from_origin = writer.view();
-  replays_.remember(message.origin, message.message_id, message.sent);
+  replays_.remember(message.origin, message.message_id, message.sent, core_.clock);
   remember_arc(message);
 
   Measured measured;
@@ -126,7 +126,7 @@ Broadcast::Admission Broadcast::admit(const wire::BroadcastMessage& message) {
   };
   if (message.hops >= p.max_hops) return refuse(Drop::kTtlExpired, Admission::kRefused);
   const auto verdict =
-      replays_.check(message.origin, message.message_id, message.sent, core_.clock.wall);
+      replays_.check(message.origin, message.message_id, message.sent, core_.clock);
   if (verdict == ReplayCache::Verdict::kOutdated)
     return refuse(Drop::kOutdated, Admission::kRefused);
   const bool is_new = verdict == ReplayCache::Verdict::kFresh;
@@ -156,7 +156,7 @@ void Broadcast::on_message(Link& link, ConstBytes bytes) {
   remember_arc(*message);
   if (admission == Admission::kNew) {
     limits_.count(message->origin, core_.now());
-    replays_.remember(message->origin, message->message_id, message->sent);
+    replays_.remember(message->origin, message->message_id, message->sent, core_.clock);
     core_.output.tell(
         output::BroadcastReceived{message->origin,
                                   message->message_id,

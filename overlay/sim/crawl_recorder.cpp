@@ -28,7 +28,7 @@ void CrawlRecorder::begin() {
 
 void CrawlRecorder::keep(NodeIndex node) {
   const auto added =
-      store_.add(simulation_.clock().wall, *simulation_.overlay(node).crawl_result());
+      store_.add(simulation_.clock(node).wall, *simulation_.overlay(node).crawl_result());
   if (!added && written_) written_ = added;
 }
 

@@ -56,7 +56,7 @@ VENDORS = [
     (r"(bpf/.*|steer\.skel\.h)", ["controlplane/bpf/"]),
     (r"boost/.*", ["controlplane/"]),
     (r"(spdlog|fmt)/.*", ["controlplane/"]),
-    (r"toml\+\+/.*", ["controlplane/"]),
+    (r"toml\+\+/.*", ["base/toml_values.hpp"]),
     (r"nlohmann/.*", ["overlay/sim/", "controlplane/", "bench/"]),
     (r"CLI/.*", ["overlay/sim/", "controlplane/", "bench/"]),
     (r"zlib\.h", ["overlay/sim/"]),

@@ -45,5 +45,6 @@ struct Experiment {
 [[nodiscard]] std::vector<Experiment> ring_experiments();
 [[nodiscard]] std::vector<Experiment> broadcast_experiments();
 [[nodiscard]] std::vector<Experiment> coordinate_experiments();
+[[nodiscard]] std::vector<Experiment> hostile_experiments();
 
 }  // namespace ringway::overlay::sim
