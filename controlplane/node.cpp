@@ -437,7 +437,7 @@ asio::awaitable<void> Node::serve_worker_events(ControlLink& link,
     take_worker_events();
     deadline_timer_.cancel();  // deadlines may have moved closer
     doorbell.announce_sleep();
-    if (!link.events.empty() || !link.handshakes.empty()) {
+    if (!link.events.empty() || !link.handshakes.empty() || !link.for_kernel.empty()) {
       doorbell.awake();
       // A flood must not keep the API and the timers from their turn.
       co_await asio::post(io_, kAwait);

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <poll.h>
 
+#include "base/net/ethernet.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
 
 namespace ringway::control {
@@ -233,6 +234,22 @@ std::vector<net::IpAddress> XdpInterfaces::external_addresses(std::size_t number
 
 Result<void> XdpInterfaces::configure(std::size_t number, std::span<const SteeredAddress> steered) {
   return interfaces_[number].steering->configure(steered);
+}
+
+// Its Ethernet header is gone: the NAT may have held it. The kernel asks only for which station the
+// frame is.
+Result<void> XdpInterfaces::give_back(std::size_t number, ConstBytes packet) {
+  const Interface& interface = interfaces_[number];
+  const route_message::Link* const link = mirror_->state().find_link(interface.index);
+  if (link == nullptr || !link->mac) {
+    return failure("giving a packet back to the kernel: " + interface.name + " has no MAC address");
+  }
+  const std::uint16_t type = packet[0] >> 4 == 4 ? net::kEtherTypeIpv4 : net::kEtherTypeIpv6;
+  constexpr net::MacAddress kUnknown{};
+  std::vector<std::uint8_t> frame(net::EthernetView::kHeaderBytes + packet.size());
+  net::emit_ethernet(frame.data(), link->mac->bytes.data(), kUnknown.bytes.data(), type);
+  std::ranges::copy(packet, frame.begin() + net::EthernetView::kHeaderBytes);
+  return interface.steering->give_back(frame, interface.index);
 }
 
 Result<void> XdpInterfaces::steer() {

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/net/address.hpp"
 #include "base/result.hpp"
 #include "controlplane/bpf/steering.hpp"
@@ -82,6 +83,8 @@ class XdpInterfaces {
 
   // What of the packets of an interface is ours; the rest is the kernel's. As often as it changes.
   [[nodiscard]] Result<void> configure(std::size_t number, std::span<const SteeredAddress> steered);
+  // An IP packet that came to an interface and is the kernel's: see Steering::give_back().
+  [[nodiscard]] Result<void> give_back(std::size_t number, ConstBytes packet);
   // From now on what is ours comes to the ports.
   [[nodiscard]] Result<void> steer();
   void stop();
