@@ -136,6 +136,10 @@ void Node::close_ports() {
   crew_->stop([this] { take_worker_events(); });
   if (xdp_ != nullptr) xdp_->close_ports();
   crew_->dissolve();
+  if (xdp_ != nullptr) {
+    const std::uint32_t away = xdp_->interfaces().frames_away();
+    if (away != 0) log_error(std::to_string(away) + " AF_XDP frames did not come home");
+  }
   xdp_.reset();
   crew_->close_ports();
 }

@@ -54,8 +54,9 @@ Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config,
   std::vector<XdpInterfaceOptions> wanted;
   for (const std::string& name : config.gateway.xdp_interfaces)
     wanted.push_back({name});
-  auto interfaces = XdpInterfaces::open(
-      wanted, [](std::string_view line) { log_info(std::string(line)); }, mesh);
+  auto interfaces =
+      XdpInterfaces::open(wanted, [](std::string_view line) { log_info(std::string(line)); },
+                          {mesh, config.gateway.xdp_frames});
   if (!interfaces) return tl::unexpected(interfaces.error());
   gateway->interfaces_ = std::move(*interfaces);
 
