@@ -22,7 +22,8 @@ namespace ringway::overlay {
   X(kUnexpected,     "unexpected",      "a reply to no request, or from another than asked")  \
   X(kRequestsFull,   "requests_full",   "too many requests wait for replies")                 \
   X(kRefusedLink,    "refused_link",    "no room for another link")                            \
-  X(kUnknownService, "unknown_service", "a request that no part of this node answers")
+  X(kUnknownService, "unknown_service", "a request that no part of this node answers")  \
+  X(kBroadcastRate,  "broadcast_rate",  "its origin has spoken to the whole ring too often")
 // clang-format on
 
 enum class Drop : std::uint8_t {

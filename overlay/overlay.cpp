@@ -15,7 +15,9 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       near_(core_, rpc_, linker_),
       shortcuts_(core_, rpc_, linker_),
       joining_(core_, rpc_, linker_),
-      liveness_(core_) {}
+      liveness_(core_),
+      broadcast_(core_, router_),
+      crawl_(core_, rpc_, near_) {}
 
 // --- The node comes and goes -------------------------------------------------------------------
 
@@ -51,6 +53,7 @@ void Overlay::tick(Clock clock) {
   router_.tick();
   while (router_.has_arrived())
     if (const auto message = router_.take_arrived()) handle_delivered(*message);
+  broadcast_.tick();
   rpc_.tick();
   linker_.tick();
   near_.tick();
@@ -134,6 +137,7 @@ void Overlay::replace_link(Link& older, const LinkUp& up, std::uint8_t wants) {
   if (up.rtt > Duration{}) older.rtt.add(up.rtt);
   core_.send(older, wire::Hello{core_.heartbeat(older), core_.candidates});
   router_.on_link_gone(gone);
+  broadcast_.on_link_gone(gone);
 }
 
 void Overlay::link_down(Clock clock, LinkId id) {
@@ -171,6 +175,7 @@ void Overlay::drop_link(LinkId id, bool lost) {
   const Link link = *core_.links.find(id);
   core_.links.remove(id);
   router_.on_link_gone(id);
+  broadcast_.on_link_gone(id);
   if (lost && link.in_ring()) joining_.remember({link.node, link.candidates});
   near_.update();
   if (link.near()) {
@@ -206,13 +211,15 @@ void Overlay::receive(Clock clock, LinkId id, ConstBytes message) {
     core_.drops.add(Drop::kUnknownLink);
     return;
   }
-  if (wire::link_message_type(message) == wire::LinkMessageType::kRouted) {
-    link->last_received = core_.now();
-    link->probes = 0;
+  const auto type = wire::link_message_type(message);
+  if (type == wire::LinkMessageType::kRouted) {
+    link->heard_at(core_.now());
     handle_routed(*link, message);
+  } else if (type == wire::LinkMessageType::kBroadcast) {
+    link->heard_at(core_.now());
+    broadcast_.on_message(*link, message);
   } else if (const auto parsed = wire::parse_link_message(message)) {
-    link->last_received = core_.now();
-    link->probes = 0;
+    link->heard_at(core_.now());
     std::visit([&](const auto& content) { handle(*link, content); }, *parsed);
   } else {
     core_.drops.add(Drop::kMalformed);
@@ -272,6 +279,7 @@ void Overlay::handle(Link& link, const wire::Goodbye& goodbye) {
 
 void Overlay::handle(Link& link, const wire::HopAck& ack) {
   router_.on_hop_ack(link, ack.sequence);
+  broadcast_.on_hop_ack(link, ack.sequence);
 }
 
 // --- What comes through the ring ---------------------------------------------------------------
@@ -282,10 +290,18 @@ void Overlay::handle_routed(Link& link, ConstBytes bytes) {
 }
 
 void Overlay::handle_delivered(const wire::RoutedMessage& message) {
-  if (message.payload_type == wire::PayloadType::kRequest) {
-    handle_request(message);
-  } else if (const auto answer = rpc_.on_reply(message)) {
-    handle_answer(*answer);
+  switch (message.payload_type) {
+    case wire::PayloadType::kRequest:
+      handle_request(message);
+      break;
+    case wire::PayloadType::kReply:
+      if (const auto answer = rpc_.on_reply(message)) handle_answer(*answer);
+      break;
+    case wire::PayloadType::kBroadcastSample:
+      broadcast_.on_sample(message);
+      break;
+    default:
+      core_.drops.add(Drop::kUnknownService);
   }
 }
 
@@ -312,8 +328,13 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
 }
 
 // Each service takes the requests with its methods here.
-void Overlay::handle_service_request(const wire::RoutedMessage&, const wire::Request&) {
-  core_.drops.add(Drop::kUnknownService);
+void Overlay::handle_service_request(const wire::RoutedMessage& message,
+                                     const wire::Request& request) {
+  if (request.method == wire::Method::kCrawl) {
+    crawl_.reply(message, request);
+  } else {
+    core_.drops.add(Drop::kUnknownService);
+  }
 }
 
 void Overlay::handle_answer(const Answer& answer) {
@@ -331,6 +352,9 @@ void Overlay::handle_answer(const Answer& answer) {
     case Purpose::kWellKnown:
       joining_.on_answer(answer);
       break;
+    case Purpose::kCrawl:
+      crawl_.on_answer(answer);
+      break;
     case Purpose::kLookup:
       core_.output.tell(output::LookupDone{answer.request_id, answer.answered, answer.responder,
                                            answer.hops, answer.tries, answer.took});
@@ -347,6 +371,18 @@ std::uint64_t Overlay::lookup(Clock clock, const NodeId& place, int tries) {
   const std::uint64_t request_id = rpc_.ask(query);
   settle();
   return request_id;
+}
+
+std::uint64_t Overlay::broadcast(Clock clock, ConstBytes payload) {
+  enter(clock);
+  return rpc_.in_ring() ? broadcast_.publish(payload, near_.network_log2()) : 0;
+}
+
+bool Overlay::start_crawl(Clock clock) {
+  enter(clock);
+  const bool started = crawl_.start();
+  settle();
+  return started;
 }
 
 void Overlay::connect(Clock clock, const NodeId& node) {

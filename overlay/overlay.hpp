@@ -14,7 +14,9 @@
 
 #include <cstdint>
 
+#include "overlay/broadcast/broadcast.hpp"
 #include "overlay/core.hpp"
+#include "overlay/crawl/crawl.hpp"
 #include "overlay/joining.hpp"
 #include "overlay/linker.hpp"
 #include "overlay/liveness.hpp"
@@ -59,6 +61,12 @@ class Overlay {
   std::uint64_t lookup(Clock clock, const NodeId& place, int tries);
   // A link with that very node, kept while messages are routed over it.
   void connect(Clock clock, const NodeId& node);
+  // A message to every node of the ring; ends in an output::BroadcastMeasured. Its ID; zero: not
+  // sent, since it is too long, the last ones were not long ago, or this node has no ring.
+  std::uint64_t broadcast(Clock clock, ConstBytes payload);
+  // Asks every node of the ring for its neighbours; ends in an output::CrawlDone. False when one is
+  // under way.
+  bool start_crawl(Clock clock);
 
   // The oldest output not yet taken; false when there is none.
   [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
@@ -69,6 +77,10 @@ class Overlay {
   [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
   [[nodiscard]] const Linker& linker() const { return linker_; }
   [[nodiscard]] const Router& router() const { return router_; }
+  [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
+  [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }
+  [[nodiscard]] const Rpc& rpc() const { return rpc_; }
+  [[nodiscard]] const Joining& joining() const { return joining_; }
   [[nodiscard]] bool in_ring() const { return rpc_.in_ring(); }
 
  private:
@@ -102,6 +114,8 @@ class Overlay {
   Shortcuts shortcuts_;
   Joining joining_;
   Liveness liveness_;
+  Broadcast broadcast_;
+  Crawl crawl_;
 };
 
 }  // namespace ringway::overlay

@@ -6,6 +6,8 @@
 #include <cstdint>
 
 #include "base/time.hpp"
+#include "overlay/broadcast/broadcast_parameters.hpp"
+#include "overlay/crawl/crawl_parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -95,6 +97,9 @@ struct Parameters {
   int request_tries = 5;
   Duration shortest_request_timeout = Duration::seconds(4);
   Duration longest_request_timeout = Duration::seconds(10);
+
+  BroadcastParameters broadcast;
+  CrawlParameters crawl;
 };
 
 }  // namespace ringway::overlay

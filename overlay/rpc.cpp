@@ -34,11 +34,14 @@ Router::Sent Rpc::transmit(Pending& pending) {
   request.body = query.body;
 
   Outgoing outgoing{query.destination, query.route, {}, wire::PayloadType::kRequest, {}, {}};
-  if (!in_ring_ || query.first_hop != FirstHop::kBest) {
+  // Asked again it goes another way, and its answer comes by one: what lost it may be a node on the
+  // way that lets messages vanish.
+  const bool again = pending.tries > 1;
+  if (!in_ring_ || query.first_hop != FirstHop::kBest || again) {
     const Link* const link = choose_first_hop(query);
     if (link == nullptr) return Router::Sent::kNoRoute;
     outgoing.first_hop = link->id;
-    if (!in_ring_ || !link->in_ring()) request.reply_via = link->node;
+    if (!in_ring_ || !link->in_ring() || again) request.reply_via = link->node;
   }
   wire::ByteWriter payload;
   wire::emit(payload, request);

@@ -13,7 +13,15 @@
 namespace ringway::overlay {
 
 // For which part of the overlay a reply is.
-enum class Purpose : std::uint8_t { kNear, kReunion, kShortcut, kConnect, kWellKnown, kLookup };
+enum class Purpose : std::uint8_t {
+  kNear,
+  kReunion,
+  kShortcut,
+  kConnect,
+  kWellKnown,
+  kLookup,
+  kCrawl
+};
 
 // Over which link a request leaves.
 enum class FirstHop : std::uint8_t {
@@ -64,6 +72,7 @@ class Rpc {
   // What a body of a service may have, in a request or a reply.
   [[nodiscard]] std::size_t max_body_bytes() const;
   void tick();
+  [[nodiscard]] std::size_t pending() const { return pending_.size(); }
   // Answers without a message: to ourselves, and failures.
   [[nodiscard]] bool has_answers() const { return !answers_.empty(); }
   [[nodiscard]] Answer take_answer();

@@ -10,14 +10,24 @@
 //     │ its link is up           │
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "overlay/link.hpp"
 
 namespace ringway::overlay::sim {
 
 using NodeIndex = std::uint32_t;
+
+// 2001:db8::/96 is for documentation; the node's index stands behind it.
+[[nodiscard]] inline net::Endpoint endpoint_of(NodeIndex node) {
+  constexpr std::uint16_t kPort = 51820;
+  std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
+  store_be(bytes.data() + 12, node);
+  return {net::IpAddress::v6(bytes.data()), kPort};
+}
 
 enum class End : std::uint8_t { kAbsent, kPending, kUp, kClosed };
 
@@ -59,6 +69,9 @@ class Connections {
     return index;
   }
   [[nodiscard]] Connection& operator[](std::uint32_t index) { return connections_[index]; }
+  [[nodiscard]] const Connection& operator[](std::uint32_t index) const {
+    return connections_[index];
+  }
 
   // The end is closed for good; with both closed the connection's place may be used again, and
   // what was under way is recognised by its generation.

@@ -11,18 +11,13 @@ namespace ringway::overlay::sim {
 namespace {
 
 constexpr Duration kOneWay = Duration::milliseconds(50);
-constexpr Duration kSetUpRetry = Duration::seconds(1);        // of a message that was lost
-constexpr Duration kOpenTimeout = Duration::seconds(10);      // then the driver says that it failed
-constexpr std::int64_t kEpochNs = 1'767'225'600'000'000'000;  // 2026-01-01, when all runs begin
+constexpr Duration kSetUpRetry = Duration::seconds(1);    // of a message that was lost
+constexpr int kSetUpRepeats = 10;                         // within the timeout
+constexpr std::size_t kSetUpBytes = 148;                  // as a handshake initiation
+constexpr Duration kOpenTimeout = Duration::seconds(10);  // then the driver says that it failed
+constexpr Duration kResumeLook = Duration::seconds(1);    // of a driver that was suspended
 constexpr std::uint8_t kLastStep = 4;
-constexpr std::uint16_t kPort = 51820;
 
-// 2001:db8::/96 is for documentation; the node's index stands behind it.
-net::Endpoint endpoint_of(NodeIndex node) {
-  std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
-  store_be(bytes.data() + 12, node);
-  return {net::IpAddress::v6(bytes.data()), kPort};
-}
 NodeIndex node_at(const net::Endpoint& endpoint) {
   return load_be<NodeIndex>(endpoint.address.bytes.data() + 12);
 }
@@ -64,14 +59,20 @@ NodeIndex Simulation::add_node(Instant start) {
   const NodeId id = NodeId::random(world_rng_);
   Node& node = nodes_.emplace_back();
   node.id = id;
-  node.program =
-      std::make_unique<Program>(options_.parameters, id, world_rng_.next_u64(), verifier_);
-  Overlay& overlay = node.program->overlay;
+  node.program = make_program(index);
+  queue_.push(start, {.what = Happening::kStart, .subject = index});
+  return index;
+}
+
+std::unique_ptr<Simulation::Program> Simulation::make_program(NodeIndex index) {
+  auto program = std::make_unique<Program>(options_.parameters, nodes_[index].id,
+                                           world_rng_.next_u64(), verifier_);
+  ++nodes_[index].incarnation;
+  Overlay& overlay = program->overlay;
   overlay.set_candidates(candidates_of(index));
   for (NodeIndex known = 0; known < options_.well_known; ++known)
     if (known != index) overlay.add_well_known(candidates_of(known));
-  queue_.push(start, {.what = Happening::kStart, .subject = index});
-  return index;
+  return program;
 }
 
 void Simulation::add_nodes(std::size_t count, Instant first, Duration within) {
@@ -86,7 +87,7 @@ void Simulation::start_node(NodeIndex index) {
       std::upper_bound(ring_order_.begin(), ring_order_.end(), index,
                        [&](NodeIndex a, NodeIndex b) { return nodes_[a].id < nodes_[b].id; }),
       index);
-  node.program->overlay.start(clock());
+  input(index).start(clock(index));
   drain(index);
   if (!lookups_scheduled_ && options_.lookup_interval > Duration{}) {
     lookups_scheduled_ = true;
@@ -96,6 +97,9 @@ void Simulation::start_node(NodeIndex index) {
 
 void Simulation::take_out(NodeIndex index) {
   nodes_[index].alive = false;
+  nodes_[index].paused = false;
+  nodes_[index].timer_at = Instant::never();
+  if (hostile(index) != nullptr) hostiles_[index].reset();
   ring_order_.erase(std::find(ring_order_.begin(), ring_order_.end(), index));
   statistics_.lookups_abandoned +=
       std::erase_if(lookups_, [&](const Lookup& lookup) { return lookup.asking == index; });
@@ -109,18 +113,14 @@ void Simulation::crash(NodeIndex index) {
 }
 
 void Simulation::leave(NodeIndex index) {
-  nodes_[index].program->overlay.leave(clock());
+  input(index).leave(clock(index));
   drain(index);
   take_out(index);
   nodes_[index].program.reset();
 }
 
-Clock Simulation::clock() const {
-  return {now_, WallTime::from_unix_ns(kEpochNs + now_.ns())};
-}
-
 bool Simulation::reaches(NodeIndex from, NodeIndex to) const {
-  return nodes_[to].alive && nodes_[from].part == nodes_[to].part;
+  return nodes_[to].alive && !nodes_[to].paused && nodes_[from].part == nodes_[to].part;
 }
 
 void Simulation::schedule(Instant when, std::function<void()> action) {
@@ -144,9 +144,9 @@ void Simulation::handle(const Occurrence& occurrence) {
   switch (occurrence.what) {
     case Happening::kTimer: {
       Node& node = nodes_[occurrence.subject];
-      if (!node.alive || node.timer_at != now_) return;  // it was set anew
+      if (!node.alive || node.paused || node.timer_at != now_) return;  // it was set anew
       node.timer_at = Instant::never();
-      node.program->overlay.tick(clock());
+      input(occurrence.subject).tick(clock(occurrence.subject));
       drain(occurrence.subject);
       return;
     }
@@ -173,12 +173,14 @@ void Simulation::handle_message(const Occurrence& occurrence) {
   const NodeIndex to = connection.node[side.side];
   if (connection.generation == occurrence.generation && connection.end[side.side] == End::kUp &&
       reaches(connection.node[1 - side.side], to)) {
-    const std::vector<std::uint8_t>& bytes = buffers_[occurrence.buffer];
+    const ConstBytes bytes = buffers_[occurrence.buffer];
     history_.add(static_cast<std::uint64_t>(now_.ns()));
     history_.add((std::uint64_t{connection.node[1 - side.side]} << 32) | to);
     history_.add(bytes);
-    nodes_[to].program->overlay.receive(clock(), side.link(), bytes);
-    drain(to);
+    if (!hostile_takes(to, side.link(), bytes)) {
+      input(to).receive(clock(to), side.link(), bytes);
+      drain(to);
+    }
   }
   free_buffers_.push_back(occurrence.buffer);
 }
@@ -192,7 +194,7 @@ void Simulation::handle_down(const Occurrence& occurrence) {
   if (!reaches(connection.node[1 - side.side], node) && nodes_[node].alive) return;
   connections_.close(side);
   if (!nodes_[node].alive) return;
-  nodes_[node].program->overlay.link_down(clock(), side.link());
+  input(node).link_down(clock(node), side.link());
   drain(node);
 }
 
@@ -200,6 +202,7 @@ void Simulation::handle_down(const Occurrence& occurrence) {
 
 void Simulation::open(NodeIndex from, const output::Open& open) {
   const NodeIndex to = node_at(open.to.candidates[0]);
+  if (onlooker_ != nullptr) onlooker_->on_open(from, to);
   const Duration one_way = to < nodes_.size() ? latency_->between(from, to) : kOneWay;
   const std::uint32_t index = connections_.open(from, to, open.attempt, one_way);
   const Connection& connection = connections_[index];
@@ -211,15 +214,28 @@ void Simulation::open(NodeIndex from, const output::Open& open) {
 
 void Simulation::schedule_set_up(std::uint32_t index, std::uint8_t step) {
   const Connection& connection = connections_[index];
-  Instant arrival = now_ + connection.one_way;
-  while (lost())
-    arrival = arrival + kSetUpRetry;
   ++statistics_.set_up_messages;
   const std::uint32_t receiver = step % 2;  // odd ones reach the other end
+  const Instant arrival = set_up_arrival(connection, Side{index, 1 - receiver});
   queue_.push(arrival, {.what = Happening::kSetUp,
                         .step = step,
                         .subject = Side{index, receiver}.link().value,
                         .generation = connection.generation});
+}
+
+Instant Simulation::set_up_arrival(const Connection& connection, Side from) {
+  Instant sent = now_;
+  if (network_ == nullptr) {
+    while (lost())
+      sent = sent + kSetUpRetry;
+    return sent + connection.one_way;
+  }
+  for (int repeats = 0; repeats < kSetUpRepeats; ++repeats, sent = sent + kSetUpRetry) {
+    const auto arrivals = network_->carry(connection.node[from.side], from.link(), kSetUpBytes,
+                                          sent, connection.one_way);
+    if (arrivals.count > 0) return arrivals.at[0];
+  }
+  return Instant::never();  // the attempt times out before
 }
 
 void Simulation::handle_set_up(const Occurrence& occurrence) {
@@ -238,9 +254,9 @@ void Simulation::bring_up(Side side) {
   const NodeIndex node = connection.node[side.side];
   const NodeIndex other = connection.node[1 - side.side];
   history_.add(static_cast<std::uint64_t>(now_.ns()) ^ node);
-  nodes_[node].program->overlay.link_up(
-      clock(), {side.link(), nodes_[other].id, endpoint_of(other), connection.one_way * 2,
-                side.side == 0 ? connection.attempt : AttemptId{}});
+  input(node).link_up(clock(node),
+                      {side.link(), nodes_[other].id, endpoint_of(other), connection.one_way * 2,
+                       side.side == 0 ? connection.attempt : AttemptId{}});
   drain(node);
 }
 
@@ -249,10 +265,14 @@ void Simulation::handle_open_timeout(const Occurrence& occurrence) {
   const Connection& connection = connections_[side.connection];
   if (connection.generation != occurrence.generation || connection.end[0] != End::kPending) return;
   const NodeIndex node = connection.node[0];
+  if (nodes_[node].paused) {  // its driver's timer goes off later
+    queue_.push(now_ + kResumeLook, occurrence);
+    return;
+  }
   const AttemptId attempt = connection.attempt;
   close(side.link());
   if (!nodes_[node].alive) return;
-  nodes_[node].program->overlay.open_failed(clock(), attempt);
+  input(node).open_failed(clock(node), attempt);
   drain(node);
 }
 
@@ -275,7 +295,11 @@ void Simulation::drain(NodeIndex index) {
   Output output;
   while (overlay.poll_output(output)) {
     if (const auto* const sent = std::get_if<output::Send>(&output)) {
-      send(index, *sent);
+      if (hostile(index) != nullptr) {
+        send_altered(index, *sent);
+      } else {
+        send(index, sent->link, sent->bytes);
+      }
     } else if (const auto* const opened = std::get_if<output::Open>(&output)) {
       open(index, *opened);
     } else if (const auto* const closed = std::get_if<output::Close>(&output)) {
@@ -294,32 +318,40 @@ void Simulation::drain(NodeIndex index) {
 void Simulation::set_timer(NodeIndex index) {
   Node& node = nodes_[index];
   // Not at this very moment: time must pass.
-  const Instant deadline =
-      std::max(node.program->overlay.next_deadline(), now_ + Duration::microseconds(1));
+  const Instant deadline = std::max(clocks_.when(index, node.program->overlay.next_deadline()),
+                                    now_ + Duration::microseconds(1));
   if (deadline >= node.timer_at) return;
   node.timer_at = deadline;
   if (deadline < Instant::never())
     queue_.push(deadline, {.what = Happening::kTimer, .subject = index});
 }
 
-void Simulation::send(NodeIndex from, const output::Send& sent) {
-  const Side side = Side::of(sent.link);
+void Simulation::send(NodeIndex from, LinkId link, ConstBytes bytes) {
+  const Side side = Side::of(link);
   const Connection& connection = connections_[side.connection];
   CHECK(connection.end[side.side] == End::kUp && connection.node[side.side] == from);
   ++statistics_.messages;
-  statistics_.message_bytes += sent.bytes.size();
-  if (lost()) return;
+  statistics_.message_bytes += bytes.size();
+  if (onlooker_ != nullptr) onlooker_->on_sent(from, connection.node[1 - side.side], bytes);
+  if (network_ != nullptr) {
+    send_by_network(from, link, bytes);
+  } else if (!lost()) {
+    post(now_ + connection.one_way, connection, side.other().link(), bytes);
+  }
+}
+
+void Simulation::post(Instant arrival, const Connection& connection, LinkId to, ConstBytes bytes) {
   if (free_buffers_.empty()) {
     free_buffers_.push_back(static_cast<std::uint32_t>(buffers_.size()));
     buffers_.emplace_back();
   }
   const std::uint32_t buffer = free_buffers_.back();
   free_buffers_.pop_back();
-  buffers_[buffer].assign(sent.bytes.begin(), sent.bytes.end());
-  queue_.push(now_ + connection.one_way, {.what = Happening::kMessage,
-                                          .subject = side.other().link().value,
-                                          .generation = connection.generation,
-                                          .buffer = buffer});
+  buffers_[buffer].assign(bytes.begin(), bytes.end());
+  queue_.push(arrival, {.what = Happening::kMessage,
+                        .subject = to.value,
+                        .generation = connection.generation,
+                        .buffer = buffer});
 }
 
 // --- Lookups, and whether all is right -----------------------------------------------------------
@@ -331,10 +363,10 @@ void Simulation::start_lookup() {
   if (ring_order_.empty()) return;
   const NodeIndex asking = ring_order_[world_rng_.below(ring_order_.size())];
   const NodeId place = NodeId::random(world_rng_);
-  if (!nodes_[asking].program->overlay.in_ring()) return;
+  if (nodes_[asking].paused || !nodes_[asking].program->overlay.in_ring()) return;
   Lookup lookup{0, asking, place, nearest_in_ring(place)};
   ++statistics_.lookups;
-  lookup.request_id = nodes_[asking].program->overlay.lookup(clock(), place, options_.lookup_tries);
+  lookup.request_id = input(asking).lookup(clock(asking), place, options_.lookup_tries);
   if (lookup.request_id == 0) {
     ++statistics_.lookups_unanswered;
   } else {

@@ -10,11 +10,15 @@
 #include <vector>
 
 #include "overlay/overlay.hpp"
+#include "overlay/sim/conditions.hpp"
 #include "overlay/sim/connections.hpp"
 #include "overlay/sim/event_queue.hpp"
 #include "overlay/sim/history.hpp"
+#include "overlay/sim/hostile.hpp"
 #include "overlay/sim/latency.hpp"
 #include "overlay/sim/modelled_signatures.hpp"
+#include "overlay/sim/node_clocks.hpp"
+#include "overlay/sim/onlooker.hpp"
 
 namespace ringway::overlay::sim {
 
@@ -66,13 +70,26 @@ class Simulation {
   // Nodes of different parts cannot hear each other. All begin in part 0.
   void set_part(NodeIndex node, std::uint8_t part) { nodes_[node].part = part; }
 
+  // --- What goes wrong in it (simulation_faults.cpp)
+  // The same node, with nothing that it knew before.
+  void restart(NodeIndex index);
+  // The node's machine is suspended: it hears and does nothing, and its clocks go on.
+  void pause(NodeIndex index);
+  void resume(NodeIndex index);
+  void set_clock(NodeIndex node, const ClockError& error) { clocks_.set(node, now_, error); }
+  // From the first call on they take the place of Options::loss_ppm.
+  void set_conditions(const Conditions& conditions);
+  void set_uplink(NodeIndex node, const Uplink& uplink);
+  // From now on the node, which has started, is a hostile one, until it crashes.
+  void make_hostile(NodeIndex node, HostileKind kind);
+
   // Something that the scenario does then. Of the same moment, in the order in which they were
   // made.
   void schedule(Instant when, std::function<void()> action);
   // An input to a node that is alive: call(overlay, clock), and what the node wants done after it.
   template <typename Call>
   auto act(NodeIndex node, Call&& call) {
-    const auto result = call(nodes_[node].program->overlay, clock());
+    const auto result = call(input(node), clock(node));
     drain(node);
     return result;
   }
@@ -87,10 +104,26 @@ class Simulation {
 
   // --- What an onlooker who sees everything sees
   [[nodiscard]] Instant now() const { return now_; }
+  [[nodiscard]] Clock clock(NodeIndex node) const { return clocks_.read(node, now_); }
   // Nodes alive whose two neighbours of either side are not those that they should be.
   [[nodiscard]] std::size_t misplaced_nodes() const;
   [[nodiscard]] bool ring_right() const { return misplaced_nodes() == 0; }
   [[nodiscard]] const std::vector<NodeIndex>& alive() const { return ring_order_; }
+  [[nodiscard]] std::size_t nodes() const { return nodes_.size(); }  // dead and future ones too
+  [[nodiscard]] const NodeId& id(NodeIndex node) const { return nodes_[node].id; }
+  [[nodiscard]] bool is_alive(NodeIndex node) const { return nodes_[node].alive; }
+  [[nodiscard]] bool is_paused(NodeIndex node) const { return nodes_[node].paused; }
+  [[nodiscard]] bool is_hostile(NodeIndex node) const { return hostile(node) != nullptr; }
+  [[nodiscard]] bool was_hostile(NodeIndex node) const { return nodes_[node].was_hostile; }
+  [[nodiscard]] bool has_ended(NodeIndex node) const { return nodes_[node].program == nullptr; }
+  // How often the node started: counted from its first program on.
+  [[nodiscard]] std::uint32_t incarnation(NodeIndex node) const { return nodes_[node].incarnation; }
+  // Who is at the other end of a node's link.
+  [[nodiscard]] NodeIndex other_end(LinkId link) const {
+    const Side side = Side::of(link);
+    return connections_[side.connection].node[1 - side.side];
+  }
+  void set_onlooker(Onlooker* onlooker);  // or null; must outlive the simulation
   // Of a node that is alive, or not started yet.
   [[nodiscard]] const Overlay& overlay(NodeIndex node) const {
     return nodes_[node].program->overlay;
@@ -115,7 +148,10 @@ class Simulation {
     std::unique_ptr<Program> program;  // until it crashes or leaves
     Instant timer_at = Instant::never();
     bool alive = false;
+    bool paused = false;
+    bool was_hostile = false;  // now or before
     std::uint8_t part = 0;
+    std::uint32_t incarnation = 0;
   };
   enum class Happening : std::uint8_t {
     kTimer,
@@ -150,9 +186,18 @@ class Simulation {
   void start_lookup();
   void end_lookup(NodeIndex node, const output::LookupDone& done);
 
+  // The node's overlay, which is about to be given something.
+  [[nodiscard]] Overlay& input(NodeIndex node) {
+    acting_ = node;
+    return nodes_[node].program->overlay;
+  }
+  [[nodiscard]] std::unique_ptr<Program> make_program(NodeIndex index);
   // Does what the node's overlay wants done, and sets its timer.
   void drain(NodeIndex index);
-  void send(NodeIndex from, const output::Send& sent);
+  void send(NodeIndex from, LinkId link, ConstBytes bytes);
+  void post(Instant arrival, const Connection& connection, LinkId to, ConstBytes bytes);
+  void send_by_network(NodeIndex from, LinkId link, ConstBytes bytes);
+  [[nodiscard]] Instant set_up_arrival(const Connection& connection, Side from);
   void open(NodeIndex from, const output::Open& open);
   void close(LinkId link);
   void set_timer(NodeIndex index);
@@ -162,7 +207,15 @@ class Simulation {
   [[nodiscard]] bool lost() {
     return options_.loss_ppm > 0 && network_rng_.below(1'000'000) < options_.loss_ppm;
   }
-  [[nodiscard]] Clock clock() const;
+  [[nodiscard]] Hostile* hostile(NodeIndex node) const {
+    return node < hostiles_.size() ? hostiles_[node].get() : nullptr;
+  }
+  // Gives a message to a hostile node; false: its overlay is to have it.
+  [[nodiscard]] bool hostile_takes(NodeIndex node, LinkId link, ConstBytes bytes);
+  void let_hostile_act(NodeIndex node, std::uint32_t generation);
+  [[nodiscard]] Hostile::View hostile_view(NodeIndex node);
+  void send_altered(NodeIndex node, const output::Send& sent);
+  void send_letters(NodeIndex node, const Hostile::Letters& letters);
   void take_out(NodeIndex index);
 
   Options options_;
@@ -170,6 +223,12 @@ class Simulation {
   ModelledVerifier verifier_;
   SeededRng world_rng_;    // who comes, goes and asks
   SeededRng network_rng_;  // what is lost
+  NodeClocks clocks_;
+  std::unique_ptr<Network> network_;                // once conditions were set
+  std::vector<std::unique_ptr<Hostile>> hostiles_;  // by node, as far as one is
+  std::uint32_t hostile_generations_ = 0;
+  Onlooker* onlooker_ = nullptr;
+  NodeIndex acting_ = 0;  // who is given an input
   std::vector<Node> nodes_;
   std::vector<NodeIndex> ring_order_;  // nodes alive, by ID
   Connections connections_;
