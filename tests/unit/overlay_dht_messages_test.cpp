@@ -73,7 +73,9 @@ TEST(DhtValue, EveryBitIsSigned) {
     Bytes changed = bytes;
     changed[at] ^= 1;
     const auto value = parse_value(changed);
-    if (value) EXPECT_FALSE(verify(*value, owner.credential(), {}, verifier)) << at;
+    if (value) {
+      EXPECT_FALSE(verify(*value, owner.credential(), {}, verifier)) << at;
+    }
   }
 }
 
