@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <optional>
 
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
@@ -31,11 +30,6 @@ void show_progress(ProgressLine& line, const Simulation& simulation, double hour
       100 * done_s / (hours * 3600), done_s, simulation.alive().size(),
       simulation.misplaced_nodes(), static_cast<double>(simulation.statistics().events) * 1e-6);
   line.show(text);
-}
-
-std::size_t heap_bytes() {
-  const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
 }
 
 double peak_memory_mb() {
