@@ -46,9 +46,10 @@ struct Core {
   LinkTable links;
   OutputQueue output;
   DropCounters drops;
-  std::uint32_t list_version = 1;  // of this node's near neighbours
-  std::uint8_t network_size = 0;   // this node's own estimate: log2, in eighths; 0 while unknown
-  Coordinate coordinate;           // this node's place in the space of round-trip times
+  std::uint32_t list_version = 1;           // of this node's near neighbours
+  std::uint32_t neighbourhood_version = 0;  // another when they, or those that they name, may be
+  std::uint8_t network_size = 0;  // this node's own estimate: log2, in eighths; 0 while unknown
+  Coordinate coordinate;          // this node's place in the space of round-trip times
   Instant deadline = Instant::never();
 
   [[nodiscard]] const NodeId& self() const { return identity.node; }

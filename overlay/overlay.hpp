@@ -9,6 +9,7 @@
 //   4. Router, Rpc     carry signed requests and replies, hop by hop
 //   5. Liveness        notices who is gone; NearNeighbours closes the gap
 //   6. Joining         calls those who were lost, so that separated rings become one again
+//   7. Dht             keeps signed values near their keys, and its own alive at other nodes
 // docs/OVERLAY.md says why each does what it does, docs/PROTOCOL.md what is on the wire.
 #pragma once
 
@@ -18,6 +19,7 @@
 #include "overlay/coordinates/coordinates.hpp"
 #include "overlay/core.hpp"
 #include "overlay/crawl/crawl.hpp"
+#include "overlay/dht/dht.hpp"
 #include "overlay/joining.hpp"
 #include "overlay/linker.hpp"
 #include "overlay/liveness.hpp"
@@ -74,6 +76,14 @@ class Overlay {
   // under way.
   bool start_crawl(Clock clock);
 
+  // The DHT, for an input: what follows of it comes with the next tick.
+  [[nodiscard]] dht::Dht& dht(Clock clock) {
+    enter(clock);
+    core_.wake_at(clock.now);
+    return dht_;
+  }
+  [[nodiscard]] const dht::Dht& dht() const { return dht_; }
+
   // The oldest output not yet taken; false when there is none.
   [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
 
@@ -124,6 +134,7 @@ class Overlay {
   Broadcast broadcast_;
   Crawl crawl_;
   Coordinates coordinates_;
+  dht::Dht dht_;
 };
 
 }  // namespace ringway::overlay

@@ -9,6 +9,7 @@
 #include "overlay/broadcast/broadcast_parameters.hpp"
 #include "overlay/coordinates/coordinate_parameters.hpp"
 #include "overlay/crawl/crawl_parameters.hpp"
+#include "overlay/dht/parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -103,6 +104,7 @@ struct Parameters {
   BroadcastParameters broadcast;
   CrawlParameters crawl;
   CoordinateParameters coordinates;
+  dht::DhtParameters dht;
 };
 
 }  // namespace ringway::overlay

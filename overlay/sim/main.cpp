@@ -75,6 +75,16 @@ void add_run(CLI::App& app, RunOptions& options, ScenarioOptions& scenario) {
                  "A node asks for a random place this often; 0: never")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e6));
+  app.add_option("--values", options.values, "In the DHT, each with a living owner")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000));
+  app.add_option("--value-min", options.value_minutes, "Time to live of a value, in minutes")
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, 60.0));
+  app.add_option("--read-interval-s", options.read_interval_s,
+                 "Some node reads some value this often; 0: never")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e6));
   app.add_option("--well-known", options.well_known, "Nodes that every other is told of")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
@@ -111,12 +121,11 @@ void add_experiment(CLI::App& app, ExperimentOptions& options) {
       "Exit status: 0 when every run came to its end and kept what is promised, 1 when one did\n"
       "not, 2 when it could not run.";
   app.footer(manual);
-  app.add_option("name", options.name, "Which")->required();
+  app.add_option("name", options.name, "Which, or all")->required();
   app.add_option("--nodes", options.nodes, "Instead of the experiment's own numbers")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("--seed", options.seed, "Of the first run")->capture_default_str();
-  app.add_option("--runs", options.runs, "With that seed and those that follow")
-      ->capture_default_str()
+  app.add_option("--runs", options.runs, "With that seed and those that follow; else one or five")
       ->check(CLI::Range(1, 1000));
   app.add_option("--latency", options.latency, kLatencies)->capture_default_str();
   app.add_option("--data", options.data_folder, "Folder of the PlanetLab matrix")
