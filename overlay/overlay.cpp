@@ -17,7 +17,9 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       joining_(core_, rpc_, linker_),
       liveness_(core_),
       broadcast_(core_, router_),
-      crawl_(core_, rpc_, near_) {}
+      crawl_(core_, rpc_, near_),
+      coordinates_(core_),
+      dht_(core_, router_, rpc_) {}
 
 // --- The node comes and goes -------------------------------------------------------------------
 
@@ -49,6 +51,7 @@ void Overlay::tick(Clock clock) {
   if (liveness_.turn_began()) {
     expire_links();
     if (rpc_.in_ring()) shortcuts_.adjust(near_.network_log2());
+    dht_.begin_turn();
   }
   router_.tick();
   while (router_.has_arrived())
@@ -58,6 +61,7 @@ void Overlay::tick(Clock clock) {
   linker_.tick();
   near_.tick();
   joining_.tick(rpc_.in_ring());
+  dht_.tick();
   settle();
 }
 
@@ -177,6 +181,7 @@ void Overlay::drop_link(LinkId id, bool lost) {
   router_.on_link_gone(id);
   broadcast_.on_link_gone(id);
   if (lost && link.in_ring()) joining_.remember({link.node, link.candidates});
+  if (lost) dht_.on_link_lost();
   near_.update();
   if (link.near()) {
     if (lost) liveness_.raise_alarm();
@@ -218,6 +223,9 @@ void Overlay::receive(Clock clock, LinkId id, ConstBytes message) {
   } else if (type == wire::LinkMessageType::kBroadcast) {
     link->heard_at(core_.now());
     broadcast_.on_message(*link, message);
+  } else if (type && dht::is_dht(*type)) {
+    link->heard_at(core_.now());
+    dht_.on_link_message(*link, *type, message.subspan(wire::kLinkHeaderBytes));
   } else if (const auto parsed = wire::parse_link_message(message)) {
     link->heard_at(core_.now());
     std::visit([&](const auto& content) { handle(*link, content); }, *parsed);
@@ -238,6 +246,7 @@ void Overlay::handle(Link& link, const wire::Hello& hello) {
 
 void Overlay::handle(Link& link, const wire::Heartbeat& heartbeat) {
   link.network_size = heartbeat.network_size;
+  coordinates_.on_heard(link, heartbeat.coordinate);
   if (link.theirs != heartbeat.wants) {
     const std::uint8_t before = std::exchange(link.theirs, heartbeat.wants);
     if (!link.wanted()) link.unwanted_since = core_.now();
@@ -300,6 +309,9 @@ void Overlay::handle_delivered(const wire::RoutedMessage& message) {
     case wire::PayloadType::kBroadcastSample:
       broadcast_.on_sample(message);
       break;
+    case wire::PayloadType::kDhtNotice:
+      dht_.on_notice(message);
+      break;
     default:
       core_.drops.add(Drop::kUnknownService);
   }
@@ -330,7 +342,9 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
 // Each service takes the requests with its methods here.
 void Overlay::handle_service_request(const wire::RoutedMessage& message,
                                      const wire::Request& request) {
-  if (request.method == wire::Method::kCrawl) {
+  if (dht::is_dht(request.method)) {
+    dht_.on_request(message, request);
+  } else if (request.method == wire::Method::kCrawl) {
     crawl_.reply(message, request);
   } else {
     core_.drops.add(Drop::kUnknownService);
@@ -354,6 +368,9 @@ void Overlay::handle_answer(const Answer& answer) {
       break;
     case Purpose::kCrawl:
       crawl_.on_answer(answer);
+      break;
+    case Purpose::kDht:
+      dht_.on_answer(answer);
       break;
     case Purpose::kLookup:
       core_.output.tell(output::LookupDone{answer.request_id, answer.answered, answer.responder,

@@ -9,14 +9,17 @@
 //   4. Router, Rpc     carry signed requests and replies, hop by hop
 //   5. Liveness        notices who is gone; NearNeighbours closes the gap
 //   6. Joining         calls those who were lost, so that separated rings become one again
+//   7. Dht             keeps signed values near their keys, and its own alive at other nodes
 // docs/OVERLAY.md says why each does what it does, docs/PROTOCOL.md what is on the wire.
 #pragma once
 
 #include <cstdint>
 
 #include "overlay/broadcast/broadcast.hpp"
+#include "overlay/coordinates/coordinates.hpp"
 #include "overlay/core.hpp"
 #include "overlay/crawl/crawl.hpp"
+#include "overlay/dht/dht.hpp"
 #include "overlay/joining.hpp"
 #include "overlay/linker.hpp"
 #include "overlay/liveness.hpp"
@@ -68,6 +71,14 @@ class Overlay {
   // under way.
   bool start_crawl(Clock clock);
 
+  // The DHT, for an input: what follows of it comes with the next tick.
+  [[nodiscard]] dht::Dht& dht(Clock clock) {
+    enter(clock);
+    core_.wake_at(clock.now);
+    return dht_;
+  }
+  [[nodiscard]] const dht::Dht& dht() const { return dht_; }
+
   // The oldest output not yet taken; false when there is none.
   [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
 
@@ -77,6 +88,7 @@ class Overlay {
   [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
   [[nodiscard]] const Linker& linker() const { return linker_; }
   [[nodiscard]] const Router& router() const { return router_; }
+  [[nodiscard]] const Coordinate& coordinate() const { return core_.coordinate; }
   [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
   [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }
   [[nodiscard]] const Rpc& rpc() const { return rpc_; }
@@ -116,6 +128,8 @@ class Overlay {
   Liveness liveness_;
   Broadcast broadcast_;
   Crawl crawl_;
+  Coordinates coordinates_;
+  dht::Dht dht_;
 };
 
 }  // namespace ringway::overlay

@@ -7,7 +7,9 @@
 
 #include "base/time.hpp"
 #include "overlay/broadcast/broadcast_parameters.hpp"
+#include "overlay/coordinates/coordinate_parameters.hpp"
 #include "overlay/crawl/crawl_parameters.hpp"
+#include "overlay/dht/parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -100,6 +102,8 @@ struct Parameters {
 
   BroadcastParameters broadcast;
   CrawlParameters crawl;
+  CoordinateParameters coordinates;
+  dht::DhtParameters dht;
 };
 
 }  // namespace ringway::overlay

@@ -20,7 +20,8 @@ enum class Purpose : std::uint8_t {
   kConnect,
   kWellKnown,
   kLookup,
-  kCrawl
+  kCrawl,
+  kDht
 };
 
 // Over which link a request leaves.

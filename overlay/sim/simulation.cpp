@@ -65,8 +65,8 @@ NodeIndex Simulation::add_node(Instant start) {
 }
 
 std::unique_ptr<Simulation::Program> Simulation::make_program(NodeIndex index) {
-  auto program = std::make_unique<Program>(options_.parameters, nodes_[index].id,
-                                           world_rng_.next_u64(), verifier_);
+  auto program =
+      std::make_unique<Program>(options_, nodes_[index].id, world_rng_.next_u64(), verifier_);
   ++nodes_[index].incarnation;
   Overlay& overlay = program->overlay;
   overlay.set_candidates(candidates_of(index));

@@ -33,6 +33,7 @@ struct Options {
   int lookup_tries = 3;
   Duration lookups_begin = Duration::seconds(30);  // after the first node
   Parameters parameters;
+  ModelledGrants grants;  // of every node's certificate
 };
 
 struct Statistics {
@@ -129,6 +130,8 @@ class Simulation {
   [[nodiscard]] const Overlay& overlay(NodeIndex node) const {
     return nodes_[node].program->overlay;
   }
+  [[nodiscard]] Duration one_way(NodeIndex a, NodeIndex b) const { return latency_->between(a, b); }
+  [[nodiscard]] const NodeId& id_of(NodeIndex node) const { return nodes_[node].id; }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
   [[nodiscard]] Rng& rng() { return world_rng_; }
@@ -138,8 +141,10 @@ class Simulation {
 
  private:
   struct Program {  // what runs on a node
-    Program(const Parameters& parameters, const NodeId& id, std::uint64_t seed, Verifier& verifier)
-        : rng(seed), signer(id), overlay(parameters, {id, {}}, signer, verifier, rng) {}
+    Program(const Options& options, const NodeId& id, std::uint64_t seed, Verifier& verifier)
+        : rng(seed),
+          signer(id, options.grants),
+          overlay(options.parameters, {id, {}}, signer, verifier, rng) {}
     SeededRng rng;
     ModelledSigner signer;
     Overlay overlay;

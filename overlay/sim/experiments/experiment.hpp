@@ -45,6 +45,8 @@ struct Experiment {
 // The experiments of each file.
 [[nodiscard]] std::vector<Experiment> ring_experiments();
 [[nodiscard]] std::vector<Experiment> broadcast_experiments();
+[[nodiscard]] std::vector<Experiment> coordinate_experiments();
+[[nodiscard]] std::vector<Experiment> dht_experiments();
 [[nodiscard]] std::vector<Experiment> growth_experiments();
 [[nodiscard]] std::vector<Experiment> hostile_experiments();
 [[nodiscard]] std::vector<Experiment> scale_experiments();
