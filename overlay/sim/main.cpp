@@ -94,6 +94,7 @@ void add_run(CLI::App& app, RunOptions& options, ScenarioOptions& scenario) {
       ->capture_default_str()
       ->check(CLI::Range(0.1, 1e6));
   app.add_flag("--json", options.json, "Machine-readable");
+  app.add_option("--svg", options.svg, "File for a picture of the ring as it is in the end");
   app.add_option("--scenario", scenario.file, "Nodes, network, faults and promises of this file");
 }
 
@@ -177,6 +178,7 @@ int main(int argc, char** argv) {
   if (scenario_options.file.empty()) return ringway::overlay::sim::run(run_options);
   scenario_options.data_folder = run_options.data_folder;
   scenario_options.json = run_options.json;
+  scenario_options.svg = run_options.svg;
   if (run->count("--seed") > 0) scenario_options.seed = run_options.seed;
   return ringway::overlay::sim::run_scenario_file(scenario_options);
 }

@@ -13,6 +13,7 @@
 #include "overlay/sim/dht_workload.hpp"
 #include "overlay/sim/latency_choice.hpp"
 #include "overlay/sim/simulation.hpp"
+#include "overlay/sim/svg.hpp"
 #include "overlay/sim/terminal.hpp"
 
 namespace ringway::overlay::sim {
@@ -140,6 +141,12 @@ int run(const RunOptions& options) {
     show_progress(progress, simulation, options.hours);
   }
 
+  if (!options.svg.empty()) {
+    if (const auto drawn = save_svg(options.svg, simulation); !drawn) {
+      std::fprintf(stderr, "ringway-sim: %s\n", drawn.error().text().c_str());
+      return 2;
+    }
+  }
   const Statistics& statistics = simulation.statistics();
   const std::size_t misplaced = simulation.misplaced_nodes();
   const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));
