@@ -18,6 +18,7 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       liveness_(core_),
       broadcast_(core_, router_),
       crawl_(core_, rpc_, near_),
+      coordinates_(core_),
       dht_(core_, router_, rpc_) {}
 
 // --- The node comes and goes -------------------------------------------------------------------
@@ -245,6 +246,7 @@ void Overlay::handle(Link& link, const wire::Hello& hello) {
 
 void Overlay::handle(Link& link, const wire::Heartbeat& heartbeat) {
   link.network_size = heartbeat.network_size;
+  coordinates_.on_heard(link, heartbeat.coordinate);
   if (link.theirs != heartbeat.wants) {
     const std::uint8_t before = std::exchange(link.theirs, heartbeat.wants);
     if (!link.wanted()) link.unwanted_since = core_.now();

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "overlay/broadcast/broadcast.hpp"
+#include "overlay/coordinates/coordinates.hpp"
 #include "overlay/core.hpp"
 #include "overlay/crawl/crawl.hpp"
 #include "overlay/dht/dht.hpp"
@@ -46,6 +47,11 @@ class Overlay {
   // The addresses at which others may call this node.
   void set_candidates(const Candidates& candidates) { core_.candidates = candidates; }
   void add_well_known(const Candidates& candidates) { joining_.add_well_known(candidates); }
+  // A member of the same group, found by way of another overlay (meeting/meeting.hpp).
+  void meet(Clock clock, const Contact& member) {
+    enter(clock);
+    joining_.meet(member);
+  }
 
   // Inputs. Each may change next_deadline() and make outputs.
   void start(Clock clock);
@@ -87,6 +93,7 @@ class Overlay {
   [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
   [[nodiscard]] const Linker& linker() const { return linker_; }
   [[nodiscard]] const Router& router() const { return router_; }
+  [[nodiscard]] const Coordinate& coordinate() const { return core_.coordinate; }
   [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
   [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }
   [[nodiscard]] const Rpc& rpc() const { return rpc_; }
@@ -126,6 +133,7 @@ class Overlay {
   Liveness liveness_;
   Broadcast broadcast_;
   Crawl crawl_;
+  Coordinates coordinates_;
   dht::Dht dht_;
 };
 

@@ -107,7 +107,8 @@ class Simulation {
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] Clock clock(NodeIndex node) const { return clocks_.read(node, now_); }
   // Nodes alive whose two neighbours of either side are not those that they should be.
-  [[nodiscard]] std::size_t misplaced_nodes() const;
+  [[nodiscard]] std::vector<NodeIndex> misplaced() const;
+  [[nodiscard]] std::size_t misplaced_nodes() const { return misplaced().size(); }
   [[nodiscard]] bool ring_right() const { return misplaced_nodes() == 0; }
   [[nodiscard]] const std::vector<NodeIndex>& alive() const { return ring_order_; }
   [[nodiscard]] std::size_t nodes() const { return nodes_.size(); }  // dead and future ones too
@@ -129,6 +130,7 @@ class Simulation {
   [[nodiscard]] const Overlay& overlay(NodeIndex node) const {
     return nodes_[node].program->overlay;
   }
+  [[nodiscard]] Duration one_way(NodeIndex a, NodeIndex b) const { return latency_->between(a, b); }
   [[nodiscard]] const NodeId& id_of(NodeIndex node) const { return nodes_[node].id; }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
