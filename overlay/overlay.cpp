@@ -15,7 +15,10 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       near_(core_, rpc_, linker_),
       shortcuts_(core_, rpc_, linker_),
       joining_(core_, rpc_, linker_),
-      liveness_(core_) {}
+      liveness_(core_),
+      relayed_(core_, rpc_, linker_),
+      relay_service_(core_),
+      observed_(core_) {}
 
 // --- The node comes and goes -------------------------------------------------------------------
 
@@ -55,6 +58,8 @@ void Overlay::tick(Clock clock) {
   linker_.tick();
   near_.tick();
   joining_.tick(rpc_.in_ring());
+  relayed_.tick();
+  relay_service_.tick();
   settle();
 }
 
@@ -66,6 +71,8 @@ void Overlay::settle() {
   while (linker_.poll_failed(failed))
     neighbour_failed |= (failed.wants & wire::kWantsNear) != 0;
   if (neighbour_failed) near_.reconsider();
+  while (linker_.poll_stuck(failed))
+    relayed_.seek(failed.node, failed.wants);
   shortcuts_.tick();
 }
 
@@ -93,7 +100,7 @@ void Overlay::link_up(Clock clock, const LinkUp& up) {
   const bool opened_here = up.attempt != AttemptId{};
   if (up.node == core_.self()) {
     core_.output.close(up.link);  // our own address, by whatever way we were told it
-  } else if (older != nullptr && !newer_link_wins(core_.self(), *older, opened_here)) {
+  } else if (older != nullptr && !newer_link_wins(core_.self(), *older, opened_here, up.relayed)) {
     Link refused;
     refused.id = up.link;
     say_goodbye(refused, wire::GoodbyeReason::kDuplicate);
@@ -110,14 +117,16 @@ void Overlay::link_up(Clock clock, const LinkUp& up) {
     link.id = up.link;
     link.node = up.node;
     link.opened_here = opened_here;
+    link.relayed = up.relayed;
     link.ours = wants;
     link.up_since = link.last_received = link.last_used = link.unwanted_since = core_.now();
     if (up.rtt > Duration{}) link.rtt.add(up.rtt);
-    link.candidates.add(up.observed);
+    if (!up.relayed) link.candidates.add(up.observed);
     Link& added = core_.links.add(std::move(link));
-    core_.send(added, wire::Hello{core_.heartbeat(added), core_.candidates});
+    core_.send(added, hello(added, up));
     near_.update();
     joining_.on_link_up(added);
+    relayed_.on_link_up(added);
     if (added.wants(wire::kWantsNear)) near_.send_status(added);
   }
   settle();
@@ -125,15 +134,25 @@ void Overlay::link_up(Clock clock, const LinkUp& up) {
 
 void Overlay::replace_link(Link& older, const LinkUp& up, std::uint8_t wants) {
   say_goodbye(older, wire::GoodbyeReason::kDuplicate);
-  const LinkId gone = older.id;
+  const Link gone = older;
   core_.links.rename(older, up.link);
   older.opened_here = up.attempt != AttemptId{};
+  if (older.relayed != up.relayed) older.rtt = {};
+  older.relayed = up.relayed;
   older.ours |= wants;
   older.probes = 0;
   older.last_received = core_.now();
   if (up.rtt > Duration{}) older.rtt.add(up.rtt);
-  core_.send(older, wire::Hello{core_.heartbeat(older), core_.candidates});
-  router_.on_link_gone(gone);
+  core_.send(older, hello(older, up));
+  router_.on_link_gone(gone.id);
+  relay_service_.on_link_gone(gone);
+  relayed_.on_link_up(older);
+}
+
+wire::Hello Overlay::hello(const Link& link, const LinkUp& up) const {
+  wire::Hello hello{core_.heartbeat(link), core_.candidates, {}};
+  if (!up.relayed && up.observed.valid()) hello.observed.add(up.observed);
+  return hello;
 }
 
 void Overlay::link_down(Clock clock, LinkId id) {
@@ -171,6 +190,8 @@ void Overlay::drop_link(LinkId id, bool lost) {
   const Link link = *core_.links.find(id);
   core_.links.remove(id);
   router_.on_link_gone(id);
+  relay_service_.on_link_gone(link);
+  relayed_.on_link_gone(link);
   if (lost && link.in_ring()) joining_.remember({link.node, link.candidates});
   near_.update();
   if (link.near()) {
@@ -210,6 +231,8 @@ void Overlay::receive(Clock clock, LinkId id, ConstBytes message) {
     link->last_received = core_.now();
     link->probes = 0;
     handle_routed(*link, message);
+  } else if (wire::is_relay_message(message)) {
+    handle_relay_message(*link, message);
   } else if (const auto parsed = wire::parse_link_message(message)) {
     link->last_received = core_.now();
     link->probes = 0;
@@ -226,6 +249,7 @@ void Overlay::handle(Link& link, const wire::Hello& hello) {
   link.candidates = hello.candidates;
   for (const net::Endpoint& endpoint : observed)
     if (!link.candidates.contains(endpoint)) link.candidates.add(endpoint);
+  if (!hello.observed.empty() && !link.relayed) observed_.add(link.node, hello.observed[0]);
   handle(link, hello.state);
 }
 
@@ -250,8 +274,9 @@ void Overlay::handle(Link& link, const wire::Ping& ping) {
 }
 
 void Overlay::handle(Link& link, const wire::Pong& pong) {
-  if (pong.nonce == link.ping_nonce && link.last_probe <= core_.now())
-    link.rtt.add(core_.now() - link.last_probe);
+  if (pong.nonce != link.ping_nonce || link.last_probe > core_.now()) return;
+  link.rtt.add(core_.now() - link.last_probe);
+  link.count_loss(false);
 }
 
 void Overlay::handle(Link& link, const wire::StatusRequest&) {
@@ -272,6 +297,31 @@ void Overlay::handle(Link& link, const wire::Goodbye& goodbye) {
 
 void Overlay::handle(Link& link, const wire::HopAck& ack) {
   router_.on_hop_ack(link, ack.sequence);
+}
+
+void Overlay::handle_relay_message(Link& link, ConstBytes bytes) {
+  const auto parsed = wire::parse_relay_message(bytes);
+  if (!parsed) {
+    core_.drops.add(Drop::kMalformed);
+    return;
+  }
+  link.last_received = core_.now();
+  link.probes = 0;
+  if (const auto* const request = std::get_if<wire::RelayRequest>(&*parsed)) {
+    relay_service_.handle(link, *request);
+  } else if (const auto* const accept = std::get_if<wire::RelayAccept>(&*parsed)) {
+    relay_service_.handle(link, *accept);
+  } else if (const auto* const release = std::get_if<wire::RelayRelease>(&*parsed)) {
+    if (!relay_service_.handle(link, *release)) relayed_.handle(link, *release);
+  } else if (const auto* const list = std::get_if<wire::NeighbourList>(&*parsed)) {
+    relayed_.handle(link, *list);
+  } else if (const auto* const offer = std::get_if<wire::RelayOffer>(&*parsed)) {
+    relayed_.handle(link, *offer);
+  } else if (const auto* const grant = std::get_if<wire::RelayGrant>(&*parsed)) {
+    relayed_.handle(link, *grant);
+  } else {
+    relayed_.handle(link, std::get<wire::RelaySilence>(*parsed));
+  }
 }
 
 // --- What comes through the ring ---------------------------------------------------------------
@@ -303,7 +353,12 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
   if (request->method == wire::Method::kConnect) {
     const Contact source{message.source, request->candidates};
     if ((request->wants & wire::kWantsNear) != 0) near_.consider(source);
-    if (message.destination == core_.self()) linker_.link_to(source, wire::kWantsNothing);
+    if (message.destination == core_.self()) {
+      const Link* const link = core_.links.find(message.source);
+      link != nullptr && link->relayed
+          ? linker_.link_directly(source)
+          : static_cast<void>(linker_.link_to(source, wire::kWantsNothing));
+    }
     contacts = near_.contacts_around(message.source);
   } else if (request->method == wire::Method::kFind) {
     contacts = near_.contacts_around(message.destination);
@@ -312,8 +367,13 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
 }
 
 // Each service takes the requests with its methods here.
-void Overlay::handle_service_request(const wire::RoutedMessage&, const wire::Request&) {
-  core_.drops.add(Drop::kUnknownService);
+void Overlay::handle_service_request(const wire::RoutedMessage& message,
+                                     const wire::Request& request) {
+  if (request.method == wire::kNeighboursMethod) {
+    relayed_.on_request(message, request);
+  } else {
+    core_.drops.add(Drop::kUnknownService);
+  }
 }
 
 void Overlay::handle_answer(const Answer& answer) {
@@ -330,6 +390,9 @@ void Overlay::handle_answer(const Answer& answer) {
       break;
     case Purpose::kWellKnown:
       joining_.on_answer(answer);
+      break;
+    case Purpose::kRelay:
+      relayed_.on_answer(answer);
       break;
     case Purpose::kLookup:
       core_.output.tell(output::LookupDone{answer.request_id, answer.answered, answer.responder,

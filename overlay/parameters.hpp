@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/time.hpp"
+#include "overlay/relay/relay_parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -95,6 +96,9 @@ struct Parameters {
   int request_tries = 5;
   Duration shortest_request_timeout = Duration::seconds(4);
   Duration longest_request_timeout = Duration::seconds(10);
+
+  // Parts with numbers of their own.
+  RelayParameters relay;
 };
 
 }  // namespace ringway::overlay

@@ -13,7 +13,15 @@
 namespace ringway::overlay {
 
 // For which part of the overlay a reply is.
-enum class Purpose : std::uint8_t { kNear, kReunion, kShortcut, kConnect, kWellKnown, kLookup };
+enum class Purpose : std::uint8_t {
+  kNear,
+  kReunion,
+  kShortcut,
+  kConnect,
+  kWellKnown,
+  kLookup,
+  kRelay
+};
 
 // Over which link a request leaves.
 enum class FirstHop : std::uint8_t {
@@ -28,8 +36,9 @@ struct Query {
   NodeId destination;
   wire::Route route;
   FirstHop first_hop = FirstHop::kBest;
-  LinkId link;             // kLink
-  std::uint8_t wants = 0;  // find, connect
+  LinkId link;                // kLink
+  std::uint8_t wants = 0;     // find, connect
+  std::optional<NodeId> via;  // has a link with the destination: the first try goes through it
   int tries = 1;
   std::vector<std::uint8_t> body;  // of a service
 };

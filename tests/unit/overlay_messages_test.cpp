@@ -30,6 +30,12 @@ Candidates two_candidates() {
   return candidates;
 }
 
+Candidates one_candidate() {
+  Candidates candidates;
+  candidates.add(endpoint("192.0.2.9:4000"));
+  return candidates;
+}
+
 Contacts contacts(std::size_t count) {
   SeededRng rng(7);
   Contacts result;
@@ -45,7 +51,7 @@ Buffer emitted(const LinkMessage& message) {
 }
 
 std::vector<LinkMessage> one_of_each() {
-  return {Hello{{kWantsNear, 80, 5}, two_candidates()},
+  return {Hello{{kWantsNear, 80, 5}, two_candidates(), one_candidate()},
           Heartbeat{kWantsNear | kWantsLeaf, 81, 6},
           Ping{0x01020304},
           Pong{0x01020304},
@@ -84,7 +90,7 @@ TEST(LinkMessages, HaveTheBytesOfTheSpecification) {
   EXPECT_EQ(emitted(Goodbye{GoodbyeReason::kLeaving}), (Buffer{1, 7, 1}));
   Hello hello;
   hello.candidates.add(endpoint("192.0.2.1:258"));
-  EXPECT_EQ(emitted(hello), (Buffer{1, 1, 0, 0, 0, 0, 0, 0, 1, 4, 192, 0, 2, 1, 1, 2}));
+  EXPECT_EQ(emitted(hello), (Buffer{1, 1, 0, 0, 0, 0, 0, 0, 1, 4, 192, 0, 2, 1, 1, 2, 0}));
 }
 
 TEST(LinkMessages, AreRefusedUnlessWhole) {
@@ -107,7 +113,7 @@ TEST(LinkMessages, RefusesUnknownValues) {
   EXPECT_FALSE(parse_link_message(Buffer{2, 5}));                     // version
   EXPECT_FALSE(parse_link_message(Buffer{1, 0}));                     // type
   EXPECT_FALSE(parse_link_message(Buffer{1, 10}));                    // type
-  EXPECT_FALSE(parse_link_message(Buffer{1, 2, 32, 0, 0, 0, 0, 0}));  // wants
+  EXPECT_FALSE(parse_link_message(Buffer{1, 2, 64, 0, 0, 0, 0, 0}));  // wants
   EXPECT_FALSE(parse_link_message(Buffer{1, 7, 0}));                  // reason
   EXPECT_FALSE(parse_link_message(Buffer{1, 7, 7}));                  // reason
   EXPECT_FALSE(parse_link_message(
