@@ -8,6 +8,9 @@
 //     │ 3. certificate ─────────►│ its link is up
 //     │◄──────── 4. certificate  │
 //     │ its link is up           │
+//
+// Behind NATs the opener repeats the initiation, to each port that it was told of, until it has the
+// response; the NATs decide what comes through. Through a relay each message goes over two legs.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +22,9 @@ namespace ringway::overlay::sim {
 
 using NodeIndex = std::uint32_t;
 
+// Where a node listens; a NAT gives it another port outside.
+inline constexpr std::uint16_t kPort = 51820;
+
 enum class End : std::uint8_t { kAbsent, kPending, kUp, kClosed };
 
 struct Connection {
@@ -26,7 +32,10 @@ struct Connection {
   End end[2] = {End::kAbsent, End::kAbsent};
   AttemptId attempt;  // of node[0]
   std::uint32_t generation = 0;
-  Duration one_way;
+  Duration one_way;                        // when it was opened, if through relays
+  bool relayed = false;                    // the nodes' relay tables say through whom
+  bool answered = false;                   // the opener had a response
+  std::uint16_t port[2] = {kPort, kPort};  // of the other end, to which each end sends
 };
 
 // A side of a connection, as a node's LinkId.
@@ -56,9 +65,14 @@ class Connections {
     connection.end[1] = End::kAbsent;
     connection.attempt = attempt;
     connection.one_way = one_way;
+    connection.relayed = connection.answered = false;
+    connection.port[0] = connection.port[1] = kPort;
     return index;
   }
   [[nodiscard]] Connection& operator[](std::uint32_t index) { return connections_[index]; }
+  [[nodiscard]] const Connection& operator[](std::uint32_t index) const {
+    return connections_[index];
+  }
 
   // The end is closed for good; with both closed the connection's place may be used again, and
   // what was under way is recognised by its generation.

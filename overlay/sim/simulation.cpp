@@ -15,13 +15,13 @@ constexpr Duration kSetUpRetry = Duration::seconds(1);        // of a message th
 constexpr Duration kOpenTimeout = Duration::seconds(10);      // then the driver says that it failed
 constexpr std::int64_t kEpochNs = 1'767'225'600'000'000'000;  // 2026-01-01, when all runs begin
 constexpr std::uint8_t kLastStep = 4;
-constexpr std::uint16_t kPort = 51820;
+constexpr Duration kInitiateAgain = Duration::milliseconds(500);  // behind NATs: hole punching
 
 // 2001:db8::/96 is for documentation; the node's index stands behind it.
-net::Endpoint endpoint_of(NodeIndex node) {
+net::Endpoint endpoint_of(NodeIndex node, std::uint16_t port = kPort) {
   std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
   store_be(bytes.data() + 12, node);
-  return {net::IpAddress::v6(bytes.data()), kPort};
+  return {net::IpAddress::v6(bytes.data()), port};
 }
 NodeIndex node_at(const net::Endpoint& endpoint) {
   return load_be<NodeIndex>(endpoint.address.bytes.data() + 12);
@@ -53,7 +53,8 @@ Simulation::Simulation(const Options& options, std::unique_ptr<LatencyModel> lat
     : options_(options),
       latency_(latency ? std::move(latency) : make_fixed_latency(kOneWay)),
       world_rng_(options.seed),
-      network_rng_(options.seed ^ 0x6e6574776f726b) {}
+      network_rng_(options.seed ^ 0x6e6574776f726b),
+      reach_(options.seed, options.linkable_ppm) {}
 
 Simulation::~Simulation() = default;
 
@@ -70,8 +71,17 @@ NodeIndex Simulation::add_node(Instant start) {
   overlay.set_candidates(candidates_of(index));
   for (NodeIndex known = 0; known < options_.well_known; ++known)
     if (known != index) overlay.add_well_known(candidates_of(known));
+  if (index >= options_.well_known && network_rng_.below(1'000'000) < options_.nat_ppm)
+    set_nat(index, draw_nat(network_rng_));
   queue_.push(start, {.what = Happening::kStart, .subject = index});
   return index;
+}
+
+void Simulation::set_nat(NodeIndex node, const NatBehaviour& behaviour) {
+  reach_.set_nat(node, behaviour);
+  // Behind a NAT nobody knows where he can be reached until others say so.
+  const bool knows_address = behaviour.mapping == Mapping::kNone;
+  nodes_[node].program->overlay.set_candidates(knows_address ? candidates_of(node) : Candidates{});
 }
 
 void Simulation::add_nodes(std::size_t count, Instant first, Duration within) {
@@ -106,6 +116,7 @@ void Simulation::crash(NodeIndex index) {
   for (const Link& link : nodes_[index].program->overlay.links())
     connections_.close(Side::of(link.id));
   nodes_[index].program.reset();
+  nodes_[index].relay_tables = {};
 }
 
 void Simulation::leave(NodeIndex index) {
@@ -113,6 +124,7 @@ void Simulation::leave(NodeIndex index) {
   drain(index);
   take_out(index);
   nodes_[index].program.reset();
+  nodes_[index].relay_tables = {};
 }
 
 Clock Simulation::clock() const {
@@ -120,7 +132,7 @@ Clock Simulation::clock() const {
 }
 
 bool Simulation::reaches(NodeIndex from, NodeIndex to) const {
-  return nodes_[to].alive && nodes_[from].part == nodes_[to].part;
+  return nodes_[to].alive && reach_.hears(to, from);
 }
 
 void Simulation::schedule(Instant when, std::function<void()> action) {
@@ -141,6 +153,7 @@ void Simulation::run_until(Instant end) {
 
 void Simulation::handle(const Occurrence& occurrence) {
   ++statistics_.events;
+  if (occurrence.at_relay) return handle_at_relay(occurrence);
   switch (occurrence.what) {
     case Happening::kTimer: {
       Node& node = nodes_[occurrence.subject];
@@ -154,6 +167,8 @@ void Simulation::handle(const Occurrence& occurrence) {
       return handle_message(occurrence);
     case Happening::kSetUp:
       return handle_set_up(occurrence);
+    case Happening::kInitiate:
+      return handle_initiate(occurrence);
     case Happening::kDown:
       return handle_down(occurrence);
     case Happening::kOpenTimeout:
@@ -169,10 +184,12 @@ void Simulation::handle(const Occurrence& occurrence) {
 
 void Simulation::handle_message(const Occurrence& occurrence) {
   const Side side = Side::of(LinkId{occurrence.subject});
-  const Connection& connection = connections_[side.connection];
+  Connection& connection = connections_[side.connection];
   const NodeIndex to = connection.node[side.side];
   if (connection.generation == occurrence.generation && connection.end[side.side] == End::kUp &&
-      reaches(connection.node[1 - side.side], to)) {
+      arrives(occurrence, connection, to)) {
+    if (!connection.relayed)  // as WireGuard roams
+      connection.port[side.side] = static_cast<std::uint16_t>(occurrence.header >> 16);
     const std::vector<std::uint8_t>& bytes = buffers_[occurrence.buffer];
     history_.add(static_cast<std::uint64_t>(now_.ns()));
     history_.add((std::uint64_t{connection.node[1 - side.side]} << 32) | to);
@@ -189,7 +206,8 @@ void Simulation::handle_down(const Occurrence& occurrence) {
   if (connection.generation != occurrence.generation || connection.end[side.side] != End::kUp)
     return;
   const NodeIndex node = connection.node[side.side];
-  if (!reaches(connection.node[1 - side.side], node) && nodes_[node].alive) return;
+  const NodeIndex other = connection.node[1 - side.side];
+  if (!connection.relayed && !reaches(other, node) && nodes_[node].alive) return;
   connections_.close(side);
   if (!nodes_[node].alive) return;
   nodes_[node].program->overlay.link_down(clock(), side.link());
@@ -199,37 +217,169 @@ void Simulation::handle_down(const Occurrence& occurrence) {
 // --- Links come up -------------------------------------------------------------------------------
 
 void Simulation::open(NodeIndex from, const output::Open& open) {
-  const NodeIndex to = node_at(open.to.candidates[0]);
-  const Duration one_way = to < nodes_.size() ? latency_->between(from, to) : kOneWay;
-  const std::uint32_t index = connections_.open(from, to, open.attempt, one_way);
-  const Connection& connection = connections_[index];
+  std::optional<NodeIndex> to;
+  Duration one_way = kOneWay;
+  if (open.relayed) {
+    to = find(open.to.node);
+    if (const output::RelayPath* const path = path_of(from, open.to.node); to && path != nullptr) {
+      const NodeIndex relay = relay_of(*path);
+      one_way = latency_->between(from, relay) + latency_->between(relay, *to);
+    }
+  } else if (const NodeIndex node = node_at(open.to.candidates[0]); node < nodes_.size()) {
+    to = node;
+    one_way = latency_->between(from, node);
+  }
+  const std::uint32_t index =
+      connections_.open(from, to.value_or(NodeIndex{0}), open.attempt, one_way);
+  Connection& connection = connections_[index];
+  connection.relayed = open.relayed;
   queue_.push(now_ + kOpenTimeout, {.what = Happening::kOpenTimeout,
                                     .subject = Side{index, 0}.link().value,
                                     .generation = connection.generation});
-  if (to < nodes_.size()) schedule_set_up(index, 1);
+  if (to) initiate(index, open.to.candidates);
 }
 
-void Simulation::schedule_set_up(std::uint32_t index, std::uint8_t step) {
+void Simulation::initiate(std::uint32_t index, const Candidates& candidates) {
   const Connection& connection = connections_[index];
-  Instant arrival = now_ + connection.one_way;
+  const bool nats = !connection.relayed && (reach_.nat(connection.node[0]) != nullptr ||
+                                            reach_.nat(connection.node[1]) != nullptr);
+  if (!nats) return send_set_up(index, 1, kPort);
+  for (const net::Endpoint& candidate : candidates) {
+    for (Duration late{}; late < kOpenTimeout; late = late + kInitiateAgain)
+      queue_.push(now_ + late, {.what = Happening::kInitiate,
+                                .subject = index,
+                                .generation = connection.generation,
+                                .header = candidate.port});
+  }
+}
+
+void Simulation::handle_initiate(const Occurrence& occurrence) {
+  const Connection& connection = connections_[occurrence.subject];
+  if (connection.generation != occurrence.generation || connection.end[0] != End::kPending ||
+      connection.answered || !nodes_[connection.node[0]].alive)
+    return;
+  send_set_up(occurrence.subject, 1, static_cast<std::uint16_t>(occurrence.header));
+}
+
+void Simulation::send_set_up(std::uint32_t index, std::uint8_t step, std::uint16_t port) {
+  Duration late{};
   while (lost())
-    arrival = arrival + kSetUpRetry;
+    late = late + kSetUpRetry;
   ++statistics_.set_up_messages;
   const std::uint32_t receiver = step % 2;  // odd ones reach the other end
-  queue_.push(arrival, {.what = Happening::kSetUp,
-                        .step = step,
-                        .subject = Side{index, receiver}.link().value,
-                        .generation = connection.generation});
+  transmit({.what = Happening::kSetUp,
+            .step = step,
+            .subject = Side{index, receiver}.link().value,
+            .generation = connections_[index].generation},
+           port, late);
 }
 
 void Simulation::handle_set_up(const Occurrence& occurrence) {
   const Side side = Side::of(LinkId{occurrence.subject});
-  const Connection& connection = connections_[side.connection];
+  Connection& connection = connections_[side.connection];
   if (connection.generation != occurrence.generation || connection.end[0] != End::kPending) return;
-  if (!reaches(connection.node[1 - side.side], connection.node[side.side])) return;
+  if (!arrives(occurrence, connection, connection.node[side.side])) return;
+  if (occurrence.step == 2 && std::exchange(connection.answered, true)) return;
+  if (occurrence.step == 3 && connection.end[1] != End::kAbsent) return;
+  if (!connection.relayed)
+    connection.port[side.side] = static_cast<std::uint16_t>(occurrence.header >> 16);
   if (occurrence.step < kLastStep)
-    schedule_set_up(side.connection, static_cast<std::uint8_t>(occurrence.step + 1));
+    send_set_up(side.connection, static_cast<std::uint8_t>(occurrence.step + 1),
+                connection.port[side.side]);
   if (occurrence.step + 1 >= kLastStep) bring_up(side);
+}
+
+// --- Between the two ends ------------------------------------------------------------------------
+
+void Simulation::transmit(Occurrence occurrence, std::uint16_t port, Duration late) {
+  const Side to = Side::of(LinkId{occurrence.subject});
+  const Connection& connection = connections_[to.connection];
+  const NodeIndex sender = connection.node[1 - to.side];
+  const NodeIndex receiver = connection.node[to.side];
+  Duration on_the_way = connection.one_way;
+  if (connection.relayed) {
+    const output::RelayPath* const path = path_of(sender, nodes_[receiver].id);
+    if (path == nullptr) {
+      if (occurrence.what == Happening::kMessage) free_buffers_.push_back(occurrence.buffer);
+      return;
+    }
+    occurrence.at_relay = true;
+    occurrence.relay = relay_of(*path);
+    occurrence.header = path->send_label;
+    on_the_way = latency_->between(sender, occurrence.relay);
+  } else {
+    const std::uint16_t from_port = reach_.outbound(now_, sender, receiver, port);
+    occurrence.header = (std::uint32_t{from_port} << 16) | port;
+  }
+  queue_.push(now_ + on_the_way + late, occurrence);
+}
+
+void Simulation::handle_at_relay(const Occurrence& occurrence) {
+  const Side side = Side::of(LinkId{occurrence.subject});
+  const Connection& connection = connections_[side.connection];
+  const NodeIndex relay = occurrence.relay;
+  const output::Forward* const forward = nodes_[relay].relay_tables.forward(occurrence.header);
+  if (forward != nullptr && reaches(connection.node[1 - side.side], relay) && !lost()) {
+    ++statistics_.relayed_messages;
+    Occurrence second_leg = occurrence;
+    second_leg.at_relay = false;
+    second_leg.header = forward->to_label;
+    queue_.push(now_ + latency_->between(relay, connection.node[side.side]), second_leg);
+  } else if (occurrence.what == Happening::kMessage) {
+    free_buffers_.push_back(occurrence.buffer);
+  }
+}
+
+bool Simulation::arrives(const Occurrence& occurrence, const Connection& connection,
+                         NodeIndex to) const {
+  const NodeIndex from = connection.node[0] == to ? connection.node[1] : connection.node[0];
+  if (connection.relayed) {
+    return reaches(occurrence.relay, to) &&
+           nodes_[to].relay_tables.receives(nodes_[from].id, occurrence.header);
+  }
+  return reaches(from, to) &&
+         reach_.inbound(now_, to, static_cast<std::uint16_t>(occurrence.header), from,
+                        static_cast<std::uint16_t>(occurrence.header >> 16));
+}
+
+const output::RelayPath* Simulation::path_of(NodeIndex from, const NodeId& to) const {
+  const output::RelayPaths* const paths = nodes_[from].relay_tables.paths_to(to);
+  if (paths == nullptr) return nullptr;
+  for (const output::RelayPath& path : *paths) {
+    const Side leg = Side::of(path.relay);
+    const Connection& connection = connections_[leg.connection];
+    if (connection.end[leg.side] == End::kUp && connection.node[leg.side] == from) return &path;
+  }
+  return nullptr;
+}
+
+NodeIndex Simulation::relay_of(const output::RelayPath& path) const {
+  const Side leg = Side::of(path.relay);
+  return connections_[leg.connection].node[1 - leg.side];
+}
+
+std::optional<NodeIndex> Simulation::find(const NodeId& id) const {
+  const auto found = std::lower_bound(
+      ring_order_.begin(), ring_order_.end(), id,
+      [&](NodeIndex node, const NodeId& place) { return nodes_[node].id < place; });
+  if (found == ring_order_.end() || nodes_[*found].id != id) return std::nullopt;
+  return *found;
+}
+
+std::optional<NodeIndex> Simulation::relay_between(NodeIndex from, NodeIndex to) const {
+  const Link* const link = overlay(from).links().find(nodes_[to].id);
+  if (link == nullptr || !link->relayed) return std::nullopt;
+  const output::RelayPath* const path = path_of(from, nodes_[to].id);
+  return path == nullptr ? std::nullopt : std::optional(relay_of(*path));
+}
+
+std::optional<Duration> Simulation::link_latency(NodeIndex from, NodeIndex to) const {
+  const Link* const link = overlay(from).links().find(nodes_[to].id);
+  if (link == nullptr) return std::nullopt;
+  if (!link->relayed) return latency_->between(from, to);
+  const auto relay = relay_between(from, to);
+  if (!relay) return std::nullopt;
+  return latency_->between(from, *relay) + latency_->between(*relay, to);
 }
 
 void Simulation::bring_up(Side side) {
@@ -239,8 +389,9 @@ void Simulation::bring_up(Side side) {
   const NodeIndex other = connection.node[1 - side.side];
   history_.add(static_cast<std::uint64_t>(now_.ns()) ^ node);
   nodes_[node].program->overlay.link_up(
-      clock(), {side.link(), nodes_[other].id, endpoint_of(other), connection.one_way * 2,
-                side.side == 0 ? connection.attempt : AttemptId{}});
+      clock(), {side.link(), nodes_[other].id, endpoint_of(other, connection.port[side.side]),
+                connection.one_way * 2, side.side == 0 ? connection.attempt : AttemptId{},
+                connection.relayed});
   drain(node);
 }
 
@@ -280,6 +431,8 @@ void Simulation::drain(NodeIndex index) {
       open(index, *opened);
     } else if (const auto* const closed = std::get_if<output::Close>(&output)) {
       close(closed->link);
+    } else if (const auto* const relaying = std::get_if<Relaying>(&output)) {
+      nodes_[index].relay_tables.take(*relaying);
     } else {
       const auto& event = std::get<Event>(output);
       if (const auto* const done = std::get_if<output::LookupDone>(&event))
@@ -316,10 +469,11 @@ void Simulation::send(NodeIndex from, const output::Send& sent) {
   const std::uint32_t buffer = free_buffers_.back();
   free_buffers_.pop_back();
   buffers_[buffer].assign(sent.bytes.begin(), sent.bytes.end());
-  queue_.push(now_ + connection.one_way, {.what = Happening::kMessage,
-                                          .subject = side.other().link().value,
-                                          .generation = connection.generation,
-                                          .buffer = buffer});
+  transmit({.what = Happening::kMessage,
+            .subject = side.other().link().value,
+            .generation = connection.generation,
+            .buffer = buffer},
+           connection.port[side.side]);
 }
 
 // --- Lookups, and whether all is right -----------------------------------------------------------

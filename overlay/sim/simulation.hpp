@@ -15,6 +15,8 @@
 #include "overlay/sim/history.hpp"
 #include "overlay/sim/latency.hpp"
 #include "overlay/sim/modelled_signatures.hpp"
+#include "overlay/sim/reach.hpp"
+#include "overlay/sim/relay_tables.hpp"
 
 namespace ringway::overlay::sim {
 
@@ -22,6 +24,10 @@ struct Options {
   std::uint64_t seed = 1;
   // Parts of a million of the messages that are lost.
   std::uint32_t loss_ppm = 0;
+  // Parts of a million of the pairs of nodes that can reach each other without a relay.
+  std::uint32_t linkable_ppm = 1'000'000;
+  // Parts of a million of the nodes that are behind a NAT or firewall; well-known ones never are.
+  std::uint32_t nat_ppm = 0;
   // Each node is told of this many nodes that are meant to be there always: the first ones.
   std::size_t well_known = 4;
   // A node asks for a random place this often, on average; zero: never.
@@ -35,7 +41,8 @@ struct Statistics {
   std::uint64_t events = 0;
   std::uint64_t messages = 0;  // over links that are up
   std::uint64_t message_bytes = 0;
-  std::uint64_t set_up_messages = 0;  // handshakes and certificates
+  std::uint64_t set_up_messages = 0;   // handshakes and certificates
+  std::uint64_t relayed_messages = 0;  // of either kind, by a relay
   std::uint64_t lookups = 0;
   std::uint64_t lookups_ok = 0;       // by the right node, at the first try
   std::uint64_t lookups_retried = 0;  // by the right node, later
@@ -64,7 +71,11 @@ class Simulation {
   void crash(NodeIndex index);
   void leave(NodeIndex index);
   // Nodes of different parts cannot hear each other. All begin in part 0.
-  void set_part(NodeIndex node, std::uint8_t part) { nodes_[node].part = part; }
+  void set_part(NodeIndex node, std::uint8_t part) { reach_.set_part(node, part); }
+  // One direction between two nodes fails: `to` does not hear `from`.
+  void set_deaf(NodeIndex to, NodeIndex from, bool deaf) { reach_.set_deaf(to, from, deaf); }
+  // Of a node that is not started yet.
+  void set_nat(NodeIndex node, const NatBehaviour& behaviour);
 
   // Something that the scenario does then. Of the same moment, in the order in which they were
   // made.
@@ -95,6 +106,15 @@ class Simulation {
   [[nodiscard]] const Overlay& overlay(NodeIndex node) const {
     return nodes_[node].program->overlay;
   }
+  [[nodiscard]] const LatencyModel& latency() const { return *latency_; }
+  [[nodiscard]] const Reach& reach() const { return reach_; }
+  // One way, as messages go at the moment; none where two nodes have no link.
+  [[nodiscard]] std::optional<Duration> link_latency(NodeIndex from, NodeIndex to) const;
+  // Who relays what `from` sends to `to`; none where nobody does.
+  [[nodiscard]] std::optional<NodeIndex> relay_between(NodeIndex from, NodeIndex to) const;
+  [[nodiscard]] const RelayTables& relay_tables(NodeIndex node) const {
+    return nodes_[node].relay_tables;
+  }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
   [[nodiscard]] Rng& rng() { return world_rng_; }
@@ -115,12 +135,13 @@ class Simulation {
     std::unique_ptr<Program> program;  // until it crashes or leaves
     Instant timer_at = Instant::never();
     bool alive = false;
-    std::uint8_t part = 0;
+    RelayTables relay_tables;
   };
   enum class Happening : std::uint8_t {
     kTimer,
     kMessage,
     kSetUp,
+    kInitiate,
     kDown,
     kOpenTimeout,
     kStart,
@@ -130,9 +151,12 @@ class Simulation {
   struct Occurrence {
     Happening what = Happening::kTimer;
     std::uint8_t step = 0;         // of a link's set-up
+    bool at_relay = false;         // on the first of two legs
     std::uint32_t subject = 0;     // node, action, or the LinkId of the end that it reaches
     std::uint32_t generation = 0;  // of the connection
     std::uint32_t buffer = 0;      // of the message
+    std::uint32_t header = 0;      // source and destination port, or a relay's label
+    NodeIndex relay = 0;           // whose label it is
   };
   struct Lookup {
     std::uint64_t request_id;
@@ -156,7 +180,18 @@ class Simulation {
   void open(NodeIndex from, const output::Open& open);
   void close(LinkId link);
   void set_timer(NodeIndex index);
-  void schedule_set_up(std::uint32_t index, std::uint8_t step);
+  void initiate(std::uint32_t index, const Candidates& candidates);
+  void handle_initiate(const Occurrence& occurrence);
+  void send_set_up(std::uint32_t index, std::uint8_t step, std::uint16_t port);
+  // Puts a message on its way to the end that it names, over the relay if there is one.
+  void transmit(Occurrence occurrence, std::uint16_t port, Duration late = {});
+  void handle_at_relay(const Occurrence& occurrence);
+  // Whether it gets through to the end that it is for: the last leg, and the NAT there.
+  [[nodiscard]] bool arrives(const Occurrence& occurrence, const Connection& connection,
+                             NodeIndex to) const;
+  [[nodiscard]] const output::RelayPath* path_of(NodeIndex from, const NodeId& to) const;
+  [[nodiscard]] NodeIndex relay_of(const output::RelayPath& path) const;
+  [[nodiscard]] std::optional<NodeIndex> find(const NodeId& id) const;
   void bring_up(Side side);
   [[nodiscard]] bool reaches(NodeIndex from, NodeIndex to) const;
   [[nodiscard]] bool lost() {
@@ -173,6 +208,7 @@ class Simulation {
   std::vector<Node> nodes_;
   std::vector<NodeIndex> ring_order_;  // nodes alive, by ID
   Connections connections_;
+  Reach reach_;
   EventQueue<Occurrence> queue_;
   std::vector<std::function<void()>> actions_;
   std::vector<Observer> observers_;

@@ -43,5 +43,6 @@ struct Experiment {
 
 // The experiments of each file.
 [[nodiscard]] std::vector<Experiment> ring_experiments();
+[[nodiscard]] std::vector<Experiment> relay_experiments();
 
 }  // namespace ringway::overlay::sim

@@ -14,7 +14,7 @@ namespace {
 
 std::vector<Experiment> all_experiments() {
   std::vector<Experiment> all;
-  for (const auto& list : {ring_experiments()})
+  for (const auto& list : {ring_experiments(), relay_experiments()})
     all.insert(all.end(), list.begin(), list.end());
   return all;
 }
