@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "base/ids.hpp"
+#include "base/toml_values.hpp"
 #include "controlplane/config.hpp"
 #include "controlplane/config_schema.hpp"
 #include "controlplane/keys.hpp"
-#include "controlplane/toml_values.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
 
 namespace ringway::control {

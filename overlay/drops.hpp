@@ -22,8 +22,9 @@ namespace ringway::overlay {
   X(kUnexpected,     "unexpected",      "a reply to no request, or from another than asked")  \
   X(kRequestsFull,   "requests_full",   "too many requests wait for replies")                 \
   X(kRefusedLink,    "refused_link",    "no room for another link")                            \
-  X(kUnknownService, "unknown_service", "a request that no part of this node answers") \
-  X(kRelayUnasked,   "relay_unasked",   "a relay's or neighbour's answer to nothing asked")     \
+  X(kUnknownService, "unknown_service", "a request that no part of this node answers")        \
+  X(kBroadcastRate,  "broadcast_rate",  "its origin has spoken to the whole ring too often")   \
+  X(kRelayUnasked,   "relay_unasked",   "a relay's or neighbour's answer to nothing asked")    \
   X(kRelayRefused,   "relay_refused",   "no room to relay, or no direct links for it")
 // clang-format on
 

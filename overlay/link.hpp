@@ -57,6 +57,10 @@ struct Link {
   Candidates candidates;
   std::vector<Contact> near_list;  // the other end's near neighbours, kept while either wants near
 
+  void heard_at(Instant now) {
+    last_received = now;
+    probes = 0;
+  }
   [[nodiscard]] bool probed() const { return probes > 0; }
   // A probe had its time and no answer came.
   [[nodiscard]] bool suspect() const { return probes > 1; }

@@ -60,6 +60,7 @@ class Linker {
   [[nodiscard]] std::optional<NodeId> neighbour_of(const NodeId& node) const;
   [[nodiscard]] std::size_t attempts(std::uint8_t wants) const;
   [[nodiscard]] std::size_t attempts() const { return attempts_.size(); }
+  [[nodiscard]] std::size_t failures() const { return failures_.size(); }
   // Attempts for near neighbours that lie clockwise between two places.
   [[nodiscard]] std::size_t near_attempts_between(const NodeId& from, const NodeId& to) const;
   void forget_failures(const NodeId& node);

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "overlay/broadcast/broadcast_events.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/crawl/crawl_result.hpp"
 #include "overlay/link.hpp"
 #include "overlay/wire/byte_writer.hpp"
 
@@ -70,7 +72,8 @@ struct StopForwarding {
 
 using Relaying = std::variant<output::SetRelays, output::Forward, output::StopForwarding>;
 // What the driver is told, and passes on to whoever asked.
-using Event = std::variant<output::LookupDone>;
+using Event = std::variant<output::LookupDone, output::BroadcastReceived, output::BroadcastMeasured,
+                           output::CrawlDone>;
 using Output = std::variant<output::Send, output::Open, output::Close, Event, Relaying>;
 
 class OutputQueue {

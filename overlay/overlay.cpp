@@ -18,7 +18,9 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       liveness_(core_),
       relayed_(core_, rpc_, linker_),
       relay_service_(core_),
-      observed_(core_) {}
+      observed_(core_),
+      broadcast_(core_, router_),
+      crawl_(core_, rpc_, near_) {}
 
 // --- The node comes and goes -------------------------------------------------------------------
 
@@ -54,6 +56,7 @@ void Overlay::tick(Clock clock) {
   router_.tick();
   while (router_.has_arrived())
     if (const auto message = router_.take_arrived()) handle_delivered(*message);
+  broadcast_.tick();
   rpc_.tick();
   linker_.tick();
   near_.tick();
@@ -145,6 +148,7 @@ void Overlay::replace_link(Link& older, const LinkUp& up, std::uint8_t wants) {
   if (up.rtt > Duration{}) older.rtt.add(up.rtt);
   core_.send(older, hello(older, up));
   router_.on_link_gone(gone.id);
+  broadcast_.on_link_gone(gone.id);
   relay_service_.on_link_gone(gone);
   relayed_.on_link_up(older);
 }
@@ -192,6 +196,7 @@ void Overlay::drop_link(LinkId id, bool lost) {
   router_.on_link_gone(id);
   relay_service_.on_link_gone(link);
   relayed_.on_link_gone(link);
+  broadcast_.on_link_gone(id);
   if (lost && link.in_ring()) joining_.remember({link.node, link.candidates});
   near_.update();
   if (link.near()) {
@@ -227,15 +232,17 @@ void Overlay::receive(Clock clock, LinkId id, ConstBytes message) {
     core_.drops.add(Drop::kUnknownLink);
     return;
   }
-  if (wire::link_message_type(message) == wire::LinkMessageType::kRouted) {
-    link->last_received = core_.now();
-    link->probes = 0;
+  const auto type = wire::link_message_type(message);
+  if (type == wire::LinkMessageType::kRouted) {
+    link->heard_at(core_.now());
     handle_routed(*link, message);
   } else if (wire::is_relay_message(message)) {
     handle_relay_message(*link, message);
+  } else if (type == wire::LinkMessageType::kBroadcast) {
+    link->heard_at(core_.now());
+    broadcast_.on_message(*link, message);
   } else if (const auto parsed = wire::parse_link_message(message)) {
-    link->last_received = core_.now();
-    link->probes = 0;
+    link->heard_at(core_.now());
     std::visit([&](const auto& content) { handle(*link, content); }, *parsed);
   } else {
     core_.drops.add(Drop::kMalformed);
@@ -297,6 +304,7 @@ void Overlay::handle(Link& link, const wire::Goodbye& goodbye) {
 
 void Overlay::handle(Link& link, const wire::HopAck& ack) {
   router_.on_hop_ack(link, ack.sequence);
+  broadcast_.on_hop_ack(link, ack.sequence);
 }
 
 void Overlay::handle_relay_message(Link& link, ConstBytes bytes) {
@@ -305,8 +313,7 @@ void Overlay::handle_relay_message(Link& link, ConstBytes bytes) {
     core_.drops.add(Drop::kMalformed);
     return;
   }
-  link.last_received = core_.now();
-  link.probes = 0;
+  link.heard_at(core_.now());
   if (const auto* const request = std::get_if<wire::RelayRequest>(&*parsed)) {
     relay_service_.handle(link, *request);
   } else if (const auto* const accept = std::get_if<wire::RelayAccept>(&*parsed)) {
@@ -332,10 +339,18 @@ void Overlay::handle_routed(Link& link, ConstBytes bytes) {
 }
 
 void Overlay::handle_delivered(const wire::RoutedMessage& message) {
-  if (message.payload_type == wire::PayloadType::kRequest) {
-    handle_request(message);
-  } else if (const auto answer = rpc_.on_reply(message)) {
-    handle_answer(*answer);
+  switch (message.payload_type) {
+    case wire::PayloadType::kRequest:
+      handle_request(message);
+      break;
+    case wire::PayloadType::kReply:
+      if (const auto answer = rpc_.on_reply(message)) handle_answer(*answer);
+      break;
+    case wire::PayloadType::kBroadcastSample:
+      broadcast_.on_sample(message);
+      break;
+    default:
+      core_.drops.add(Drop::kUnknownService);
   }
 }
 
@@ -371,6 +386,8 @@ void Overlay::handle_service_request(const wire::RoutedMessage& message,
                                      const wire::Request& request) {
   if (request.method == wire::kNeighboursMethod) {
     relayed_.on_request(message, request);
+  } else if (request.method == wire::Method::kCrawl) {
+    crawl_.reply(message, request);
   } else {
     core_.drops.add(Drop::kUnknownService);
   }
@@ -394,6 +411,9 @@ void Overlay::handle_answer(const Answer& answer) {
     case Purpose::kRelay:
       relayed_.on_answer(answer);
       break;
+    case Purpose::kCrawl:
+      crawl_.on_answer(answer);
+      break;
     case Purpose::kLookup:
       core_.output.tell(output::LookupDone{answer.request_id, answer.answered, answer.responder,
                                            answer.hops, answer.tries, answer.took});
@@ -410,6 +430,18 @@ std::uint64_t Overlay::lookup(Clock clock, const NodeId& place, int tries) {
   const std::uint64_t request_id = rpc_.ask(query);
   settle();
   return request_id;
+}
+
+std::uint64_t Overlay::broadcast(Clock clock, ConstBytes payload) {
+  enter(clock);
+  return rpc_.in_ring() ? broadcast_.publish(payload, near_.network_log2()) : 0;
+}
+
+bool Overlay::start_crawl(Clock clock) {
+  enter(clock);
+  const bool started = crawl_.start();
+  settle();
+  return started;
 }
 
 void Overlay::connect(Clock clock, const NodeId& node) {

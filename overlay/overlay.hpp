@@ -15,7 +15,9 @@
 
 #include <cstdint>
 
+#include "overlay/broadcast/broadcast.hpp"
 #include "overlay/core.hpp"
+#include "overlay/crawl/crawl.hpp"
 #include "overlay/joining.hpp"
 #include "overlay/linker.hpp"
 #include "overlay/liveness.hpp"
@@ -64,6 +66,12 @@ class Overlay {
   std::uint64_t lookup(Clock clock, const NodeId& place, int tries);
   // A link with that very node, kept while messages are routed over it.
   void connect(Clock clock, const NodeId& node);
+  // A message to every node of the ring; ends in an output::BroadcastMeasured. Its ID; zero: not
+  // sent, since it is too long, the last ones were not long ago, or this node has no ring.
+  std::uint64_t broadcast(Clock clock, ConstBytes payload);
+  // Asks every node of the ring for its neighbours; ends in an output::CrawlDone. False when one is
+  // under way.
+  bool start_crawl(Clock clock);
 
   // The oldest output not yet taken; false when there is none.
   [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
@@ -77,6 +85,10 @@ class Overlay {
   [[nodiscard]] const RelayedLinks& relayed_links() const { return relayed_; }
   [[nodiscard]] const RelayService& relay_service() const { return relay_service_; }
   [[nodiscard]] const Candidates& candidates() const { return core_.candidates; }
+  [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
+  [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }
+  [[nodiscard]] const Rpc& rpc() const { return rpc_; }
+  [[nodiscard]] const Joining& joining() const { return joining_; }
   [[nodiscard]] bool in_ring() const { return rpc_.in_ring(); }
 
  private:
@@ -115,6 +127,8 @@ class Overlay {
   RelayedLinks relayed_;
   RelayService relay_service_;
   ObservedAddresses observed_;
+  Broadcast broadcast_;
+  Crawl crawl_;
 };
 
 }  // namespace ringway::overlay

@@ -7,6 +7,8 @@
 
 #include "base/time.hpp"
 #include "overlay/relay/relay_parameters.hpp"
+#include "overlay/broadcast/broadcast_parameters.hpp"
+#include "overlay/crawl/crawl_parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -99,6 +101,8 @@ struct Parameters {
 
   // Parts with numbers of their own.
   RelayParameters relay;
+  BroadcastParameters broadcast;
+  CrawlParameters crawl;
 };
 
 }  // namespace ringway::overlay

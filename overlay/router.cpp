@@ -169,7 +169,7 @@ void Router::tick() {
 }
 
 std::optional<wire::RoutedMessage> Router::deliver(const wire::RoutedMessage& message) {
-  switch (replays_.check(message.source, message.message_id, message.sent, core_.clock.wall)) {
+  switch (replays_.check(message.source, message.message_id, message.sent, core_.clock)) {
     case ReplayCache::Verdict::kReplayed:
       core_.drops.add(Drop::kReplayed);
       return std::nullopt;
@@ -183,7 +183,7 @@ std::optional<wire::RoutedMessage> Router::deliver(const wire::RoutedMessage& me
     core_.drops.add(Drop::kBadSignature);
     return std::nullopt;
   }
-  replays_.remember(message.source, message.message_id, message.sent);
+  replays_.remember(message.source, message.message_id, message.sent, core_.clock);
   return message;
 }
 

@@ -36,16 +36,19 @@ Router::Sent Rpc::transmit(Pending& pending) {
   request.body = query.body;
 
   Outgoing outgoing{query.destination, query.route, {}, wire::PayloadType::kRequest, {}, {}};
-  const Link* const via = query.via && pending.tries == 1 ? core_.links.find(*query.via) : nullptr;
+  // Asked again it goes another way, and its answer comes by one: what lost it may be a node on the
+  // way that lets messages vanish.
+  const bool again = pending.tries > 1;
+  const Link* const via = query.via && !again ? core_.links.find(*query.via) : nullptr;
   if (via != nullptr) {
     outgoing.first_hop = via->id;
     outgoing.via = query.via;
     request.reply_via = query.via;
-  } else if (!in_ring_ || query.first_hop != FirstHop::kBest) {
+  } else if (!in_ring_ || query.first_hop != FirstHop::kBest || again) {
     const Link* const link = choose_first_hop(query);
     if (link == nullptr) return Router::Sent::kNoRoute;
     outgoing.first_hop = link->id;
-    if (!in_ring_ || !link->in_ring()) request.reply_via = link->node;
+    if (!in_ring_ || !link->in_ring() || again) request.reply_via = link->node;
   }
   wire::ByteWriter payload;
   wire::emit(payload, request);

@@ -20,7 +20,8 @@ enum class Purpose : std::uint8_t {
   kConnect,
   kWellKnown,
   kLookup,
-  kRelay
+  kRelay,
+  kCrawl
 };
 
 // Over which link a request leaves.
@@ -73,6 +74,7 @@ class Rpc {
   // What a body of a service may have, in a request or a reply.
   [[nodiscard]] std::size_t max_body_bytes() const;
   void tick();
+  [[nodiscard]] std::size_t pending() const { return pending_.size(); }
   // Answers without a message: to ourselves, and failures.
   [[nodiscard]] bool has_answers() const { return !answers_.empty(); }
   [[nodiscard]] Answer take_answer();

@@ -13,9 +13,11 @@
 // response; the NATs decide what comes through. Through a relay each message goes over two legs.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "overlay/link.hpp"
 
 namespace ringway::overlay::sim {
@@ -24,6 +26,13 @@ using NodeIndex = std::uint32_t;
 
 // Where a node listens; a NAT gives it another port outside.
 inline constexpr std::uint16_t kPort = 51820;
+
+// 2001:db8::/96 is for documentation; the node's index stands behind it.
+[[nodiscard]] inline net::Endpoint endpoint_of(NodeIndex node, std::uint16_t port = kPort) {
+  std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
+  store_be(bytes.data() + 12, node);
+  return {net::IpAddress::v6(bytes.data()), port};
+}
 
 enum class End : std::uint8_t { kAbsent, kPending, kUp, kClosed };
 

@@ -39,7 +39,9 @@ bool ModelledVerifier::verify(const NodeId& signer, ConstBytes credential, Const
   if (credential.size() < NodeId::kBytes || NodeId::from_bytes(credential.data()) != signer)
     return false;
   const Signature expected = keyed_hash(key_of(signer), message);
-  return std::equal(expected.begin(), expected.end(), signature.begin());
+  if (!std::equal(expected.begin(), expected.end(), signature.begin())) return false;
+  if (watcher_) watcher_(signer, message);
+  return true;
 }
 
 }  // namespace ringway::overlay::sim

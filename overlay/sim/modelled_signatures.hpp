@@ -4,6 +4,8 @@
 #pragma once
 
 #include <array>
+#include <functional>
+#include <utility>
 
 #include "overlay/crypto.hpp"
 
@@ -22,8 +24,15 @@ class ModelledSigner final : public Signer {
 
 class ModelledVerifier final : public Verifier {
  public:
+  // Is told of each message that was found authentic.
+  using Watcher = std::function<void(const NodeId& signer, ConstBytes message)>;
+  void set_watcher(Watcher watcher) { watcher_ = std::move(watcher); }
+
   [[nodiscard]] bool verify(const NodeId& signer, ConstBytes credential, ConstBytes message,
                             const Signature& signature) override;
+
+ private:
+  Watcher watcher_;
 };
 
 }  // namespace ringway::overlay::sim

@@ -30,6 +30,9 @@ class Reach {
   [[nodiscard]] Nat* nat(NodeIndex node) const {
     return node < nats_.size() ? nats_[node].get() : nullptr;
   }
+  [[nodiscard]] bool knows_own_address(NodeIndex node) const {
+    return nat(node) == nullptr || nat(node)->behaviour().mapping == Mapping::kNone;
+  }
   // A packet goes out to a port of `to`: the port that it comes from.
   [[nodiscard]] std::uint16_t outbound(Instant now, NodeIndex from, NodeIndex to,
                                        std::uint16_t port) const;

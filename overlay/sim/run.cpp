@@ -1,19 +1,19 @@
 #include "overlay/sim/run.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <cinttypes>
 #include <cstdio>
+#include <optional>
 
 #include <malloc.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "overlay/sim/churn.hpp"
+#include "overlay/sim/crawl_recorder.hpp"
 #include "overlay/sim/latency_choice.hpp"
 #include "overlay/sim/simulation.hpp"
+#include "overlay/sim/terminal.hpp"
 
 namespace ringway::overlay::sim {
 namespace {
@@ -21,37 +21,16 @@ namespace {
 constexpr std::uint32_t kNodesASecond = 10;
 constexpr Duration kSettling = Duration::seconds(60);  // from the last join to the first lookup
 
-using SteadyClock = std::chrono::steady_clock;
-
-double seconds_since(SteadyClock::time_point begin) {
-  return std::chrono::duration<double>(SteadyClock::now() - begin).count();
+void show_progress(ProgressLine& line, const Simulation& simulation, double hours) {
+  if (!line.due()) return;
+  const double done_s = static_cast<double>(simulation.now().ns()) * 1e-9;
+  char text[160];
+  std::snprintf(
+      text, sizeof text, "%5.1f %%  %.0f s virtual, %zu nodes, %zu misplaced, %.1f M events",
+      100 * done_s / (hours * 3600), done_s, simulation.alive().size(),
+      simulation.misplaced_nodes(), static_cast<double>(simulation.statistics().events) * 1e-6);
+  line.show(text);
 }
-
-// One line on a terminal, written over again, once a second of the wall clock.
-class Progress {
- public:
-  explicit Progress(double hours) : total_s_(hours * 3600), on_(isatty(STDERR_FILENO) == 1) {}
-  ~Progress() {
-    if (on_) std::fprintf(stderr, "\r\033[K");
-  }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void show(const Simulation& simulation) {
-    if (!on_ || seconds_since(last_) < 1) return;
-    last_ = SteadyClock::now();
-    const double done_s = static_cast<double>(simulation.now().ns()) * 1e-9;
-    std::fprintf(
-        stderr, "\r\033[K%5.1f %%  %.0f s virtual, %zu nodes, %zu misplaced, %.1f M events",
-        100 * done_s / total_s_, done_s, simulation.alive().size(), simulation.misplaced_nodes(),
-        static_cast<double>(simulation.statistics().events) * 1e-6);
-  }
-
- private:
-  double total_s_;
-  bool on_;
-  SteadyClock::time_point last_ = SteadyClock::now();
-};
 
 std::size_t heap_bytes() {
   const struct mallinfo2 info = mallinfo2();
@@ -75,12 +54,6 @@ nlohmann::ordered_json drops(const Simulation& simulation) {
   return result;
 }
 
-std::string hexadecimal(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016" PRIx64, value);
-  return text;
-}
-
 double ratio(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
@@ -88,7 +61,7 @@ double ratio(std::uint64_t part, std::uint64_t whole) {
 }  // namespace
 
 int run(const RunOptions& options) {
-  const auto begin = SteadyClock::now();
+  const Stopwatch stopwatch;
   auto latency = choose_latency(options.latency, options.seed, options.data_folder);
   if (!latency) {
     std::fprintf(stderr, "ringway-sim: %s\n", latency.error().text().c_str());
@@ -115,9 +88,20 @@ int run(const RunOptions& options) {
   Churn churn(simulation, {median, static_cast<unsigned>(options.crash_percent), well_known,
                            joining + kSettling});
 
+  std::optional<CrawlRecorder> recorder;
+  if (!options.crawl_store.empty()) {
+    auto store = store::CrawlStore::open(options.crawl_store);
+    if (!store) {
+      std::fprintf(stderr, "ringway-sim: %s\n", store.error().text().c_str());
+      return 2;
+    }
+    recorder.emplace(simulation, std::move(*store), joining + kSettling,
+                     Duration::seconds(static_cast<std::int64_t>(options.crawl_interval_min * 60)));
+  }
+
   const auto end = Instant::from_ns(0) +
                    Duration::milliseconds(static_cast<std::int64_t>(options.hours * 3.6e6));
-  Progress progress(options.hours);
+  ProgressLine progress;
   std::optional<Duration> right_after;
   double node_seconds = 0;
   while (simulation.now() < end) {
@@ -130,7 +114,7 @@ int run(const RunOptions& options) {
     if (!right_after && simulation.now() >= Instant::from_ns(0) + joining &&
         simulation.ring_right())
       right_after = simulation.now() - Instant::from_ns(0);
-    progress.show(simulation);
+    show_progress(progress, simulation, options.hours);
   }
 
   const Statistics& statistics = simulation.statistics();
@@ -150,7 +134,7 @@ int run(const RunOptions& options) {
       {"hours", options.hours},
       {"seed", options.seed},
       {"latency", options.latency},
-      {"wall_s", seconds_since(begin)},
+      {"wall_s", stopwatch.seconds()},
       {"events", statistics.events},
       {"messages", statistics.messages},
       {"messages_per_node_s", static_cast<double>(statistics.messages) / node_seconds},
@@ -181,6 +165,10 @@ int run(const RunOptions& options) {
   } else {
     for (const auto& [name, value] : result.items())
       std::printf("%-26s %s\n", name.c_str(), value.dump().c_str());
+  }
+  if (recorder && !recorder->written()) {
+    std::fprintf(stderr, "ringway-sim: %s\n", recorder->written().error().text().c_str());
+    return 2;
   }
   return misplaced == 0 ? 0 : 1;
 }

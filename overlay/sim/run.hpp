@@ -20,6 +20,8 @@ struct RunOptions {
   double crash_percent = 100;     // of those who go; the others say goodbye
   double lookup_interval_s = 600;
   std::uint32_t well_known = 4;
+  std::string crawl_store;  // a file; empty: no crawls
+  double crawl_interval_min = 10;
   bool json = false;
 };
 

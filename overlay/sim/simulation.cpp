@@ -11,18 +11,13 @@ namespace ringway::overlay::sim {
 namespace {
 
 constexpr Duration kOneWay = Duration::milliseconds(50);
-constexpr Duration kSetUpRetry = Duration::seconds(1);        // of a message that was lost
-constexpr Duration kOpenTimeout = Duration::seconds(10);      // then the driver says that it failed
-constexpr std::int64_t kEpochNs = 1'767'225'600'000'000'000;  // 2026-01-01, when all runs begin
+constexpr Duration kSetUpRetry = Duration::seconds(1);    // of a message that was lost
+constexpr int kSetUpRepeats = 10;                         // within the timeout
+constexpr std::size_t kSetUpBytes = 148;                  // as a handshake initiation
+constexpr Duration kOpenTimeout = Duration::seconds(10);  // then the driver says that it failed
+constexpr Duration kResumeLook = Duration::seconds(1);    // of a driver that was suspended
 constexpr std::uint8_t kLastStep = 4;
-constexpr Duration kInitiateAgain = Duration::milliseconds(500);  // behind NATs: hole punching
 
-// 2001:db8::/96 is for documentation; the node's index stands behind it.
-net::Endpoint endpoint_of(NodeIndex node, std::uint16_t port = kPort) {
-  std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
-  store_be(bytes.data() + 12, node);
-  return {net::IpAddress::v6(bytes.data()), port};
-}
 NodeIndex node_at(const net::Endpoint& endpoint) {
   return load_be<NodeIndex>(endpoint.address.bytes.data() + 12);
 }
@@ -65,23 +60,22 @@ NodeIndex Simulation::add_node(Instant start) {
   const NodeId id = NodeId::random(world_rng_);
   Node& node = nodes_.emplace_back();
   node.id = id;
-  node.program =
-      std::make_unique<Program>(options_.parameters, id, world_rng_.next_u64(), verifier_);
-  Overlay& overlay = node.program->overlay;
-  overlay.set_candidates(candidates_of(index));
-  for (NodeIndex known = 0; known < options_.well_known; ++known)
-    if (known != index) overlay.add_well_known(candidates_of(known));
+  node.program = make_program(index);
   if (index >= options_.well_known && network_rng_.below(1'000'000) < options_.nat_ppm)
     set_nat(index, draw_nat(network_rng_));
   queue_.push(start, {.what = Happening::kStart, .subject = index});
   return index;
 }
 
-void Simulation::set_nat(NodeIndex node, const NatBehaviour& behaviour) {
-  reach_.set_nat(node, behaviour);
-  // Behind a NAT nobody knows where he can be reached until others say so.
-  const bool knows_address = behaviour.mapping == Mapping::kNone;
-  nodes_[node].program->overlay.set_candidates(knows_address ? candidates_of(node) : Candidates{});
+std::unique_ptr<Simulation::Program> Simulation::make_program(NodeIndex index) {
+  auto program =
+      std::make_unique<Program>(options_, nodes_[index].id, world_rng_.next_u64(), verifier_);
+  ++nodes_[index].incarnation;
+  Overlay& overlay = program->overlay;
+  overlay.set_candidates(reach_.knows_own_address(index) ? candidates_of(index) : Candidates{});
+  for (NodeIndex known = 0; known < options_.well_known; ++known)
+    if (known != index) overlay.add_well_known(candidates_of(known));
+  return program;
 }
 
 void Simulation::add_nodes(std::size_t count, Instant first, Duration within) {
@@ -96,7 +90,7 @@ void Simulation::start_node(NodeIndex index) {
       std::upper_bound(ring_order_.begin(), ring_order_.end(), index,
                        [&](NodeIndex a, NodeIndex b) { return nodes_[a].id < nodes_[b].id; }),
       index);
-  node.program->overlay.start(clock());
+  input(index).start(clock(index));
   drain(index);
   if (!lookups_scheduled_ && options_.lookup_interval > Duration{}) {
     lookups_scheduled_ = true;
@@ -106,6 +100,10 @@ void Simulation::start_node(NodeIndex index) {
 
 void Simulation::take_out(NodeIndex index) {
   nodes_[index].alive = false;
+  nodes_[index].paused = false;
+  nodes_[index].timer_at = Instant::never();
+  if (hostile(index) != nullptr) hostiles_[index].reset();
+  nodes_[index].relay_tables = {};
   ring_order_.erase(std::find(ring_order_.begin(), ring_order_.end(), index));
   statistics_.lookups_abandoned +=
       std::erase_if(lookups_, [&](const Lookup& lookup) { return lookup.asking == index; });
@@ -116,23 +114,17 @@ void Simulation::crash(NodeIndex index) {
   for (const Link& link : nodes_[index].program->overlay.links())
     connections_.close(Side::of(link.id));
   nodes_[index].program.reset();
-  nodes_[index].relay_tables = {};
 }
 
 void Simulation::leave(NodeIndex index) {
-  nodes_[index].program->overlay.leave(clock());
+  input(index).leave(clock(index));
   drain(index);
   take_out(index);
   nodes_[index].program.reset();
-  nodes_[index].relay_tables = {};
-}
-
-Clock Simulation::clock() const {
-  return {now_, WallTime::from_unix_ns(kEpochNs + now_.ns())};
 }
 
 bool Simulation::reaches(NodeIndex from, NodeIndex to) const {
-  return nodes_[to].alive && reach_.hears(to, from);
+  return nodes_[to].alive && !nodes_[to].paused && reach_.hears(to, from);
 }
 
 void Simulation::schedule(Instant when, std::function<void()> action) {
@@ -157,9 +149,9 @@ void Simulation::handle(const Occurrence& occurrence) {
   switch (occurrence.what) {
     case Happening::kTimer: {
       Node& node = nodes_[occurrence.subject];
-      if (!node.alive || node.timer_at != now_) return;  // it was set anew
+      if (!node.alive || node.paused || node.timer_at != now_) return;  // it was set anew
       node.timer_at = Instant::never();
-      node.program->overlay.tick(clock());
+      input(occurrence.subject).tick(clock(occurrence.subject));
       drain(occurrence.subject);
       return;
     }
@@ -187,15 +179,17 @@ void Simulation::handle_message(const Occurrence& occurrence) {
   Connection& connection = connections_[side.connection];
   const NodeIndex to = connection.node[side.side];
   if (connection.generation == occurrence.generation && connection.end[side.side] == End::kUp &&
-      arrives(occurrence, connection, to)) {
+      arrives(occurrence, side)) {
     if (!connection.relayed)  // as WireGuard roams
       connection.port[side.side] = static_cast<std::uint16_t>(occurrence.header >> 16);
-    const std::vector<std::uint8_t>& bytes = buffers_[occurrence.buffer];
+    const ConstBytes bytes = buffers_[occurrence.buffer];
     history_.add(static_cast<std::uint64_t>(now_.ns()));
     history_.add((std::uint64_t{connection.node[1 - side.side]} << 32) | to);
     history_.add(bytes);
-    nodes_[to].program->overlay.receive(clock(), side.link(), bytes);
-    drain(to);
+    if (!hostile_takes(to, side.link(), bytes)) {
+      input(to).receive(clock(to), side.link(), bytes);
+      drain(to);
+    }
   }
   free_buffers_.push_back(occurrence.buffer);
 }
@@ -210,7 +204,7 @@ void Simulation::handle_down(const Occurrence& occurrence) {
   if (!connection.relayed && !reaches(other, node) && nodes_[node].alive) return;
   connections_.close(side);
   if (!nodes_[node].alive) return;
-  nodes_[node].program->overlay.link_down(clock(), side.link());
+  input(node).link_down(clock(node), side.link());
   drain(node);
 }
 
@@ -229,8 +223,9 @@ void Simulation::open(NodeIndex from, const output::Open& open) {
     to = node;
     one_way = latency_->between(from, node);
   }
-  const std::uint32_t index =
-      connections_.open(from, to.value_or(NodeIndex{0}), open.attempt, one_way);
+  if (onlooker_ != nullptr)
+    onlooker_->on_open(from, to.value_or(static_cast<NodeIndex>(nodes_.size())));
+  const std::uint32_t index = connections_.open(from, to.value_or(from), open.attempt, one_way);
   Connection& connection = connections_[index];
   connection.relayed = open.relayed;
   queue_.push(now_ + kOpenTimeout, {.what = Happening::kOpenTimeout,
@@ -239,46 +234,43 @@ void Simulation::open(NodeIndex from, const output::Open& open) {
   if (to) initiate(index, open.to.candidates);
 }
 
-void Simulation::initiate(std::uint32_t index, const Candidates& candidates) {
-  const Connection& connection = connections_[index];
-  const bool nats = !connection.relayed && (reach_.nat(connection.node[0]) != nullptr ||
-                                            reach_.nat(connection.node[1]) != nullptr);
-  if (!nats) return send_set_up(index, 1, kPort);
-  for (const net::Endpoint& candidate : candidates) {
-    for (Duration late{}; late < kOpenTimeout; late = late + kInitiateAgain)
-      queue_.push(now_ + late, {.what = Happening::kInitiate,
-                                .subject = index,
-                                .generation = connection.generation,
-                                .header = candidate.port});
-  }
-}
-
-void Simulation::handle_initiate(const Occurrence& occurrence) {
-  const Connection& connection = connections_[occurrence.subject];
-  if (connection.generation != occurrence.generation || connection.end[0] != End::kPending ||
-      connection.answered || !nodes_[connection.node[0]].alive)
-    return;
-  send_set_up(occurrence.subject, 1, static_cast<std::uint16_t>(occurrence.header));
-}
-
 void Simulation::send_set_up(std::uint32_t index, std::uint8_t step, std::uint16_t port) {
-  Duration late{};
-  while (lost())
-    late = late + kSetUpRetry;
+  const Connection& connection = connections_[index];
   ++statistics_.set_up_messages;
-  const std::uint32_t receiver = step % 2;  // odd ones reach the other end
-  transmit({.what = Happening::kSetUp,
-            .step = step,
-            .subject = Side{index, receiver}.link().value,
-            .generation = connections_[index].generation},
-           port, late);
+  const Side receiver{index, step % 2U};  // odd ones reach the other end
+  const auto leg = first_leg(receiver.other(), port);
+  if (!leg) return;
+  const Instant arrival = set_up_arrival(connection.node[receiver.other().side],
+                                         receiver.other().link(), leg->one_way);
+  queue_.push(arrival, {.what = Happening::kSetUp,
+                        .step = step,
+                        .at_relay = leg->to_relay,
+                        .subject = receiver.link().value,
+                        .generation = connection.generation,
+                        .header = leg->header,
+                        .relay = leg->relay});
+}
+
+Instant Simulation::set_up_arrival(NodeIndex from, LinkId link, Duration one_way) {
+  Instant sent = now_;
+  if (network_ == nullptr) {
+    while (lost())
+      sent = sent + kSetUpRetry;
+    return sent + one_way;
+  }
+  for (int repeats = 0; repeats < kSetUpRepeats; ++repeats, sent = sent + kSetUpRetry) {
+    const auto arrivals = network_->carry(from, link, kSetUpBytes, sent, one_way);
+    if (arrivals.count > 0) return arrivals.at[0];
+  }
+  return Instant::never();  // the attempt times out before
 }
 
 void Simulation::handle_set_up(const Occurrence& occurrence) {
   const Side side = Side::of(LinkId{occurrence.subject});
   Connection& connection = connections_[side.connection];
   if (connection.generation != occurrence.generation || connection.end[0] != End::kPending) return;
-  if (!arrives(occurrence, connection, connection.node[side.side])) return;
+  if (!arrives(occurrence, side)) return;
+  // What was repeated is answered, but goes on once.
   if (occurrence.step == 2 && std::exchange(connection.answered, true)) return;
   if (occurrence.step == 3 && connection.end[1] != End::kAbsent) return;
   if (!connection.relayed)
@@ -289,109 +281,16 @@ void Simulation::handle_set_up(const Occurrence& occurrence) {
   if (occurrence.step + 1 >= kLastStep) bring_up(side);
 }
 
-// --- Between the two ends ------------------------------------------------------------------------
-
-void Simulation::transmit(Occurrence occurrence, std::uint16_t port, Duration late) {
-  const Side to = Side::of(LinkId{occurrence.subject});
-  const Connection& connection = connections_[to.connection];
-  const NodeIndex sender = connection.node[1 - to.side];
-  const NodeIndex receiver = connection.node[to.side];
-  Duration on_the_way = connection.one_way;
-  if (connection.relayed) {
-    const output::RelayPath* const path = path_of(sender, nodes_[receiver].id);
-    if (path == nullptr) {
-      if (occurrence.what == Happening::kMessage) free_buffers_.push_back(occurrence.buffer);
-      return;
-    }
-    occurrence.at_relay = true;
-    occurrence.relay = relay_of(*path);
-    occurrence.header = path->send_label;
-    on_the_way = latency_->between(sender, occurrence.relay);
-  } else {
-    const std::uint16_t from_port = reach_.outbound(now_, sender, receiver, port);
-    occurrence.header = (std::uint32_t{from_port} << 16) | port;
-  }
-  queue_.push(now_ + on_the_way + late, occurrence);
-}
-
-void Simulation::handle_at_relay(const Occurrence& occurrence) {
-  const Side side = Side::of(LinkId{occurrence.subject});
-  const Connection& connection = connections_[side.connection];
-  const NodeIndex relay = occurrence.relay;
-  const output::Forward* const forward = nodes_[relay].relay_tables.forward(occurrence.header);
-  if (forward != nullptr && reaches(connection.node[1 - side.side], relay) && !lost()) {
-    ++statistics_.relayed_messages;
-    Occurrence second_leg = occurrence;
-    second_leg.at_relay = false;
-    second_leg.header = forward->to_label;
-    queue_.push(now_ + latency_->between(relay, connection.node[side.side]), second_leg);
-  } else if (occurrence.what == Happening::kMessage) {
-    free_buffers_.push_back(occurrence.buffer);
-  }
-}
-
-bool Simulation::arrives(const Occurrence& occurrence, const Connection& connection,
-                         NodeIndex to) const {
-  const NodeIndex from = connection.node[0] == to ? connection.node[1] : connection.node[0];
-  if (connection.relayed) {
-    return reaches(occurrence.relay, to) &&
-           nodes_[to].relay_tables.receives(nodes_[from].id, occurrence.header);
-  }
-  return reaches(from, to) &&
-         reach_.inbound(now_, to, static_cast<std::uint16_t>(occurrence.header), from,
-                        static_cast<std::uint16_t>(occurrence.header >> 16));
-}
-
-const output::RelayPath* Simulation::path_of(NodeIndex from, const NodeId& to) const {
-  const output::RelayPaths* const paths = nodes_[from].relay_tables.paths_to(to);
-  if (paths == nullptr) return nullptr;
-  for (const output::RelayPath& path : *paths) {
-    const Side leg = Side::of(path.relay);
-    const Connection& connection = connections_[leg.connection];
-    if (connection.end[leg.side] == End::kUp && connection.node[leg.side] == from) return &path;
-  }
-  return nullptr;
-}
-
-NodeIndex Simulation::relay_of(const output::RelayPath& path) const {
-  const Side leg = Side::of(path.relay);
-  return connections_[leg.connection].node[1 - leg.side];
-}
-
-std::optional<NodeIndex> Simulation::find(const NodeId& id) const {
-  const auto found = std::lower_bound(
-      ring_order_.begin(), ring_order_.end(), id,
-      [&](NodeIndex node, const NodeId& place) { return nodes_[node].id < place; });
-  if (found == ring_order_.end() || nodes_[*found].id != id) return std::nullopt;
-  return *found;
-}
-
-std::optional<NodeIndex> Simulation::relay_between(NodeIndex from, NodeIndex to) const {
-  const Link* const link = overlay(from).links().find(nodes_[to].id);
-  if (link == nullptr || !link->relayed) return std::nullopt;
-  const output::RelayPath* const path = path_of(from, nodes_[to].id);
-  return path == nullptr ? std::nullopt : std::optional(relay_of(*path));
-}
-
-std::optional<Duration> Simulation::link_latency(NodeIndex from, NodeIndex to) const {
-  const Link* const link = overlay(from).links().find(nodes_[to].id);
-  if (link == nullptr) return std::nullopt;
-  if (!link->relayed) return latency_->between(from, to);
-  const auto relay = relay_between(from, to);
-  if (!relay) return std::nullopt;
-  return latency_->between(from, *relay) + latency_->between(*relay, to);
-}
-
 void Simulation::bring_up(Side side) {
   Connection& connection = connections_[side.connection];
   connection.end[side.side] = End::kUp;
   const NodeIndex node = connection.node[side.side];
   const NodeIndex other = connection.node[1 - side.side];
   history_.add(static_cast<std::uint64_t>(now_.ns()) ^ node);
-  nodes_[node].program->overlay.link_up(
-      clock(), {side.link(), nodes_[other].id, endpoint_of(other, connection.port[side.side]),
-                connection.one_way * 2, side.side == 0 ? connection.attempt : AttemptId{},
-                connection.relayed});
+  input(node).link_up(clock(node),
+                      {side.link(), nodes_[other].id,
+                       endpoint_of(other, connection.port[side.side]), connection.one_way * 2,
+                       side.side == 0 ? connection.attempt : AttemptId{}, connection.relayed});
   drain(node);
 }
 
@@ -400,10 +299,14 @@ void Simulation::handle_open_timeout(const Occurrence& occurrence) {
   const Connection& connection = connections_[side.connection];
   if (connection.generation != occurrence.generation || connection.end[0] != End::kPending) return;
   const NodeIndex node = connection.node[0];
+  if (nodes_[node].paused) {  // its driver's timer goes off later
+    queue_.push(now_ + kResumeLook, occurrence);
+    return;
+  }
   const AttemptId attempt = connection.attempt;
   close(side.link());
   if (!nodes_[node].alive) return;
-  nodes_[node].program->overlay.open_failed(clock(), attempt);
+  input(node).open_failed(clock(node), attempt);
   drain(node);
 }
 
@@ -426,7 +329,11 @@ void Simulation::drain(NodeIndex index) {
   Output output;
   while (overlay.poll_output(output)) {
     if (const auto* const sent = std::get_if<output::Send>(&output)) {
-      send(index, *sent);
+      if (hostile(index) != nullptr) {
+        send_altered(index, *sent);
+      } else {
+        send(index, sent->link, sent->bytes);
+      }
     } else if (const auto* const opened = std::get_if<output::Open>(&output)) {
       open(index, *opened);
     } else if (const auto* const closed = std::get_if<output::Close>(&output)) {
@@ -447,33 +354,45 @@ void Simulation::drain(NodeIndex index) {
 void Simulation::set_timer(NodeIndex index) {
   Node& node = nodes_[index];
   // Not at this very moment: time must pass.
-  const Instant deadline =
-      std::max(node.program->overlay.next_deadline(), now_ + Duration::microseconds(1));
+  const Instant deadline = std::max(clocks_.when(index, node.program->overlay.next_deadline()),
+                                    now_ + Duration::microseconds(1));
   if (deadline >= node.timer_at) return;
   node.timer_at = deadline;
   if (deadline < Instant::never())
     queue_.push(deadline, {.what = Happening::kTimer, .subject = index});
 }
 
-void Simulation::send(NodeIndex from, const output::Send& sent) {
-  const Side side = Side::of(sent.link);
+void Simulation::send(NodeIndex from, LinkId link, ConstBytes bytes) {
+  const Side side = Side::of(link);
   const Connection& connection = connections_[side.connection];
   CHECK(connection.end[side.side] == End::kUp && connection.node[side.side] == from);
   ++statistics_.messages;
-  statistics_.message_bytes += sent.bytes.size();
-  if (lost()) return;
+  statistics_.message_bytes += bytes.size();
+  if (onlooker_ != nullptr) onlooker_->on_sent(from, connection.node[1 - side.side], bytes);
+  const auto leg = first_leg(side, connection.port[side.side]);
+  if (!leg) return;
+  if (network_ != nullptr) {
+    send_by_network(from, link, bytes, *leg);
+  } else if (!lost()) {
+    post(now_ + leg->one_way, side.other(), bytes, *leg);
+  }
+}
+
+void Simulation::post(Instant arrival, Side to, ConstBytes bytes, const FirstLeg& leg) {
   if (free_buffers_.empty()) {
     free_buffers_.push_back(static_cast<std::uint32_t>(buffers_.size()));
     buffers_.emplace_back();
   }
   const std::uint32_t buffer = free_buffers_.back();
   free_buffers_.pop_back();
-  buffers_[buffer].assign(sent.bytes.begin(), sent.bytes.end());
-  transmit({.what = Happening::kMessage,
-            .subject = side.other().link().value,
-            .generation = connection.generation,
-            .buffer = buffer},
-           connection.port[side.side]);
+  buffers_[buffer].assign(bytes.begin(), bytes.end());
+  queue_.push(arrival, {.what = Happening::kMessage,
+                        .at_relay = leg.to_relay,
+                        .subject = to.link().value,
+                        .generation = connections_[to.connection].generation,
+                        .buffer = buffer,
+                        .header = leg.header,
+                        .relay = leg.relay});
 }
 
 // --- Lookups, and whether all is right -----------------------------------------------------------
@@ -485,10 +404,10 @@ void Simulation::start_lookup() {
   if (ring_order_.empty()) return;
   const NodeIndex asking = ring_order_[world_rng_.below(ring_order_.size())];
   const NodeId place = NodeId::random(world_rng_);
-  if (!nodes_[asking].program->overlay.in_ring()) return;
+  if (nodes_[asking].paused || !nodes_[asking].program->overlay.in_ring()) return;
   Lookup lookup{0, asking, place, nearest_in_ring(place)};
   ++statistics_.lookups;
-  lookup.request_id = nodes_[asking].program->overlay.lookup(clock(), place, options_.lookup_tries);
+  lookup.request_id = input(asking).lookup(clock(asking), place, options_.lookup_tries);
   if (lookup.request_id == 0) {
     ++statistics_.lookups_unanswered;
   } else {

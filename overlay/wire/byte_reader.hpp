@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/bytes.hpp"
+#include "base/time.hpp"
 #include "overlay/contact.hpp"
 
 namespace ringway::overlay::wire {
@@ -21,6 +22,13 @@ class ByteReader {
   [[nodiscard]] NodeId node_id() {
     const ConstBytes field = take(NodeId::kBytes);
     return field.empty() ? NodeId{} : NodeId::from_bytes(field.data());
+  }
+  // In milliseconds since 1970.
+  [[nodiscard]] WallTime wall_time() {
+    const auto milliseconds = number<std::uint64_t>();
+    if (milliseconds > static_cast<std::uint64_t>(INT64_MAX / 1'000'000)) fail();
+    if (failed_) return {};
+    return WallTime::from_unix_ns(static_cast<std::int64_t>(milliseconds) * 1'000'000);
   }
   [[nodiscard]] ConstBytes bytes(std::size_t count) { return take(count); }
   [[nodiscard]] ConstBytes rest() { return take(bytes_.size() - at_); }

@@ -8,6 +8,7 @@
 
 #include "base/bytes.hpp"
 #include "base/check.hpp"
+#include "base/time.hpp"
 #include "overlay/contact.hpp"
 #include "overlay/wire/limits.hpp"
 
@@ -21,6 +22,7 @@ class ByteWriter {
   }
   void byte(std::uint8_t value) { *room(1) = value; }
   void node_id(const NodeId& id) { id.to_bytes(room(NodeId::kBytes)); }
+  void wall_time(WallTime time) { number(static_cast<std::uint64_t>(time.unix_ns() / 1'000'000)); }
   void bytes(ConstBytes from) {
     if (!from.empty()) std::memcpy(room(from.size()), from.data(), from.size());
   }

@@ -6,8 +6,6 @@
 namespace ringway::overlay::wire {
 namespace {
 
-constexpr std::size_t kLinkHeaderBytes = 2;
-
 Heartbeat read_heartbeat(ByteReader& reader) {
   Heartbeat heartbeat;
   heartbeat.wants = reader.number<std::uint8_t>();
@@ -51,7 +49,7 @@ LinkMessage read_body(LinkMessageType type, ByteReader& reader) {
       return read_goodbye(reader);
     case LinkMessageType::kHopAck:
       return HopAck{reader.number<std::uint16_t>()};
-    case LinkMessageType::kRouted:
+    default:  // routed messages, and what a service parses
       break;
   }
   reader.fail();
@@ -109,8 +107,9 @@ struct Emitter {
 std::optional<LinkMessageType> link_message_type(ConstBytes message) {
   if (message.size() < kLinkHeaderBytes || message.size() > kMaxMessageBytes) return std::nullopt;
   if (message[0] != kVersion) return std::nullopt;
-  if (message[1] < 1 || message[1] > static_cast<std::uint8_t>(LinkMessageType::kHopAck))
-    return std::nullopt;
+  const bool of_the_link =
+      message[1] >= 1 && message[1] <= static_cast<std::uint8_t>(LinkMessageType::kHopAck);
+  if (!of_the_link && message[1] < kFirstServiceType) return std::nullopt;
   return static_cast<LinkMessageType>(message[1]);
 }
 

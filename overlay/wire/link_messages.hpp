@@ -14,7 +14,8 @@
 //   6 status          list(4) contacts
 //   7 goodbye         reason(1)
 //   8 routed          wire/routed_message.hpp
-//   9 hop ack         sequence(2), of the routed message that arrived
+//   9 hop ack         sequence(2), of the routed message or broadcast that arrived
+//   16 ...            of a service, which parses the body
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,15 @@ enum class LinkMessageType : std::uint8_t {
   kGoodbye = 7,
   kRouted = 8,
   kHopAck = 9,
+  kBroadcast = 32,
 };
+
+// The lowest type whose body a service parses.
+inline constexpr std::uint8_t kFirstServiceType = 16;
+inline constexpr std::size_t kLinkHeaderBytes = 2;
+[[nodiscard]] constexpr bool is_service(LinkMessageType type) {
+  return static_cast<std::uint8_t>(type) >= kFirstServiceType;
+}
 
 // Why an end keeps a link; none of them at both ends: the link may go.
 enum Wants : std::uint8_t {
@@ -91,7 +100,7 @@ using LinkMessage =
 
 // The type, or empty for another version, an unknown type or a message that is too long.
 [[nodiscard]] std::optional<LinkMessageType> link_message_type(ConstBytes message);
-// Empty for what is malformed in any way, and for routed messages.
+// Empty for what is malformed in any way, and for routed messages and those of services.
 [[nodiscard]] std::optional<LinkMessage> parse_link_message(ConstBytes message);
 
 class ByteWriter;

@@ -5,6 +5,7 @@
 
 #include "overlay/sim/churn.hpp"
 #include "overlay/sim/simulation.hpp"
+#include "tests/sim/settled_ring.hpp"
 
 namespace ringway::overlay::sim {
 namespace {
@@ -15,13 +16,6 @@ Options with_seed(std::uint64_t seed) {
   Options options;
   options.seed = seed;
   return options;
-}
-
-// `count` nodes that started together and had a minute to settle.
-void settle(Simulation& simulation, std::size_t count) {
-  simulation.add_nodes(count, simulation.now(), {});
-  simulation.run_for(kMinute);
-  ASSERT_TRUE(simulation.ring_right()) << simulation.misplaced_nodes() << " nodes misplaced";
 }
 
 void crash_random(Simulation& simulation, std::size_t count) {

@@ -8,6 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "overlay/overlay.hpp"
 #include "overlay/sim/modelled_signatures.hpp"
 #include "overlay/sim/relay_tables.hpp"
@@ -45,6 +47,7 @@ class Village {
   }
   // The node and its addresses fall silent.
   void silence(std::size_t node) { houses_[node]->up = false; }
+  void revive(std::size_t node) { houses_[node]->up = true; }
   // No link between the two can be opened from either side.
   void part(std::size_t a, std::size_t b) { parted_.push_back({a, b}); }
   // From now on it can again.
@@ -68,7 +71,7 @@ class Village {
   void settle() {
     collect();
     while (!under_way_.empty()) {
-      const Message message = under_way_.front();
+      Message message = std::move(under_way_.front());
       under_way_.pop_front();
       if (on_message) on_message(message);
       if (houses_[message.to]->up)
@@ -87,7 +90,7 @@ class Village {
     return found != nullptr && found->near();
   }
 
-  std::function<void(const Message&)> on_message;
+  std::function<void(Message&)> on_message;  // may change it
   std::size_t opens = 0;
   struct Told {
     std::size_t node;
@@ -192,6 +195,36 @@ class Village {
   std::vector<std::array<std::size_t, 2>> parted_;
   std::deque<Message> under_way_;
   Instant now_ = Instant::from_ns(0);
+};
+
+inline NodeId eighth(std::uint64_t number) {
+  return NodeId(Distance{number << 61, 0, 0});
+}
+
+inline constexpr Duration kLong = Duration::seconds(60);
+
+// Nodes at the first so many eighths of the ring, each of which knows the first.
+class VillageTest : public testing::Test {
+ protected:
+  void grow(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      village_.add(eighth(i));
+      if (i > 0) village_.knows(i, 0);
+      village_.start(i);
+      village_.pass(Duration::seconds(5));
+    }
+    village_.pass(kLong);
+  }
+  // A message as `from` would send it to `to`: for what a hostile neighbour may do.
+  void inject(std::size_t from, std::size_t to, std::vector<std::uint8_t> bytes) {
+    village_[to].receive(village_.clock(), village_.link(to, from)->id, bytes);
+    village_.settle();
+  }
+  [[nodiscard]] std::uint32_t dropped(std::size_t node, Drop reason) {
+    return village_[node].drops().value(reason);
+  }
+
+  Village village_;
 };
 
 }  // namespace ringway::overlay

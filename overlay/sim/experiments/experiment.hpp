@@ -44,5 +44,7 @@ struct Experiment {
 // The experiments of each file.
 [[nodiscard]] std::vector<Experiment> ring_experiments();
 [[nodiscard]] std::vector<Experiment> relay_experiments();
+[[nodiscard]] std::vector<Experiment> broadcast_experiments();
+[[nodiscard]] std::vector<Experiment> hostile_experiments();
 
 }  // namespace ringway::overlay::sim
