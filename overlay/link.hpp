@@ -14,6 +14,7 @@
 
 #include "base/time.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/coordinates/coordinate.hpp"
 #include "overlay/rtt_estimator.hpp"
 #include "overlay/wire/link_messages.hpp"
 
@@ -48,6 +49,8 @@ struct Link {
   NodeId node;
 
   RttEstimator rtt;
+  Coordinate coordinate;  // of the other end
+  Instant coordinate_used = Instant::distant_past();
   std::uint32_t ping_nonce = 0;
   Instant up_since;
   Instant last_used;       // by routed messages

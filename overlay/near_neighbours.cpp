@@ -61,6 +61,7 @@ void NearNeighbours::update() {
   const bool changed = !(right == right_) || !(left == left_);
   right_ = right;
   left_ = left;
+  ++core_.neighbourhood_version;
   apply_wants();
   if (changed) {
     ++core_.list_version;
@@ -113,6 +114,7 @@ void NearNeighbours::on_status(Link& link, const wire::Status& status) {
   link.list_version = status.list_version;
   link.list_known = true;
   if (!link.wants(wire::kWantsNear)) return;
+  ++core_.neighbourhood_version;
   link.near_list.assign(status.near_neighbours.begin(), status.near_neighbours.end());
   for (const Contact& contact : status.near_neighbours)
     consider(contact);

@@ -10,6 +10,7 @@
 #include "overlay/broadcast/broadcast_events.hpp"
 #include "overlay/contact.hpp"
 #include "overlay/crawl/crawl_result.hpp"
+#include "overlay/dht/events.hpp"
 #include "overlay/link.hpp"
 #include "overlay/wire/byte_writer.hpp"
 
@@ -73,7 +74,8 @@ struct StopForwarding {
 using Relaying = std::variant<output::SetRelays, output::Forward, output::StopForwarding>;
 // What the driver is told, and passes on to whoever asked.
 using Event = std::variant<output::LookupDone, output::BroadcastReceived, output::BroadcastMeasured,
-                           output::CrawlDone>;
+                           output::CrawlDone, output::DhtDone, output::DhtChanged, output::DhtLost,
+                           output::AddressTaken, output::AddressLost>;
 using Output = std::variant<output::Send, output::Open, output::Close, Event, Relaying>;
 
 class OutputQueue {

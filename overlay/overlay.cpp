@@ -20,7 +20,9 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       relay_service_(core_),
       observed_(core_),
       broadcast_(core_, router_),
-      crawl_(core_, rpc_, near_) {}
+      crawl_(core_, rpc_, near_),
+      coordinates_(core_),
+      dht_(core_, router_, rpc_) {}
 
 // --- The node comes and goes -------------------------------------------------------------------
 
@@ -52,6 +54,7 @@ void Overlay::tick(Clock clock) {
   if (liveness_.turn_began()) {
     expire_links();
     if (rpc_.in_ring()) shortcuts_.adjust(near_.network_log2());
+    dht_.begin_turn();
   }
   router_.tick();
   while (router_.has_arrived())
@@ -63,6 +66,7 @@ void Overlay::tick(Clock clock) {
   joining_.tick(rpc_.in_ring());
   relayed_.tick();
   relay_service_.tick();
+  dht_.tick();
   settle();
 }
 
@@ -198,6 +202,7 @@ void Overlay::drop_link(LinkId id, bool lost) {
   relayed_.on_link_gone(link);
   broadcast_.on_link_gone(id);
   if (lost && link.in_ring()) joining_.remember({link.node, link.candidates});
+  if (lost) dht_.on_link_lost();
   near_.update();
   if (link.near()) {
     if (lost) liveness_.raise_alarm();
@@ -241,6 +246,9 @@ void Overlay::receive(Clock clock, LinkId id, ConstBytes message) {
   } else if (type == wire::LinkMessageType::kBroadcast) {
     link->heard_at(core_.now());
     broadcast_.on_message(*link, message);
+  } else if (type && dht::is_dht(*type)) {
+    link->heard_at(core_.now());
+    dht_.on_link_message(*link, *type, message.subspan(wire::kLinkHeaderBytes));
   } else if (const auto parsed = wire::parse_link_message(message)) {
     link->heard_at(core_.now());
     std::visit([&](const auto& content) { handle(*link, content); }, *parsed);
@@ -262,6 +270,8 @@ void Overlay::handle(Link& link, const wire::Hello& hello) {
 
 void Overlay::handle(Link& link, const wire::Heartbeat& heartbeat) {
   link.network_size = heartbeat.network_size;
+  // Over a relay the round trip says nothing about the distance.
+  if (!link.relayed) coordinates_.on_heard(link, heartbeat.coordinate);
   if (link.theirs != heartbeat.wants) {
     const std::uint8_t before = std::exchange(link.theirs, heartbeat.wants);
     if (!link.wanted()) link.unwanted_since = core_.now();
@@ -349,6 +359,9 @@ void Overlay::handle_delivered(const wire::RoutedMessage& message) {
     case wire::PayloadType::kBroadcastSample:
       broadcast_.on_sample(message);
       break;
+    case wire::PayloadType::kDhtNotice:
+      dht_.on_notice(message);
+      break;
     default:
       core_.drops.add(Drop::kUnknownService);
   }
@@ -386,6 +399,8 @@ void Overlay::handle_service_request(const wire::RoutedMessage& message,
                                      const wire::Request& request) {
   if (request.method == wire::kNeighboursMethod) {
     relayed_.on_request(message, request);
+  } else if (dht::is_dht(request.method)) {
+    dht_.on_request(message, request);
   } else if (request.method == wire::Method::kCrawl) {
     crawl_.reply(message, request);
   } else {
@@ -413,6 +428,9 @@ void Overlay::handle_answer(const Answer& answer) {
       break;
     case Purpose::kCrawl:
       crawl_.on_answer(answer);
+      break;
+    case Purpose::kDht:
+      dht_.on_answer(answer);
       break;
     case Purpose::kLookup:
       core_.output.tell(output::LookupDone{answer.request_id, answer.answered, answer.responder,

@@ -10,14 +10,17 @@
 //   5. Liveness        notices who is gone; NearNeighbours closes the gap
 //   6. Joining         calls those who were lost, so that separated rings become one again
 //   7. RelayedLinks    links through a third node where a direct one is not to be had
+//   8. Dht             keeps signed values near their keys, and its own alive at other nodes
 // docs/OVERLAY.md says why each does what it does, docs/PROTOCOL.md what is on the wire.
 #pragma once
 
 #include <cstdint>
 
 #include "overlay/broadcast/broadcast.hpp"
+#include "overlay/coordinates/coordinates.hpp"
 #include "overlay/core.hpp"
 #include "overlay/crawl/crawl.hpp"
+#include "overlay/dht/dht.hpp"
 #include "overlay/joining.hpp"
 #include "overlay/linker.hpp"
 #include "overlay/liveness.hpp"
@@ -73,6 +76,14 @@ class Overlay {
   // under way.
   bool start_crawl(Clock clock);
 
+  // The DHT, for an input: what follows of it comes with the next tick.
+  [[nodiscard]] dht::Dht& dht(Clock clock) {
+    enter(clock);
+    core_.wake_at(clock.now);
+    return dht_;
+  }
+  [[nodiscard]] const dht::Dht& dht() const { return dht_; }
+
   // The oldest output not yet taken; false when there is none.
   [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
 
@@ -85,6 +96,7 @@ class Overlay {
   [[nodiscard]] const RelayedLinks& relayed_links() const { return relayed_; }
   [[nodiscard]] const RelayService& relay_service() const { return relay_service_; }
   [[nodiscard]] const Candidates& candidates() const { return core_.candidates; }
+  [[nodiscard]] const Coordinate& coordinate() const { return core_.coordinate; }
   [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
   [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }
   [[nodiscard]] const Rpc& rpc() const { return rpc_; }
@@ -129,6 +141,8 @@ class Overlay {
   ObservedAddresses observed_;
   Broadcast broadcast_;
   Crawl crawl_;
+  Coordinates coordinates_;
+  dht::Dht dht_;
 };
 
 }  // namespace ringway::overlay

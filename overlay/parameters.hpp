@@ -8,7 +8,9 @@
 #include "base/time.hpp"
 #include "overlay/relay/relay_parameters.hpp"
 #include "overlay/broadcast/broadcast_parameters.hpp"
+#include "overlay/coordinates/coordinate_parameters.hpp"
 #include "overlay/crawl/crawl_parameters.hpp"
+#include "overlay/dht/parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -103,6 +105,8 @@ struct Parameters {
   RelayParameters relay;
   BroadcastParameters broadcast;
   CrawlParameters crawl;
+  CoordinateParameters coordinates;
+  dht::DhtParameters dht;
 };
 
 }  // namespace ringway::overlay

@@ -20,8 +20,9 @@ enum class Purpose : std::uint8_t {
   kConnect,
   kWellKnown,
   kLookup,
-  kRelay,
-  kCrawl
+  kCrawl,
+  kDht,
+  kRelay
 };
 
 // Over which link a request leaves.

@@ -83,6 +83,16 @@ void add_run(CLI::App& app, RunOptions& options, ScenarioOptions& scenario) {
                  "A node asks for a random place this often; 0: never")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e6));
+  app.add_option("--values", options.values, "In the DHT, each with a living owner")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000));
+  app.add_option("--value-min", options.value_minutes, "Time to live of a value, in minutes")
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, 60.0));
+  app.add_option("--read-interval-s", options.read_interval_s,
+                 "Some node reads some value this often; 0: never")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e6));
   app.add_option("--well-known", options.well_known, "Nodes that every other is told of")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));

@@ -11,6 +11,7 @@
 
 #include "overlay/sim/churn.hpp"
 #include "overlay/sim/crawl_recorder.hpp"
+#include "overlay/sim/dht_workload.hpp"
 #include "overlay/sim/latency_choice.hpp"
 #include "overlay/sim/simulation.hpp"
 #include "overlay/sim/terminal.hpp"
@@ -54,6 +55,26 @@ nlohmann::ordered_json drops(const Simulation& simulation) {
   return result;
 }
 
+nlohmann::ordered_json dht_figures(const DhtWorkload& workload) {
+  const DhtStatistics& statistics = workload.statistics();
+  const auto confirmed = std::count_if(
+      workload.values().begin(), workload.values().end(),
+      [&](const auto& value) { return value.confirmed && workload.owner_lives(value); });
+  return {
+      {"values_now", confirmed},
+      {"puts", statistics.puts},
+      {"puts_confirmed", statistics.puts_confirmed},
+      {"values_lost", statistics.lost},
+      {"fewest_holders", statistics.fewest_holders},
+      {"reads", statistics.reads},
+      {"reads_ok", statistics.reads_ok},
+      {"reads_below_majority", statistics.reads_below_majority},
+      {"reads_missing", statistics.reads_missing},
+      {"reads_wrong", statistics.reads_wrong},
+      {"slowest_read_s", statistics.slowest_read.count_s()},
+  };
+}
+
 double ratio(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
@@ -87,6 +108,16 @@ int run(const RunOptions& options) {
       Duration::milliseconds(static_cast<std::int64_t>(options.session_minutes * 60'000));
   Churn churn(simulation, {median, static_cast<unsigned>(options.crash_percent), well_known,
                            joining + kSettling});
+  std::optional<DhtWorkload> workload;
+  if (options.values > 0) {
+    DhtWorkloadOptions wanted;
+    wanted.values = options.values;
+    wanted.ttl = Duration::milliseconds(static_cast<std::int64_t>(options.value_minutes * 60'000));
+    wanted.read_interval =
+        Duration::milliseconds(static_cast<std::int64_t>(options.read_interval_s * 1000));
+    workload.emplace(simulation, wanted);
+    simulation.schedule(simulation.now() + joining + kSettling, [&] { workload->start(); });
+  }
 
   std::optional<CrawlRecorder> recorder;
   if (!options.crawl_store.empty()) {
@@ -160,6 +191,7 @@ int run(const RunOptions& options) {
       {"peak_memory_mb", peak_memory_mb()},
       {"drops", drops(simulation)},
   };
+  if (workload) result["dht"] = dht_figures(*workload);
   if (options.json) {
     std::printf("%s\n", result.dump(2).c_str());
   } else {

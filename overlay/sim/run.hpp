@@ -19,6 +19,9 @@ struct RunOptions {
   double session_minutes = 0;     // the median; zero: nobody goes. Who goes is replaced by another
   double crash_percent = 100;     // of those who go; the others say goodbye
   double lookup_interval_s = 600;
+  std::uint32_t values = 0;    // in the DHT, with living owners
+  double value_minutes = 60;   // until a value must be renewed
+  double read_interval_s = 1;  // of one of them by one node
   std::uint32_t well_known = 4;
   std::string crawl_store;  // a file; empty: no crawls
   double crawl_interval_min = 10;

@@ -142,7 +142,6 @@ class Simulation {
   }
   [[nodiscard]] Duration one_way(NodeIndex a, NodeIndex b) const { return latency_->between(a, b); }
   [[nodiscard]] const NodeId& id_of(NodeIndex node) const { return nodes_[node].id; }
-  [[nodiscard]] const LatencyModel& latency() const { return *latency_; }
   [[nodiscard]] const Reach& reach() const { return reach_; }
   // One way, as messages go at the moment; none where two nodes have no link.
   [[nodiscard]] std::optional<Duration> link_latency(NodeIndex from, NodeIndex to) const;

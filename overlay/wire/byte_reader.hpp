@@ -7,6 +7,7 @@
 #include "base/bytes.hpp"
 #include "base/time.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/coordinates/coordinate.hpp"
 
 namespace ringway::overlay::wire {
 
@@ -38,6 +39,8 @@ class ByteReader {
     if (value > bound) fail();
     return failed_ ? 0 : value;
   }
+  // x(2) y(2) height(2) error(1); one that is beyond any network is refused.
+  [[nodiscard]] Coordinate coordinate();
   [[nodiscard]] Candidates candidates();
   [[nodiscard]] Contacts contacts();
 

@@ -10,6 +10,7 @@
 #include "base/check.hpp"
 #include "base/time.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/coordinates/coordinate.hpp"
 #include "overlay/wire/limits.hpp"
 
 namespace ringway::overlay::wire {
@@ -26,6 +27,7 @@ class ByteWriter {
   void bytes(ConstBytes from) {
     if (!from.empty()) std::memcpy(room(from.size()), from.data(), from.size());
   }
+  void coordinate(const Coordinate& coordinate);
   void candidates(const Candidates& list);
   // As many as leave `reserved` bytes of the message; the count says how many they are.
   void contacts(const Contacts& list, std::size_t reserved = 0);

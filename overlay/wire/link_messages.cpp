@@ -12,6 +12,7 @@ Heartbeat read_heartbeat(ByteReader& reader) {
   if ((heartbeat.wants & ~kAllWants) != 0) reader.fail();
   heartbeat.network_size = reader.number<std::uint8_t>();
   heartbeat.list_version = reader.number<std::uint32_t>();
+  heartbeat.coordinate = reader.coordinate();
   return heartbeat;
 }
 
@@ -67,6 +68,7 @@ struct Emitter {
     writer.byte(heartbeat.wants);
     writer.byte(heartbeat.network_size);
     writer.number(heartbeat.list_version);
+    writer.coordinate(heartbeat.coordinate);
   }
   void operator()(const Hello& hello) const {
     head(LinkMessageType::kHello);

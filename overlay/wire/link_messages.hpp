@@ -6,8 +6,8 @@
 //   byte 1   type
 //   byte 2.. body, by type; nothing may follow it
 //
-//   1 hello           wants(1) size(1) list(4) candidates
-//   2 heartbeat       wants(1) size(1) list(4)
+//   1 hello           wants(1) size(1) list(4) coordinate(7) candidates
+//   2 heartbeat       wants(1) size(1) list(4) coordinate(7)
 //   3 ping            nonce(4)
 //   4 pong            nonce(4), as it came
 //   5 status request
@@ -24,6 +24,7 @@
 
 #include "base/bytes.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/coordinates/coordinate.hpp"
 
 namespace ringway::overlay::wire {
 
@@ -63,6 +64,7 @@ struct Heartbeat {
   std::uint8_t wants = kWantsNothing;
   std::uint8_t network_size = 0;   // the sender's log2 of the number of nodes, in eighths
   std::uint32_t list_version = 0;  // of its near neighbours; asked for when it is news
+  Coordinate coordinate;           // the sender's
 };
 struct Hello {
   Heartbeat state;

@@ -41,6 +41,7 @@ struct Route {
 enum class PayloadType : std::uint8_t {
   kRequest = 1,
   kReply = 2,
+  kDhtNotice = 16,
   kBroadcastSample = 32,
 };
 // The lowest type whose payload a service parses.

@@ -26,9 +26,9 @@ class Village {
   };
 
   // A node at this place, with the addresses of all others as well-known ones when `joins`.
-  std::size_t add(const NodeId& place) {
+  std::size_t add(const NodeId& place, const sim::ModelledGrants& grants = {}) {
     const std::size_t index = houses_.size();
-    houses_.push_back(std::make_unique<House>(parameters_, place, index, verifier_));
+    houses_.push_back(std::make_unique<House>(parameters_, place, index, verifier_, grants));
     Candidates own;
     own.add(address_of(index));
     houses_.back()->overlay.set_candidates(own);
@@ -107,8 +107,9 @@ class Village {
 
  private:
   struct House {
-    House(const Parameters& parameters, const NodeId& id, std::uint64_t seed, Verifier& verifier)
-        : rng(seed), signer(id), overlay(parameters, {id, {}}, signer, verifier, rng) {}
+    House(const Parameters& parameters, const NodeId& id, std::uint64_t seed, Verifier& verifier,
+          const sim::ModelledGrants& grants)
+        : rng(seed), signer(id, grants), overlay(parameters, {id, {}}, signer, verifier, rng) {}
     SeededRng rng;
     sim::ModelledSigner signer;
     Overlay overlay;
@@ -206,9 +207,9 @@ inline constexpr Duration kLong = Duration::seconds(60);
 // Nodes at the first so many eighths of the ring, each of which knows the first.
 class VillageTest : public testing::Test {
  protected:
-  void grow(std::size_t count) {
+  void grow(std::size_t count, const sim::ModelledGrants& grants = {}) {
     for (std::size_t i = 0; i < count; ++i) {
-      village_.add(eighth(i));
+      village_.add(eighth(i), grants);
       if (i > 0) village_.knows(i, 0);
       village_.start(i);
       village_.pass(Duration::seconds(5));

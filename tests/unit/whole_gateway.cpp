@@ -117,6 +117,8 @@ void WholeGateway::turn(Duration after) {
   }
   while (control_.handshakes.try_pop())
     ++to_control_;
+  while (control_.for_kernel.try_pop())
+    ++to_control_;
 }
 
 bool WholeGateway::offer_packet(ConstBytes packet) {

@@ -72,7 +72,7 @@ class WholeGateway {
 
   [[nodiscard]] std::uint64_t drops(DropReason reason) const;
   [[nodiscard]] std::uint64_t all_drops() const;
-  // Handshakes and control frames that went to the control thread.
+  // What went to the control thread: handshakes, control frames, packets for the kernel.
   [[nodiscard]] std::uint64_t to_control() const { return to_control_; }
   void expect_all_home();
 

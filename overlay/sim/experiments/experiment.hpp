@@ -45,6 +45,8 @@ struct Experiment {
 [[nodiscard]] std::vector<Experiment> ring_experiments();
 [[nodiscard]] std::vector<Experiment> relay_experiments();
 [[nodiscard]] std::vector<Experiment> broadcast_experiments();
+[[nodiscard]] std::vector<Experiment> coordinate_experiments();
+[[nodiscard]] std::vector<Experiment> dht_experiments();
 [[nodiscard]] std::vector<Experiment> hostile_experiments();
 
 }  // namespace ringway::overlay::sim

@@ -14,8 +14,8 @@ namespace {
 
 std::vector<Experiment> all_experiments() {
   std::vector<Experiment> all;
-  for (const auto& list : {ring_experiments(), broadcast_experiments(), hostile_experiments(),
-                           relay_experiments()})
+  for (const auto& list : {ring_experiments(), broadcast_experiments(), coordinate_experiments(),
+                           dht_experiments(), hostile_experiments(), relay_experiments()})
     all.insert(all.end(), list.begin(), list.end());
   return all;
 }

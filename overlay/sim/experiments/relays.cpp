@@ -151,7 +151,7 @@ RelayedPaths relayed_paths(const Simulation& simulation) {
   for (const NodeIndex from : simulation.alive()) {
     for (const NodeIndex to : simulation.alive()) {
       if (from == to || !simulation.relay_between(from, to)) continue;
-      sum.direct_ms += simulation.latency().between(from, to).count_s() * 1000;
+      sum.direct_ms += simulation.one_way(from, to).count_s() * 1000;
       sum.relayed_ms += simulation.link_latency(from, to)->count_s() * 1000;
       ++count;
     }
