@@ -46,10 +46,10 @@ std::size_t Linker::near_attempts_between(const NodeId& from, const NodeId& to) 
       }));
 }
 
-bool Linker::backing_off(const NodeId& node) const {
-  return std::any_of(failures_.begin(), failures_.end(), [&](const Failure& failure) {
-    return failure.node == node && failure.until > core_.now();
-  });
+Instant Linker::backs_off_until(const NodeId& node) const {
+  for (const Failure& failure : failures_)
+    if (failure.node == node) return failure.until;
+  return Instant::distant_past();
 }
 
 Linker::Begun Linker::begin(Attempt attempt) {
@@ -113,7 +113,7 @@ Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants) {
     return Begun::kUnderWay;
   }
   if (contact.node == core_.self() || contact.candidates.empty()) return Begun::kNoRoom;
-  if (backing_off(contact.node)) return Begun::kBackingOff;
+  if (backs_off_until(contact.node) > core_.now()) return Begun::kBackingOff;
   Attempt attempt;
   attempt.node_known = true;
   attempt.to = contact;

@@ -64,6 +64,8 @@ class Linker {
   // Attempts for near neighbours that lie clockwise between two places.
   [[nodiscard]] std::size_t near_attempts_between(const NodeId& from, const NodeId& to) const;
   void forget_failures(const NodeId& node);
+  // Before that link_to() refuses the node; long past for one that did not fail.
+  [[nodiscard]] Instant backs_off_until(const NodeId& node) const;
 
  private:
   struct Attempt {
@@ -91,7 +93,6 @@ class Linker {
   void report_stuck(Attempt& attempt);
   void give_up(Attempt attempt);
   void back_off(const NodeId& node);
-  [[nodiscard]] bool backing_off(const NodeId& node) const;
   [[nodiscard]] Attempt* find(const NodeId& node);
 
   Core& core_;

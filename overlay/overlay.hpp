@@ -52,6 +52,11 @@ class Overlay {
   // The addresses at which others may call this node.
   void set_candidates(const Candidates& candidates) { core_.candidates = candidates; }
   void add_well_known(const Candidates& candidates) { joining_.add_well_known(candidates); }
+  // A member of the same group, found by way of another overlay (meeting/meeting.hpp).
+  void meet(Clock clock, const Contact& member) {
+    enter(clock);
+    joining_.meet(member);
+  }
 
   // Inputs. Each may change next_deadline() and make outputs.
   void start(Clock clock);

@@ -67,6 +67,7 @@ struct Parameters {
   // and who starts at the same time waits for it.
   std::size_t leaves = 2;
   Duration join_retry = Duration::seconds(1);
+  std::size_t max_known = 32;                 // well-known nodes, and members that it met
   Duration leaf_kept = Duration::seconds(3);  // beyond the first near neighbours of both sides
 
   // Rings that formed apart: a node that was lost may live on in another ring. One is called again

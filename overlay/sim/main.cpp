@@ -102,6 +102,7 @@ void add_run(CLI::App& app, RunOptions& options, ScenarioOptions& scenario) {
       ->capture_default_str()
       ->check(CLI::Range(0.1, 1e6));
   app.add_flag("--json", options.json, "Machine-readable");
+  app.add_option("--svg", options.svg, "File for a picture of the ring as it is in the end");
   app.add_option("--scenario", scenario.file, "Nodes, network, faults and promises of this file");
 }
 
@@ -129,12 +130,11 @@ void add_experiment(CLI::App& app, ExperimentOptions& options) {
       "Exit status: 0 when every run came to its end and kept what is promised, 1 when one did\n"
       "not, 2 when it could not run.";
   app.footer(manual);
-  app.add_option("name", options.name, "Which")->required();
+  app.add_option("name", options.name, "Which, or all")->required();
   app.add_option("--nodes", options.nodes, "Instead of the experiment's own numbers")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("--seed", options.seed, "Of the first run")->capture_default_str();
-  app.add_option("--runs", options.runs, "With that seed and those that follow")
-      ->capture_default_str()
+  app.add_option("--runs", options.runs, "With that seed and those that follow; else one or five")
       ->check(CLI::Range(1, 1000));
   app.add_option("--latency", options.latency, kLatencies)->capture_default_str();
   app.add_option("--data", options.data_folder, "Folder of the PlanetLab matrix")
@@ -186,6 +186,7 @@ int main(int argc, char** argv) {
   if (scenario_options.file.empty()) return ringway::overlay::sim::run(run_options);
   scenario_options.data_folder = run_options.data_folder;
   scenario_options.json = run_options.json;
+  scenario_options.svg = run_options.svg;
   if (run->count("--seed") > 0) scenario_options.seed = run_options.seed;
   return ringway::overlay::sim::run_scenario_file(scenario_options);
 }

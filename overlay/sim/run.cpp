@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <optional>
 
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
@@ -14,6 +13,7 @@
 #include "overlay/sim/dht_workload.hpp"
 #include "overlay/sim/latency_choice.hpp"
 #include "overlay/sim/simulation.hpp"
+#include "overlay/sim/svg.hpp"
 #include "overlay/sim/terminal.hpp"
 
 namespace ringway::overlay::sim {
@@ -31,11 +31,6 @@ void show_progress(ProgressLine& line, const Simulation& simulation, double hour
       100 * done_s / (hours * 3600), done_s, simulation.alive().size(),
       simulation.misplaced_nodes(), static_cast<double>(simulation.statistics().events) * 1e-6);
   line.show(text);
-}
-
-std::size_t heap_bytes() {
-  const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
 }
 
 double peak_memory_mb() {
@@ -148,6 +143,12 @@ int run(const RunOptions& options) {
     show_progress(progress, simulation, options.hours);
   }
 
+  if (!options.svg.empty()) {
+    if (const auto drawn = save_svg(options.svg, simulation); !drawn) {
+      std::fprintf(stderr, "ringway-sim: %s\n", drawn.error().text().c_str());
+      return 2;
+    }
+  }
   const Statistics& statistics = simulation.statistics();
   const std::size_t misplaced = simulation.misplaced_nodes();
   const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));

@@ -25,6 +25,7 @@ struct RunOptions {
   std::uint32_t well_known = 4;
   std::string crawl_store;  // a file; empty: no crawls
   double crawl_interval_min = 10;
+  std::string svg;  // file for a picture of the ring in the end
   bool json = false;
 };
 

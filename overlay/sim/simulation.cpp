@@ -458,11 +458,11 @@ NodeIndex Simulation::nearest_in_ring(const NodeId& place) const {
                                                                                         : right;
 }
 
-std::size_t Simulation::misplaced_nodes() const {
+std::vector<NodeIndex> Simulation::misplaced() const {
+  std::vector<NodeIndex> misplaced;
   const std::size_t count = ring_order_.size();
-  if (count == 0) return 0;
+  if (count == 0) return misplaced;
   const std::size_t a_side = std::min(options_.parameters.near_a_side, count - 1);
-  std::size_t misplaced = 0;
   for (std::size_t place = 0; place < count; ++place) {
     const Overlay& overlay = nodes_[ring_order_[place]].program->overlay;
     const auto& right = overlay.near_neighbours().right();
@@ -476,7 +476,7 @@ std::size_t Simulation::misplaced_nodes() const {
       };
       in_place = is_near(right[i], place + 1 + i) && is_near(left[i], place + count - 1 - i);
     }
-    if (!in_place) ++misplaced;
+    if (!in_place) misplaced.push_back(ring_order_[place]);
   }
   return misplaced;
 }

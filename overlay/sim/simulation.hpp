@@ -118,7 +118,8 @@ class Simulation {
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] Clock clock(NodeIndex node) const { return clocks_.read(node, now_); }
   // Nodes alive whose two neighbours of either side are not those that they should be.
-  [[nodiscard]] std::size_t misplaced_nodes() const;
+  [[nodiscard]] std::vector<NodeIndex> misplaced() const;
+  [[nodiscard]] std::size_t misplaced_nodes() const { return misplaced().size(); }
   [[nodiscard]] bool ring_right() const { return misplaced_nodes() == 0; }
   [[nodiscard]] const std::vector<NodeIndex>& alive() const { return ring_order_; }
   [[nodiscard]] std::size_t nodes() const { return nodes_.size(); }  // dead and future ones too

@@ -14,6 +14,7 @@ constexpr Duration kLongestPartition = Duration::seconds(180);
 constexpr std::int64_t kMostSkewS = 100;  // a message is accepted 120 s before and after its time
 constexpr std::int64_t kMostDriftPpm = 500;
 constexpr std::uint32_t kMostIncidents = 12;
+constexpr std::uint32_t kMostQueuedPerKbitS = 5;  // packets: some 10 s of them
 
 class Drawing {
  public:
@@ -134,9 +135,15 @@ class Drawing {
         add(IncidentKind::kConditions, at, {}).conditions = draw_conditions();
         break;
       default:
-        add(IncidentKind::kUplink, at, draw_nodes(40)).uplink = {
-            16U << below(8), 16U << static_cast<std::uint32_t>(below(9))};
+        add(IncidentKind::kUplink, at, draw_nodes(40)).uplink = draw_uplink();
     }
+  }
+
+  [[nodiscard]] Uplink draw_uplink() {
+    const std::uint32_t kbit_s = 16U << below(8);
+    const std::uint32_t queue_packets = 16U << below(9);
+    // Longer queues talk for minutes in the place of a node that is gone.
+    return {kbit_s, std::min(queue_packets, kbit_s * kMostQueuedPerKbitS)};
   }
 
   void draw_join(Duration at) {

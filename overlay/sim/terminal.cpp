@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include <malloc.h>
 #include <unistd.h>
 
 namespace ringway::overlay::sim {
@@ -21,6 +22,11 @@ bool ProgressLine::due() {
 
 void ProgressLine::show(const std::string& text) const {
   if (on_) std::fprintf(stderr, "\r\033[K%s", text.c_str());
+}
+
+std::size_t heap_bytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
 }
 
 std::string hexadecimal(std::uint64_t value) {

@@ -1,8 +1,9 @@
 // What the simulator's commands share: a line of progress on a terminal, the time of the wall
-// clock, and how results are written.
+// clock and the program's memory, and how results are written.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -35,6 +36,7 @@ class ProgressLine {
   Stopwatch since_shown_;
 };
 
+[[nodiscard]] std::size_t heap_bytes();                      // that the program holds
 [[nodiscard]] std::string hexadecimal(std::uint64_t value);  // 16 digits
 
 }  // namespace ringway::overlay::sim

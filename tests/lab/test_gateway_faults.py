@@ -198,7 +198,7 @@ def test_full_rings_cost_packets_and_no_connection(topology, edge, xdp_tunnel):
     assert re.search(r"wan ring losses: rx_\w+ [1-9]", gateway.command("status").out)
 
 
-FEW_FRAMES = 256
+FEW_FRAMES = 512
 FLOOD = """
 import socket, sys, time
 end = time.monotonic() + float(sys.argv[1])
@@ -216,6 +216,7 @@ while time.monotonic() < end:
 """
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("topology", [SlowWires], indirect=True)
 def test_too_few_frames_cost_packets_and_no_connection(topology, edge):
     """All of them wait: in the transmit rings of slow wires, and for neighbours that do not answer. Whatever finds none
@@ -225,9 +226,9 @@ def test_too_few_frames_cost_packets_and_no_connection(topology, edge):
     nobody = [f"198.51.100.{host}" for host in range(10, 60)]
     with gateway, node:
         measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
-        with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 5) as tcp:
+        with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 6) as tcp:
             time.sleep(0.5)
-            floods = [edge.namespace.start(sys.executable, "-c", FLOOD, 1.5, *targets)
+            floods = [edge.namespace.start(sys.executable, "-c", FLOOD, 1.2, *targets)
                       for targets in (nobody, (topology.internet4, topology.internet6))]
             wait_until(lambda: not any(flood.running() for flood in floods), "the floods are over")
             wait_until_reached(edge, topology.internet4, topology.internet6)

@@ -97,8 +97,8 @@ std::vector<Row> run_hostile(const ExperimentOptions& options, std::uint64_t see
 }  // namespace
 
 std::vector<Experiment> hostile_experiments() {
-  return {
-      {"hostile", "hostile members in a settled ring: lookups between honest nodes", run_hostile}};
+  return {{"hostile", "hostile members in a settled ring: lookups between honest nodes",
+           run_hostile, 1}};
 }
 
 }  // namespace ringway::overlay::sim
