@@ -12,9 +12,10 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr double kSize = 1000;     // of the picture, in its own units
-constexpr double kRadius = 420;    // of the ring
-constexpr double kMostNames = 48;  // nodes, beyond which their numbers would overlap
+constexpr double kSize = 1000;      // of the picture, in its own units
+constexpr double kRadius = 420;     // of the ring
+constexpr double kNameTurn = 0.01;  // of the circle, that a node's number takes
+constexpr double kMostNames = 48;   // nodes, beyond which their numbers would overlap
 
 // What a link is for, the strongest of both ends' reasons first; drawn from the last to the first.
 enum class LinkKind { kNear, kShortcut, kOnDemand, kLeaf, kIdle, kDead };
@@ -132,8 +133,10 @@ class Picture {
   void draw_links(LinkKind kind) {
     const KindText& look = kKinds[static_cast<std::size_t>(kind)];
     const bool near = kind == LinkKind::kNear;
+    // Shortcuts are the many; what is rare stays visible.
+    const double opacity = kind == LinkKind::kShortcut ? opacity_ : std::max(opacity_, 0.65);
     text("<g class=\"%s\" stroke-width=\"%.2f\" stroke-opacity=\"%.2f\">\n", look.css_class,
-         near ? width_ * 1.8 : width_, near ? std::max(opacity_, 0.65) : opacity_);
+         near ? width_ * 1.8 : width_, opacity);
     for (const Drawn& link : links_)
       if (link.kind == kind) draw_link(link);
     out_ += "</g>\n";
@@ -163,6 +166,8 @@ class Picture {
       text("<circle class=\"gone\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>\n", at.x, at.y, dot_);
     }
     const std::vector<NodeIndex> misplaced = simulation_.misplaced();
+    double last_turn = -1;
+    bool staggered = false;
     for (const NodeIndex node : simulation_.alive()) {
       const double turn = turn_of(simulation_.id(node));
       const Point at = on_circle(turn, kRadius);
@@ -177,7 +182,10 @@ class Picture {
            simulation_.id(node).to_string().substr(0, 8).c_str(),
            simulation_.overlay(node).links().size());
       if (static_cast<double>(simulation_.alive().size()) > kMostNames) continue;
-      const Point name = on_circle(turn, kRadius + 40);
+      // Beside the name of a node right before it there is no room.
+      staggered = turn - last_turn < kNameTurn && !staggered;
+      last_turn = turn;
+      const Point name = on_circle(turn, kRadius + (staggered ? 60 : 40));
       text(
           "<text class=\"small\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" "
           "dominant-baseline=\"middle\">%u</text>\n",
