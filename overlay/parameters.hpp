@@ -6,11 +6,11 @@
 #include <cstdint>
 
 #include "base/time.hpp"
-#include "overlay/relay/relay_parameters.hpp"
 #include "overlay/broadcast/broadcast_parameters.hpp"
 #include "overlay/coordinates/coordinate_parameters.hpp"
 #include "overlay/crawl/crawl_parameters.hpp"
 #include "overlay/dht/parameters.hpp"
+#include "overlay/relay/relay_parameters.hpp"
 
 namespace ringway::overlay {
 

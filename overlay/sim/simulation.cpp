@@ -240,8 +240,8 @@ void Simulation::send_set_up(std::uint32_t index, std::uint8_t step, std::uint16
   const Side receiver{index, step % 2U};  // odd ones reach the other end
   const auto leg = first_leg(receiver.other(), port);
   if (!leg) return;
-  const Instant arrival = set_up_arrival(connection.node[receiver.other().side],
-                                         receiver.other().link(), leg->one_way);
+  const Instant arrival =
+      set_up_arrival(connection.node[receiver.other().side], receiver.other().link(), leg->one_way);
   queue_.push(arrival, {.what = Happening::kSetUp,
                         .step = step,
                         .at_relay = leg->to_relay,
@@ -287,10 +287,10 @@ void Simulation::bring_up(Side side) {
   const NodeIndex node = connection.node[side.side];
   const NodeIndex other = connection.node[1 - side.side];
   history_.add(static_cast<std::uint64_t>(now_.ns()) ^ node);
-  input(node).link_up(clock(node),
-                      {side.link(), nodes_[other].id,
-                       endpoint_of(other, connection.port[side.side]), connection.one_way * 2,
-                       side.side == 0 ? connection.attempt : AttemptId{}, connection.relayed});
+  input(node).link_up(
+      clock(node), {side.link(), nodes_[other].id, endpoint_of(other, connection.port[side.side]),
+                    connection.one_way * 2, side.side == 0 ? connection.attempt : AttemptId{},
+                    connection.relayed});
   drain(node);
 }
 

@@ -19,7 +19,7 @@ constexpr NatBehaviour kSymmetric{Mapping::kAddressAndPortDependent,
                                   Filtering::kAddressAndPortDependent, kMinutes};
 constexpr NatBehaviour kFirewall{Mapping::kNone, Filtering::kAddressAndPortDependent, kMinutes};
 
-Options seeded(std::uint64_t seed) {
+Options asking_often(std::uint64_t seed) {
   Options options;
   options.seed = seed;
   options.lookup_interval = Duration::seconds(20);
@@ -76,7 +76,7 @@ TEST(SimulatedNat, ForgetsInSilence) {
 // Eight public nodes and two behind NATs, one of which wants a link with the other.
 enum class Came : std::uint8_t { kNothing, kDirect, kRelayed };
 Came link_between(const NatBehaviour& one, const NatBehaviour& other) {
-  Simulation simulation(seeded(3));
+  Simulation simulation(asking_often(3));
   simulation.add_nodes(8, simulation.now(), {});
   const NodeIndex first = simulation.add_node(simulation.now());
   const NodeIndex second = simulation.add_node(simulation.now());
@@ -121,7 +121,7 @@ void expect_right_and_answering(Simulation& simulation) {
 }
 
 TEST(PartialRing, IsRightThoughThirtyPercentOfThePairsCannotLink) {
-  Options options = seeded(1);
+  Options options = asking_often(1);
   options.well_known = 12;
   options.linkable_ppm = 700'000;
   Simulation simulation(options);
@@ -131,7 +131,7 @@ TEST(PartialRing, IsRightThoughThirtyPercentOfThePairsCannotLink) {
 }
 
 TEST(PartialRing, IsRightThoughMostNodesAreBehindNats) {
-  Options options = seeded(2);
+  Options options = asking_often(2);
   options.nat_ppm = 700'000;
   Simulation simulation(options);
   simulation.add_nodes(150, simulation.now(), Duration::seconds(15));
@@ -140,7 +140,7 @@ TEST(PartialRing, IsRightThoughMostNodesAreBehindNats) {
 }
 
 TEST(PartialRing, WithoutRelaysItIsNot) {
-  Options options = seeded(1);
+  Options options = asking_often(1);
   options.well_known = 12;
   options.linkable_ppm = 700'000;
   options.parameters.relay.enabled = false;
@@ -152,7 +152,7 @@ TEST(PartialRing, WithoutRelaysItIsNot) {
 
 TEST(PartialRing, TheSameSeedGivesTheSameHistory) {
   const auto hash_of = [](std::uint64_t seed) {
-    Options options = seeded(seed);
+    Options options = asking_often(seed);
     options.well_known = 6;
     options.linkable_ppm = 800'000;
     options.nat_ppm = 400'000;
@@ -168,7 +168,7 @@ TEST(PartialRing, TheSameSeedGivesTheSameHistory) {
 
 // A settled ring and two neighbours of it.
 struct Neighbourhood {
-  explicit Neighbourhood(std::uint64_t seed) : simulation(seeded(seed)) {
+  explicit Neighbourhood(std::uint64_t seed) : simulation(asking_often(seed)) {
     simulation.add_nodes(30, simulation.now(), {});
     simulation.run_for(kMinutes);
     left = simulation.alive()[10];

@@ -14,10 +14,9 @@ namespace {
 
 std::vector<Experiment> all_experiments() {
   std::vector<Experiment> all;
-  for (const auto& list :
-       {ring_experiments(), growth_experiments(), scale_experiments(), dht_experiments(),
-        broadcast_experiments(), coordinate_experiments(), hostile_experiments(),
-         relay_experiments()})
+  for (const auto& list : {ring_experiments(), growth_experiments(), scale_experiments(),
+                           dht_experiments(), broadcast_experiments(), coordinate_experiments(),
+                           relay_experiments(), hostile_experiments()})
     all.insert(all.end(), list.begin(), list.end());
   return all;
 }
