@@ -26,7 +26,6 @@ struct OpenVector {
   Scratch<tunnel::AeadJob, kVectorSegments> jobs;
   Scratch<Slot*, kVectorSegments> slots;  // where each segment stands
   Scratch<ReceiverIndex, kVectorSegments> receivers;
-  Scratch<tunnel::Suite, kVectorSegments> suites;
   Scratch<tunnel::Session*, kVectorSegments> sessions;
   Scratch<Peer*, kVectorSegments> peers;
   std::size_t count = 0;
@@ -71,11 +70,13 @@ void classify(WorkerState& worker, OpenVector& vector, Slot& slot, Bytes message
     return;
   }
   const std::size_t i = vector.count++;
-  vector.jobs[i] = {nullptr, message.data() + DataLayout::kCiphertext,
-                    static_cast<std::uint32_t>(message.size() - DataLayout::kOverhead), false,
+  vector.jobs[i] = {nullptr,
+                    message.data() + DataLayout::kCiphertext,
+                    static_cast<std::uint32_t>(message.size() - DataLayout::kOverhead),
+                    false,
+                    header.suite,
                     load_le<std::uint64_t>(message.data() + DataLayout::kCounter)};
   vector.slots[i] = &slot;
-  vector.suites[i] = header.suite;
   vector.receivers[i] = {load_le<std::uint32_t>(message.data() + DataLayout::kReceiver)};
   __builtin_prefetch(&worker.session_entry(vector.receivers[i]));
 }
@@ -101,14 +102,14 @@ bool is_usable(WorkerState& worker, const tunnel::Session* session, ReceiverInde
 // Nothing more of what the peer sends can be held back, and nothing may pass. Charged and held is
 // only what has authenticated and is the peer's to send, in admit().
 bool is_past_limit(WorkerState& worker, const Peer& peer, Instant now) {
-  if (!peer.limited || peer.up.passes(now) || !worker.shaper.is_full(peer.up)) return false;
+  if (peer.up.passes(now) || !worker.shaper.is_full(peer.up)) return false;
   worker.drop(DropReason::kRateLimited);
   return true;
 }
 
-// 3 find: everything that this stage and the next ones need is sent for first; with many peers it
-// is in no near cache (docs/BENCHMARKS.md, a gateway's ways). Not what the packet before has sent
-// for.
+// 3 find: the sessions of all are sent for first; with many peers they are in no near cache
+// (docs/BENCHMARKS.md, a gateway's ways). Not what the packet before has sent for. The peers come
+// while the messages are opened.
 void find(WorkerState& worker, OpenVector& vector, Instant now) {
   const tunnel::Session* previous = nullptr;
   for (std::size_t i = 0; i < vector.count; ++i) {
@@ -118,15 +119,17 @@ void find(WorkerState& worker, OpenVector& vector, Instant now) {
     if (entry.session == previous) continue;
     previous = entry.session;
     if (previous == nullptr) continue;
-    entry.session->prefetch_to_receive();
-    entry.peer->prefetch_to_receive();
+    entry.session->prefetch();
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < vector.count; ++i) {
     const tunnel::Session* session = vector.sessions[i];
-    if (!is_usable(worker, session, vector.receivers[i], vector.suites[i], now)) continue;
-    if (is_past_limit(worker, *vector.peers[i], now)) continue;  // spares us opening it
-    vector.jobs[i].key = &session->receive_key();
+    tunnel::AeadJob& job = vector.jobs[i];
+    if (!is_usable(worker, session, vector.receivers[i], job.suite, now)) continue;
+    // Spares us opening it.
+    if (session->limited() && is_past_limit(worker, *vector.peers[i], now)) continue;
+    job.key = &session->receive_key();
+    job.afterwards = vector.peers[i];
     vector.move(i, kept++);
   }
   vector.count = kept;
@@ -209,7 +212,7 @@ void accept(WorkerState& worker, OpenVector& vector, Instant now) {
   for (std::size_t i = 0; i < vector.count; ++i) {
     const std::size_t ahead = i + kAcceptAhead;
     if (ahead < vector.count && vector.peers[ahead] != vector.peers[ahead - 1]) {
-      vector.sessions[ahead]->prefetch_to_accept();
+      vector.sessions[ahead]->prefetch();
       vector.peers[ahead]->prefetch_to_receive();
     }
     if (accept(worker, *vector.peers[i], *vector.sessions[i], *vector.slots[i], vector.jobs[i],
