@@ -327,7 +327,9 @@ void admit(WorkerState& worker, OpenVector& vector, Admitted& admitted, Instant 
       continue;
     }
     if (!passes_limit(worker, *vector.peers[i], {job.text, job.text_bytes}, now)) continue;
-    narrow_to_packet(slot_for_packet(vector, slot, admitted), job);
+    Slot& packet = slot_for_packet(vector, slot, admitted);
+    narrow_to_packet(packet, job);
+    packet.subscriber = owners[i];
     admitted.senders[admitted.count++] = owners[i];
   }
 }
