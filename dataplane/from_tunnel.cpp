@@ -149,16 +149,29 @@ void open(WorkerState& worker, OpenVector& vector) {
   vector.count = kept;
 }
 
+bool is_from_best_path(const Peer& peer, const Slot& slot) {
+  return !peer.paths.empty() && peer.paths.best().same_remote(slot.remote);
+}
+
 // A stock peer's endpoint follows its packets. A Ringway peer's does not: control probes first, but
-// for the first packet of a session that the peer has asked for from there. Rare, and apart: within
-// the stage it costs every packet 3 cycles, for copies that few need.
-[[gnu::noinline]] void note_other_source(WorkerState& worker, Peer& peer, const Slot& slot,
-                                         Instant now) {
+// for the first packet of a session that the peer has asked for from there.
+void note_other_source(WorkerState& worker, Peer& peer, const Slot& slot, Instant now) {
   if (!peer.ringway || peer.paths.empty()) {
     peer.paths.prefer(path_back(slot));
   }
   if (now - peer.source_reported < kSourceReportInterval) return;
   if (worker.push_event(event::SourceSeen{peer.id, source_of(slot)})) peer.source_reported = now;
+}
+
+// What a packet may tell of its peer: that it uses a new session, or stands elsewhere. Rare, and
+// apart: within the stage it costs every packet 4 cycles, for questions and copies that few need.
+[[gnu::noinline]] void note_news(WorkerState& worker, Peer& peer, const tunnel::Session& session,
+                                 const Slot& slot, Instant now) {
+  const bool confirms = peer.next.get() == &session;
+  if (confirms) confirm_next_session(worker, peer, path_back(slot));
+  if (!is_from_best_path(peer, slot)) note_other_source(worker, peer, slot, now);
+  if (confirms && peer.staged_count > 0) send_staged_or_keepalive(worker, peer, now);
+  if (peer.confirmation_owed && !confirms) report_confirmation(worker, peer);
 }
 
 // Each costs control some work and perhaps an answer: a peer gets 20 a second, 10 at once.
@@ -189,12 +202,9 @@ bool accept(WorkerState& worker, Peer& peer, tunnel::Session& session, const Slo
     worker.drop(DropReason::kReplayed);
     return false;
   }
-  const bool confirms = peer.next.get() == &session;
-  if (confirms) confirm_next_session(worker, peer, path_back(slot));
-  const bool is_known = !peer.paths.empty() && peer.paths.best().same_remote(slot.remote);
-  if (!is_known) note_other_source(worker, peer, slot, now);
-  if (confirms && peer.staged_count > 0) send_staged_or_keepalive(worker, peer, now);
-  if (peer.confirmation_owed && !confirms) report_confirmation(worker, peer);
+  const bool is_plain =
+      peer.next.get() != &session && !peer.confirmation_owed && is_from_best_path(peer, slot);
+  if (!is_plain) note_news(worker, peer, session, slot, now);
   peer.rx_bytes += job.text_bytes + DataLayout::kOverhead;
   ++peer.rx_packets;
   if (session.rekey_due_on_receive(now)) request_session(worker, peer, now, false);
