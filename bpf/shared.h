@@ -11,8 +11,12 @@
 #define RW_STEER_MAX_TAGS 2        // IEEE 802.1Q inside 802.1ad
 #define RW_STEER_MAX_EXTENSIONS 8  // IPv6 extension headers of one packet, as net::ip6_upper_layer
 #define RW_STEER_MAX_HEADER_BYTES 2048  // of a frame, within which all headers must begin
-#define RW_STEER_MAX_FRAGMENTED 4096    // fragmented packets of the kernel's, remembered at a time
-#define RW_STEER_FRAGMENT_SECONDS 30    // for how long: the kernel's own net.ipv4.ipfrag_time
+#define RW_STEER_MAX_OWNED 4096  // packets in fragments, and ICMP queries, remembered at a time
+// For how long: a packet in fragments as the kernel waits for its rest (net.ipv4.ipfrag_time); a
+// query of the host's own only so that its next answers spare user space.
+#define RW_STEER_FRAGMENT_SECONDS 30
+#define RW_STEER_QUERY_SECONDS 1
+#define RW_STEER_QUERY_KEY 256  // as `protocol` of a key: behind all protocols
 
 // Key of the map `addresses`. An IPv4 address stands in the first four bytes, zeros behind it.
 struct rw_steer_address {
@@ -29,13 +33,18 @@ struct rw_steer_service {
   __u16 nat;  // 0: this address is not the NAT's
 };
 
-// Key of the map `kernel_fragments`; its value is the time (CLOCK_MONOTONIC, nanoseconds) at which
-// the packet's first fragment went to the kernel.
-struct rw_steer_fragment {
+// Key of the map `owners`: a packet in fragments, or the answers to an ICMP query.
+struct rw_steer_owned {
   struct rw_steer_address source;
   struct rw_steer_address destination;
-  __u32 identification;
-  __u32 protocol;
+  __u32 identification;  // of the fragments, or the query's identifier
+  __u32 protocol;        // of the packet, or RW_STEER_QUERY_KEY
+};
+
+// Value of the map `owners`: who has what came of it so far.
+struct rw_steer_owner {
+  __u64 since;   // CLOCK_MONOTONIC, nanoseconds
+  __u64 kernel;  // 0: user space
 };
 
 // Why a packet went where it went: index of the map `counters`. Up to RW_STEER_LAST_OURS it went to
@@ -53,7 +62,9 @@ struct rw_steer_fragment {
   X(MALFORMED,      "malformed",      "headers cut off, or contradicting each other")    \
   X(FOREIGN,        "foreign",        "to an address that is not ours")                  \
   X(OTHER_SERVICE,  "other_service",  "to our address, but neither tunnel nor NAT")      \
-  X(KERNEL_FRAGMENT, "kernel_fragment", "later fragment of a packet that is the kernel's")
+  X(KERNEL_FRAGMENT, "kernel_fragment", "later fragment of a packet that is the kernel's") \
+  X(GIVEN_BACK,     "given_back",     "taken by user space, and the kernel's after all") \
+  X(NOT_GIVEN_BACK, "not_given_back", "given back by user space, but nothing that may be")
 // clang-format on
 
 enum rw_steer_reason {

@@ -5,9 +5,12 @@
 //
 //   Ethernet, VLAN tags ─► IPv4 or IPv6 ─► destination in `addresses`? ─► fragment? ─► transport
 //
-// Fragments: only the first has ports. Where it goes to the kernel, `kernel_fragments` remembers
-// the packet, so that the rest follows it and the kernel can put it together; every other fragment
-// to an external address goes to user space, which holds those whose first has not come yet.
+// Fragments: only the first has ports, and it may come late. `owners` remembers who has what came
+// of a packet so far, so that all of it goes one way: to the kernel where its first came first and
+// is the kernel's, else to user space, which holds what comes before the first.
+//
+// What user space took and proves the kernel's comes back through rw_give_back, which notes in
+// `owners` that the rest is the kernel's as well.
 #include "bpf/parse.bpf.h"
 
 // Written before the program is loaded: what is to be forwarded, to addresses that are not in
@@ -30,10 +33,10 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
-  __uint(max_entries, RW_STEER_MAX_FRAGMENTED);
-  __type(key, struct rw_steer_fragment);
-  __type(value, __u64);
-} kernel_fragments SEC(".maps");
+  __uint(max_entries, RW_STEER_MAX_OWNED);
+  __type(key, struct rw_steer_owned);
+  __type(value, struct rw_steer_owner);
+} owners SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -102,6 +105,47 @@ static __always_inline int rw_same_address(const struct rw_steer_address* a,
   return difference == 0;
 }
 
+enum rw_who { RW_NOBODY, RW_USER, RW_KERNEL };
+
+static __always_inline enum rw_who rw_owner(const struct rw_steer_owned* key, __u32 seconds) {
+  const struct rw_steer_owner* const owner = bpf_map_lookup_elem(&owners, key);
+  if (!owner || bpf_ktime_get_ns() - owner->since >= seconds * 1000000000ULL) return RW_NOBODY;
+  return owner->kernel ? RW_KERNEL : RW_USER;
+}
+
+static __always_inline void rw_set_owner(const struct rw_steer_owned* key, enum rw_who who) {
+  const struct rw_steer_owner owner = {.since = bpf_ktime_get_ns(), .kernel = who == RW_KERNEL};
+  bpf_map_update_elem(&owners, key, &owner, BPF_ANY);
+}
+
+static __always_inline void rw_fragment_key(struct rw_steer_owned* key, const struct rw_ip* ip) {
+  key->source = ip->source;
+  key->destination = ip->destination;
+  key->identification = ip->identification;
+  key->protocol = ip->protocol;
+}
+
+// Of a query that left from `here` to `there`.
+static __always_inline void rw_query_key(struct rw_steer_owned* key,
+                                         const struct rw_steer_address* here,
+                                         const struct rw_steer_address* there, __be16 identifier) {
+  key->source = *there;
+  key->destination = *here;
+  key->identification = identifier;
+  key->protocol = RW_STEER_QUERY_KEY;
+}
+
+// Identifiers are the NAT's by their number alone, and the host's own queries draw theirs from all.
+static __always_inline int rw_query_is_nats(const struct rw_steer_service* service,
+                                            const struct rw_steer_address* here,
+                                            const struct rw_steer_address* there,
+                                            __be16 identifier) {
+  if (!rw_nat_has(service, identifier)) return 0;
+  struct rw_steer_owned key;
+  rw_query_key(&key, here, there, identifier);
+  return rw_owner(&key, RW_STEER_QUERY_SECONDS) != RW_KERNEL;
+}
+
 // An error is about a packet that left here: its source is the address the error came to, and its
 // source port or identifier says whose it was.
 static __always_inline int rw_judge_quoted(struct xdp_md* context,
@@ -124,7 +168,8 @@ static __always_inline int rw_judge_quoted(struct xdp_md* context,
   if (!rw_is_icmp(&quoted)) return RW_STEER_OTHER_SERVICE;
   const struct rw_icmp* const query = rw_take(context, &quoted, sizeof *query);
   if (!query) return RW_STEER_MALFORMED;
-  return rw_is_query(&quoted, query->type) && rw_nat_has(service, query->identifier)
+  return rw_is_query(&quoted, query->type) &&
+                 rw_query_is_nats(service, &quoted.source, &quoted.destination, query->identifier)
              ? RW_STEER_ICMP_ERROR
              : RW_STEER_OTHER_SERVICE;
 }
@@ -142,46 +187,38 @@ static __always_inline int rw_judge_transport(struct xdp_md* context,
   const struct rw_icmp* const message = rw_take(context, ip, sizeof *message);
   if (!message) return RW_STEER_MALFORMED;
   if (rw_is_answer(ip, message->type))
-    return rw_nat_has(service, message->identifier) ? RW_STEER_NAT_IDENTIFIER
-                                                    : RW_STEER_OTHER_SERVICE;
+    return rw_query_is_nats(service, &ip->destination, &ip->source, message->identifier)
+               ? RW_STEER_NAT_IDENTIFIER
+               : RW_STEER_OTHER_SERVICE;
   if (rw_is_error(ip, message->type)) return rw_judge_quoted(context, service, ip);
   return RW_STEER_OTHER_SERVICE;
 }
 
-static __always_inline void rw_fragment_key(struct rw_steer_fragment* key, const struct rw_ip* ip) {
-  key->source = ip->source;
-  key->destination = ip->destination;
-  key->identification = ip->identification;
-  key->protocol = ip->protocol;
-}
-
 // Without NAT nothing of a fragmented packet is ours: the socket that the tunnel has in the kernel
-// takes what came in fragments.
+// takes what came in fragments. A first fragment of the kernel's goes to user space too when it
+// comes behind others, which are there: with it all are known for the kernel's, and given back.
 static __always_inline int rw_judge_first(struct xdp_md* context,
                                           const struct rw_steer_service* service,
                                           struct rw_ip* ip) {
   if (!service->nat) return RW_STEER_OTHER_SERVICE;
+  struct rw_steer_owned key;
+  rw_fragment_key(&key, ip);
   int reason = rw_judge_transport(context, service, ip);
   if (reason == RW_STEER_TUNNEL) reason = RW_STEER_OTHER_SERVICE;
-  struct rw_steer_fragment key;
-  rw_fragment_key(&key, ip);
-  if (reason <= RW_STEER_LAST_OURS) {
-    bpf_map_delete_elem(&kernel_fragments, &key);
-  } else {
-    const __u64 now = bpf_ktime_get_ns();
-    bpf_map_update_elem(&kernel_fragments, &key, &now, BPF_ANY);
-  }
+  if (reason > RW_STEER_LAST_OURS && rw_owner(&key, RW_STEER_FRAGMENT_SECONDS) == RW_USER)
+    return RW_STEER_FRAGMENT;
+  rw_set_owner(&key, reason <= RW_STEER_LAST_OURS ? RW_USER : RW_KERNEL);
   return reason;
 }
 
 static __always_inline int rw_judge_later(const struct rw_steer_service* service,
                                           const struct rw_ip* ip) {
   if (!service->nat) return RW_STEER_OTHER_SERVICE;
-  struct rw_steer_fragment key;
+  struct rw_steer_owned key;
   rw_fragment_key(&key, ip);
-  const __u64* const since = bpf_map_lookup_elem(&kernel_fragments, &key);
-  if (since && bpf_ktime_get_ns() - *since < RW_STEER_FRAGMENT_SECONDS * 1000000000ULL)
-    return RW_STEER_KERNEL_FRAGMENT;
+  const enum rw_who owner = rw_owner(&key, RW_STEER_FRAGMENT_SECONDS);
+  if (owner == RW_KERNEL) return RW_STEER_KERNEL_FRAGMENT;
+  if (owner == RW_NOBODY) rw_set_owner(&key, RW_USER);
   return RW_STEER_FRAGMENT;
 }
 
@@ -203,22 +240,34 @@ static __always_inline int rw_judge_transit(struct xdp_md* context, const struct
   return group ? RW_STEER_FOREIGN : RW_STEER_TRANSIT;
 }
 
-static __always_inline int rw_judge(struct xdp_md* context) {
-  struct rw_ip ip;
-  const __be16 type = rw_parse_ethernet(context, &ip);
+// RW_STEER_REASON_COUNT where `ip` is read up to what it carries, else why it is not.
+static __always_inline int rw_parse(struct xdp_md* context, struct rw_ip* ip) {
+  const __be16 type = rw_parse_ethernet(context, ip);
   if (type == 0) return RW_STEER_MALFORMED;
   if (type == bpf_htons(ETH_P_IP)) {
-    if (rw_parse_ip4(context, &ip, 0) < 0) return RW_STEER_MALFORMED;
+    if (rw_parse_ip4(context, ip, 0) < 0) return RW_STEER_MALFORMED;
   } else if (type == bpf_htons(ETH_P_IPV6)) {
-    if (rw_parse_ip6(context, &ip, 0) < 0) return RW_STEER_MALFORMED;
+    if (rw_parse_ip6(context, ip, 0) < 0) return RW_STEER_MALFORMED;
   } else {
     return RW_STEER_NOT_IP;
   }
+  return RW_STEER_REASON_COUNT;
+}
+
+static __always_inline int rw_judge(struct xdp_md* context) {
+  struct rw_ip ip;
+  const int unread = rw_parse(context, &ip);
+  if (unread != RW_STEER_REASON_COUNT) return unread;
   const struct rw_steer_service* const service = bpf_map_lookup_elem(&addresses, &ip.destination);
   if (!service) return rw_judge_transit(context, &ip);
   if (ip.fragment == RW_LATER_FRAGMENT) return rw_judge_later(service, &ip);
   if (ip.fragment == RW_FIRST_FRAGMENT) return rw_judge_first(context, service, &ip);
   return rw_judge_transport(context, service, &ip);
+}
+
+static __always_inline void rw_count(__u32 reason) {
+  __u64* const counter = bpf_map_lookup_elem(&counters, &reason);
+  if (counter) ++*counter;
 }
 
 SEC("xdp")
@@ -229,9 +278,52 @@ int rw_steer(struct xdp_md* context) {
     action = bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS);
     if (action != XDP_REDIRECT) reason = RW_STEER_NO_SOCKET;
   }
-  __u64* const counter = bpf_map_lookup_elem(&counters, &reason);
-  if (counter) ++*counter;
+  rw_count(reason);
   return action;
+}
+
+// Whether a query of the host's own was noted: that which is answered here, or which an error
+// quotes.
+static __always_inline int rw_note_query(struct xdp_md* context, struct rw_ip* ip) {
+  const struct rw_icmp* const message = rw_take(context, ip, sizeof *message);
+  if (!message) return 0;
+  struct rw_steer_owned key;
+  if (rw_is_answer(ip, message->type)) {
+    rw_query_key(&key, &ip->destination, &ip->source, message->identifier);
+  } else if (rw_is_error(ip, message->type)) {
+    struct rw_ip quoted = *ip;
+    const int parsed = ip->source.family == 6 ? rw_parse_ip6(context, &quoted, 1)
+                                              : rw_parse_ip4(context, &quoted, 1);
+    if (parsed < 0 || quoted.fragment == RW_LATER_FRAGMENT || !rw_is_icmp(&quoted)) return 0;
+    const struct rw_icmp* const query = rw_take(context, &quoted, sizeof *query);
+    if (!query) return 0;
+    rw_query_key(&key, &quoted.source, &quoted.destination, query->identifier);
+  } else {
+    return 0;
+  }
+  rw_set_owner(&key, RW_KERNEL);
+  return 1;
+}
+
+// Run by user space on a frame that it took and that is the kernel's (BPF_PROG_RUN with live
+// frames): what passes here comes into the kernel's stack as if the device had received it, through
+// the firewall's rules for it. Where XDP is generic the kernel then runs rw_steer on it once more,
+// so nothing passes of which `owners` does not say that it is the kernel's.
+SEC("xdp")
+int rw_give_back(struct xdp_md* context) {
+  struct rw_ip ip;
+  int noted = 0;
+  if (rw_parse(context, &ip) == RW_STEER_REASON_COUNT) {
+    if (ip.fragment != RW_WHOLE) {
+      struct rw_steer_owned key;
+      rw_fragment_key(&key, &ip);
+      rw_set_owner(&key, RW_KERNEL);
+      noted = 1;
+    }
+    if (ip.fragment != RW_LATER_FRAGMENT && rw_is_icmp(&ip)) noted |= rw_note_query(context, &ip);
+  }
+  rw_count(noted ? RW_STEER_GIVEN_BACK : RW_STEER_NOT_GIVEN_BACK);
+  return noted ? XDP_PASS : XDP_DROP;
 }
 
 // Helpers of the kernel ask for a licence that is compatible with its own.

@@ -3,7 +3,7 @@
 #   ringway_module(NAME [COLD] SOURCES a.cpp b.cpp USES ringway_base ...)   a static library
 #   ringway_program(NAME [COLD] SOURCES main.cpp USES ...)                  an executable in bin/
 #       COLD: no packet, handshake or route waits for it, and its vendor headers (JSON, TOML, Asio,
-#       command lines) take long to optimise: it is compiled with less optimisation.
+#       command lines) take long to optimise: it is compiled in batches, with less optimisation.
 #   ringway_unit_test(NAME [NO_TSAN] SOURCES x_test.cpp USES ...)   a GoogleTest program, registered with CTest
 #       The target unit_tests builds them all. NO_TSAN: there is nothing for ThreadSanitizer to find
 #       (one thread, or threads that meet in sockets only), so its preset leaves the program out.
@@ -49,7 +49,7 @@ endif()
 
 # Headers that most sources include are parsed once: the first target of a kind precompiles them for
 # all of its kind, which therefore have the same options. Modules do so where they are instrumented
-# only: their other builds notice a source that lacks an #include.
+# only; a release build, in which they stand alone unless they are cold, notices a lacking #include.
 set(RINGWAY_STD_HEADERS
   <algorithm> <array> <cstdint> <cstring> <functional> <map> <memory> <optional> <set> <span> <string>
   <string_view> <utility> <variant> <vector> <tl/expected.hpp>)
@@ -83,8 +83,12 @@ function(ringway_compile name cold)
   endif()
   if(RINGWAY_SANITIZE)
     ringway_precompile(${name} ${kind} ${RINGWAY_STD_HEADERS})
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang") # GCC takes a batch for its main file (-Wsubobject-linkage)
-      ringway_batch(${name})
+  endif()
+  if(RINGWAY_SANITIZE OR cold)
+    ringway_batch(${name})
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # GCC takes a batch for its main file, in which such a type would be harmless.
+      target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
     endif()
   endif()
   if(RINGWAY_FUZZ) # coverage, by which libFuzzer finds its way

@@ -113,6 +113,7 @@ struct GatewayConfig {
   std::string interface;  // towards the Internet; empty: by the routing table
   GatewayIo io = GatewayIo::kAuto;
   std::vector<std::string> xdp_interfaces;  // that AF_XDP takes over; empty: `interface`
+  std::uint32_t xdp_frames = 0;             // of each worker; 0: as its queues need
   std::string nat_log;                      // path; empty: none
   RateLimits subscriber_limits;             // of peers that name none
 };

@@ -115,6 +115,7 @@ void compare_settings(const Config& before, const Config& now, RestartList resta
                   gateway_io_name(now.gateway.io));
   restart.compare("gateway.xdp_interfaces", join(before.gateway.xdp_interfaces),
                   join(now.gateway.xdp_interfaces));
+  restart.compare("gateway.xdp_frames", before.gateway.xdp_frames, now.gateway.xdp_frames);
   restart.compare("gateway.nat_log", before.gateway.nat_log, now.gateway.nat_log);
   restart.compare("api.socket", before.api.socket, now.api.socket);
   restart.compare("api.group", before.api.group, now.api.group);

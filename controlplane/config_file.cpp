@@ -7,15 +7,18 @@
 #include <utility>
 
 #include "base/ids.hpp"
+#include "base/toml_values.hpp"
 #include "controlplane/config.hpp"
 #include "controlplane/config_schema.hpp"
 #include "controlplane/keys.hpp"
-#include "controlplane/toml_values.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
 
 namespace ringway::control {
 namespace {
 
+// Of a worker: a few dozen packets, and 2 GiB.
+constexpr std::int64_t kLeastXdpFrames = 256;
+constexpr std::int64_t kMostXdpFrames = 1 << 20;
 constexpr std::size_t kMaxSocketPath = 107;  // sockaddr_un less the terminator
 
 bool is_control(char c) {
@@ -345,6 +348,11 @@ void Reader::read_gateway_io(const Section& section) {
           }
           gateway.xdp_interfaces.push_back(name);
         });
+  const Field frames = section.field("xdp_frames");
+  integer(frames, kLeastXdpFrames, kMostXdpFrames, gateway.xdp_frames);
+  if (frames && gateway.io == GatewayIo::kKernel) {
+    problem(frames.position(), "gateway.xdp_frames: gateway.io = \"kernel\" has none");
+  }
   constexpr std::size_t kMost = forwarding::EthernetLink::kMaxInterfaces;
   if (gateway.xdp_interfaces.size() > kMost) {
     problem(interfaces.position(),

@@ -10,9 +10,9 @@ constexpr std::string_view kInterfaceKeys[] = {
     "name", "private_key_file", "listen_port", "addresses", "mtu", "fwmark"};
 constexpr std::string_view kWorkerKeys[] = {"count", "poll", "cpu"};
 constexpr std::string_view kEdgeKeys[] = {"full_tunnel"};
-constexpr std::string_view kGatewayKeys[] = {
-    "masquerade",         "interface",           "io", "xdp_interfaces", "nat_log",
-    "subscriber_up_mbps", "subscriber_down_mbps"};
+constexpr std::string_view kGatewayKeys[] = {"masquerade",         "interface",           "io",
+                                             "xdp_interfaces",     "xdp_frames",          "nat_log",
+                                             "subscriber_up_mbps", "subscriber_down_mbps"};
 constexpr std::string_view kPeerKeys[] = {"name",
                                           "public_key",
                                           "preshared_key_file",

@@ -136,6 +136,10 @@ void Node::close_ports() {
   crew_->stop([this] { take_worker_events(); });
   if (xdp_ != nullptr) xdp_->close_ports();
   crew_->dissolve();
+  if (xdp_ != nullptr) {
+    const std::uint32_t away = xdp_->interfaces().frames_away();
+    if (away != 0) log_error(std::to_string(away) + " AF_XDP frames did not come home");
+  }
   xdp_.reset();
   crew_->close_ports();
 }
@@ -437,7 +441,7 @@ asio::awaitable<void> Node::serve_worker_events(ControlLink& link,
     take_worker_events();
     deadline_timer_.cancel();  // deadlines may have moved closer
     doorbell.announce_sleep();
-    if (!link.events.empty() || !link.handshakes.empty()) {
+    if (!link.events.empty() || !link.handshakes.empty() || !link.for_kernel.empty()) {
       doorbell.awake();
       // A flood must not keep the API and the timers from their turn.
       co_await asio::post(io_, kAwait);

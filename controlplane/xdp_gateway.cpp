@@ -54,8 +54,9 @@ Result<std::unique_ptr<XdpGateway>> XdpGateway::open(const Config& config,
   std::vector<XdpInterfaceOptions> wanted;
   for (const std::string& name : config.gateway.xdp_interfaces)
     wanted.push_back({name});
-  auto interfaces = XdpInterfaces::open(
-      wanted, [](std::string_view line) { log_info(std::string(line)); }, mesh);
+  auto interfaces =
+      XdpInterfaces::open(wanted, [](std::string_view line) { log_info(std::string(line)); },
+                          {mesh, config.gateway.xdp_frames});
   if (!interfaces) return tl::unexpected(interfaces.error());
   gateway->interfaces_ = std::move(*interfaces);
 
@@ -98,6 +99,13 @@ const std::string& XdpGateway::internet_interface() const {
   return config_.gateway.interface;
 }
 
+std::size_t XdpGateway::internet_number() const {
+  std::size_t number = 0;
+  while (number < interfaces_->size() && interfaces_->name(number) != internet_interface())
+    ++number;
+  return number;
+}
+
 std::vector<std::vector<net::IpAddress>> XdpGateway::present_addresses() const {
   std::vector<std::vector<net::IpAddress>> present;
   for (std::size_t i = 0; i < interfaces_->size(); ++i)
@@ -117,9 +125,7 @@ std::vector<net::IpAddress> XdpGateway::tunnel_addresses() const {
 // One of each family, of the interface towards the Internet. One that went stays, as its mappings
 // may be reached again when it comes back: a link that flaps loses its IPv6 addresses.
 void XdpGateway::choose_external_addresses() {
-  std::size_t internet = 0;
-  while (internet < interfaces_->size() && interfaces_->name(internet) != internet_interface())
-    ++internet;
+  const std::size_t internet = internet_number();
   if (internet == interfaces_->size()) return;
   const auto present = interfaces_->addresses(internet);
   for (net::IpAddress& external : external_) {
@@ -187,10 +193,8 @@ nat::Config XdpGateway::nat_config(WorkerId worker) const {
   shares_.fill(config, worker);
   config.max_subscribers = kMaxPeers;
   config.tunnel_mtu = config_.interface.mtu;
-  for (std::size_t i = 0; i < interfaces_->size(); ++i) {
-    if (interfaces_->name(i) == internet_interface()) {
-      config.internet_mtu = interfaces_->ports()[i]->capabilities().mtu;
-    }
+  if (const std::size_t internet = internet_number(); internet < interfaces_->size()) {
+    config.internet_mtu = interfaces_->ports()[internet]->capabilities().mtu;
   }
   for (const InterfaceAddress& address : config_.interface.addresses) {
     config.gateway_addresses.push_back(address.address);
@@ -220,6 +224,7 @@ Result<void> XdpGateway::configure_steering() {
 Result<void> XdpGateway::steer(TunnelService& service) {
   service_ = &service;
   service.set_neighbour_keeper(this);
+  service.set_give_back([this](ConstBytes packet) { give_back(packet); });
   pass_on_table();
   if (auto steered = interfaces_->steer(); !steered) return steered;
   for (std::size_t i = 0; i < interfaces_->ports().size(); ++i) {
@@ -237,7 +242,10 @@ Result<void> XdpGateway::steer(TunnelService& service) {
 void XdpGateway::stop() {
   if (std::exchange(stopping_, true)) return;
   if (interfaces_ != nullptr) interfaces_->stop();
-  if (service_ != nullptr) service_->set_neighbour_keeper(nullptr);
+  if (service_ != nullptr) {
+    service_->set_neighbour_keeper(nullptr);
+    service_->set_give_back({});
+  }
   service_ = nullptr;
   boost::system::error_code ignored;
   mirror_readable_.close(ignored);
@@ -257,6 +265,19 @@ void XdpGateway::fill(NodeStatus& status) const {
   }
   for (const auto& link : links_)
     add_drops(status.drops, link->drops());
+}
+
+// By the interface whose address it came to: fragments and answers to queries are taken only where
+// they are for the NAT's addresses.
+void XdpGateway::give_back(ConstBytes packet) {
+  const std::size_t internet = internet_number();
+  if (internet == interfaces_->size()) return;
+  const auto given = interfaces_->give_back(internet, packet);
+  const bool failed_before = std::exchange(cannot_give_back_, !given);
+  if (given || failed_before) return;
+  log_warn(given.error().text() +
+           "; what this host itself gets in fragments out of order, and answers to some of its "
+           "pings, is lost");
 }
 
 void XdpGateway::want(const forwarding::Neighbour& neighbour, Instant now) {

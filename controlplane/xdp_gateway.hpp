@@ -79,6 +79,8 @@ class XdpGateway final : public NeighbourKeeper {
   void choose_external_addresses();
   // What was heard of addresses reaches the steering program and the worker.
   void follow_addresses(Instant now);
+  void give_back(ConstBytes packet);
+  [[nodiscard]] std::size_t internet_number() const;  // interfaces().size() where there is none
   [[nodiscard]] std::vector<net::Prefix> inner_networks() const;
   boost::asio::awaitable<void> serve_mirror();
   boost::asio::awaitable<void> serve_deadlines();
@@ -95,6 +97,7 @@ class XdpGateway final : public NeighbourKeeper {
   std::unique_ptr<XdpInterfaces> interfaces_;
   std::vector<std::unique_ptr<forwarding::EthernetLink>> links_;
   TunnelService* service_ = nullptr;
+  bool cannot_give_back_ = false;  // the last one failed, and that was said
   Instant programs_watched_ = Instant::distant_past();
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor mirror_readable_;

@@ -1,12 +1,14 @@
 #include "controlplane/xdp_interfaces.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <filesystem>
 #include <utility>
 
 #include <net/if.h>
 #include <poll.h>
 
+#include "base/net/ethernet.hpp"
 #include "dataplane/forwarding/ethernet_link.hpp"
 
 namespace ringway::control {
@@ -15,7 +17,11 @@ namespace {
 constexpr Duration kMirrorPatience = Duration::seconds(5);  // until the first table
 // Of a worker: 16 MiB, for as many ports as make use of them.
 constexpr std::uint32_t kLeastFrames = 8192;
-constexpr std::uint32_t kFramesPerPort = 2 * io::kDefaultXskRing;
+constexpr std::uint32_t kLeastRing = 64;
+// What a port's fill and receive ring hold when nobody empties them.
+constexpr std::uint32_t frames_per_port(std::uint32_t ring_entries) {
+  return 2 * ring_entries;
+}
 // Of one interface, by one worker: each costs a look in every turn, and frames.
 constexpr std::size_t kMostQueues = 8;
 static_assert(kMostQueues * forwarding::EthernetLink::kMaxInterfaces <=
@@ -42,11 +48,12 @@ std::size_t receive_queues(const std::string& interface) {
 
 Result<std::unique_ptr<XdpInterfaces>> XdpInterfaces::open(
     std::span<const XdpInterfaceOptions> options, std::function<void(std::string_view)> on_notice,
-    HandoffMesh* mesh) {
+    const XdpResources& resources) {
   auto opened = std::unique_ptr<XdpInterfaces>(new XdpInterfaces());
   opened->notice_ = std::move(on_notice);
-  opened->mesh_ = mesh;
-  if (mesh != nullptr) opened->workers_ = mesh->workers();
+  opened->mesh_ = resources.mesh;
+  opened->frames_ = resources.frames;
+  if (opened->mesh_ != nullptr) opened->workers_ = opened->mesh_->workers();
   auto done = opened->find(options);
   if (done) done = opened->open_mirror();
   if (done) done = opened->attach_programs(options);
@@ -134,14 +141,24 @@ void XdpInterfaces::deal_queues() {
   }
 }
 
+std::uint32_t XdpInterfaces::ports_count(WorkerId worker) const {
+  return static_cast<std::uint32_t>(std::ranges::count(queues_, worker, &XdpQueue::worker));
+}
+
 Result<void> XdpInterfaces::make_pools() {
   std::vector<std::uint32_t> frames(workers_);
-  for (const XdpQueue& queue : queues_)
-    frames[queue.worker.value] += kFramesPerPort;
   std::uint32_t all = 0;
-  for (std::uint32_t& count : frames) {
-    count = std::max(count, kLeastFrames);
-    all += count;
+  for (std::size_t i = 0; i < workers_; ++i) {
+    const std::uint32_t ports = ports_count({static_cast<std::uint8_t>(i)});
+    const std::uint32_t least = ports * frames_per_port(kLeastRing);
+    if (frames_ != 0 && frames_ < least) {
+      return failure("gateway.xdp_frames = " + std::to_string(frames_) + " is too few for " +
+                         std::to_string(ports) + " receive queues of a worker",
+                     "give it " + std::to_string(least) + " or more, or leave it out");
+    }
+    const std::uint32_t by_ports = ports * frames_per_port(io::kDefaultXskRing);
+    frames[i] = frames_ != 0 ? frames_ : std::max(by_ports, kLeastFrames);
+    all += frames[i];
   }
   auto umem = io::Umem::create({.frames = all});
   if (!umem) return tl::unexpected(umem.error());
@@ -160,6 +177,9 @@ Result<void> XdpInterfaces::open_ports() {
     io::XskOptions settings;
     settings.device = interface.name;
     settings.queue = queue.number;
+    // As large as the pool has frames for, so that no port has them all.
+    const std::uint32_t share = pool(queue.worker).capacity() / ports_count(queue.worker);
+    settings.ring_entries = std::min(std::bit_floor(share / 2), io::kDefaultXskRing);
     settings.native = interface.mode == XdpMode::kNative;
     settings.generic_reason = interface.steering->attachment()->reason();
     auto port = io::XskPort::open(*umem_, pool(queue.worker), settings);
@@ -212,6 +232,13 @@ void XdpInterfaces::close_ports() {
   ports_.clear();
 }
 
+std::uint32_t XdpInterfaces::frames_away() const {
+  std::uint32_t count = 0;
+  for (const BufferPool* pool : pools_)
+    count += pool->held();
+  return count;
+}
+
 std::vector<net::IpAddress> XdpInterfaces::addresses(std::size_t number) const {
   std::vector<net::IpAddress> addresses;
   for (const LocalAddress& local : mirror_->addresses(interfaces_[number].index)) {
@@ -233,6 +260,22 @@ std::vector<net::IpAddress> XdpInterfaces::external_addresses(std::size_t number
 
 Result<void> XdpInterfaces::configure(std::size_t number, std::span<const SteeredAddress> steered) {
   return interfaces_[number].steering->configure(steered);
+}
+
+// Its Ethernet header is gone: the NAT may have held it. The kernel asks only for which station the
+// frame is.
+Result<void> XdpInterfaces::give_back(std::size_t number, ConstBytes packet) {
+  const Interface& interface = interfaces_[number];
+  const route_message::Link* const link = mirror_->state().find_link(interface.index);
+  if (link == nullptr || !link->mac) {
+    return failure("giving a packet back to the kernel: " + interface.name + " has no MAC address");
+  }
+  const std::uint16_t type = packet[0] >> 4 == 4 ? net::kEtherTypeIpv4 : net::kEtherTypeIpv6;
+  constexpr net::MacAddress kUnknown{};
+  std::vector<std::uint8_t> frame(net::EthernetView::kHeaderBytes + packet.size());
+  net::emit_ethernet(frame.data(), link->mac->bytes.data(), kUnknown.bytes.data(), type);
+  std::ranges::copy(packet, frame.begin() + net::EthernetView::kHeaderBytes);
+  return interface.steering->give_back(frame, interface.index);
 }
 
 Result<void> XdpInterfaces::steer() {

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/net/address.hpp"
 #include "base/result.hpp"
 #include "controlplane/bpf/steering.hpp"
@@ -41,6 +42,13 @@ struct XdpQueue {
   WorkerId worker;
 };
 
+// What all interfaces have together.
+struct XdpResources {
+  // Of the workers that share the queues, null for one worker; it learns of pool() from the caller.
+  HandoffMesh* mesh = nullptr;
+  std::uint32_t frames = 0;  // of each worker, for packets; 0: as its queues need
+};
+
 // One count of the kernel's, by its name (XDP_STATISTICS, Linux
 // Documentation/networking/af_xdp.rst).
 struct RingLoss {
@@ -50,12 +58,11 @@ struct RingLoss {
 
 class XdpInterfaces {
  public:
-  // Interfaces are numbered as in `options`, NextHop::port too. on_notice: lines for the log. mesh:
-  // of the workers that share the queues, null for one worker; it learns of pool() from the caller.
+  // Interfaces are numbered as in `options`, NextHop::port too. on_notice: lines for the log.
   // Waits until the mirror has its first table.
   [[nodiscard]] static Result<std::unique_ptr<XdpInterfaces>> open(
       std::span<const XdpInterfaceOptions> options, std::function<void(std::string_view)> on_notice,
-      HandoffMesh* mesh = nullptr);
+      const XdpResources& resources = {});
   ~XdpInterfaces();
   XdpInterfaces(const XdpInterfaces&) = delete;
   XdpInterfaces& operator=(const XdpInterfaces&) = delete;
@@ -82,11 +89,16 @@ class XdpInterfaces {
 
   // What of the packets of an interface is ours; the rest is the kernel's. As often as it changes.
   [[nodiscard]] Result<void> configure(std::size_t number, std::span<const SteeredAddress> steered);
+  // An IP packet that came to an interface and is the kernel's: see Steering::give_back().
+  [[nodiscard]] Result<void> give_back(std::size_t number, ConstBytes packet);
   // From now on what is ours comes to the ports.
   [[nodiscard]] Result<void> steer();
   void stop();
   // Frames go home to their pools, or to the mesh that has lent them.
   void close_ports();
+  // Those that are not at home: none, when workers, links and mesh are gone, unless a device has
+  // not let go of them.
+  [[nodiscard]] std::uint32_t frames_away() const;
   // Puts programs back that somebody has taken off. Nobody tells when that happens: to be called
   // every now and then.
   void watch_programs();
@@ -114,6 +126,7 @@ class XdpInterfaces {
   [[nodiscard]] Result<void> open_mirror();
   [[nodiscard]] Result<void> attach_programs(std::span<const XdpInterfaceOptions> options);
   void deal_queues();
+  [[nodiscard]] std::uint32_t ports_count(WorkerId worker) const;
   [[nodiscard]] Result<void> make_pools();
   [[nodiscard]] Result<void> open_ports();
   void lend_ports();
@@ -123,6 +136,7 @@ class XdpInterfaces {
   std::vector<Interface> interfaces_;
   std::size_t workers_ = 1;
   HandoffMesh* mesh_ = nullptr;
+  std::uint32_t frames_ = 0;  // of each worker, as asked for
   std::unique_ptr<io::Umem> umem_;
   std::vector<BufferPool*> pools_;  // of the workers
   std::vector<XdpQueue> queues_;    // of the ports

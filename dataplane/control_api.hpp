@@ -224,9 +224,17 @@ struct HandshakeReceived {
   tunnel::HandshakeBytes message;
 };
 
+// An IP packet that came past the kernel and is the kernel's. What a frame of the UMEM holds.
+struct PacketForKernel {
+  std::array<std::uint8_t, 2048> data;
+  std::uint16_t length = 0;
+  [[nodiscard]] ConstBytes view() const { return {data.data(), length}; }
+};
+
 inline constexpr std::size_t kCommandRingEntries = 1024;
 inline constexpr std::size_t kEventRingEntries = 1024;
 inline constexpr std::size_t kHandshakeRingEntries = 4096;
+inline constexpr std::size_t kForKernelRingEntries = 64;
 // As the Linux implementation's MAX_QUEUED_INCOMING_HANDSHAKES / 8.
 inline constexpr std::size_t kUnderLoadHandshakes = kHandshakeRingEntries / 8;
 inline constexpr Duration kUnderLoadHysteresis = Duration::seconds(1);
@@ -236,6 +244,7 @@ struct ControlLink {
   SpscRing<Command> commands{kCommandRingEntries};
   SpscRing<Event> events{kEventRingEntries};
   SpscRing<HandshakeReceived> handshakes{kHandshakeRingEntries};
+  SpscRing<PacketForKernel> for_kernel{kForKernelRingEntries};
   Doorbell worker_doorbell;   // rung by control
   Doorbell control_doorbell;  // rung by the worker
 };

@@ -40,6 +40,7 @@ namespace ringway {
   X(kOverShare,          "over_share",          "subscriber above its share of a port that is too slow for all") \
   X(kEcnNotCapable,      "ecn_invalid",         "congestion marked outside, inner not ECN-capable") \
   X(kHostDenied,         "host_denied",         "to the gateway itself, and neither ping nor DNS") \
+  X(kGiveBackLimit,      "give_back_limit",     "the kernel's, but too many to be given back to it") \
   X(kFrameMalformed,     "frame_malformed",     "Ethernet frame without a whole IP packet")         \
   X(kUnreachable,        "unreachable",         "no route by an Ethernet port of ours")             \
   X(kHandoffFull,        "handoff_full",        "the worker that owns it does not keep up")        \

@@ -1,6 +1,7 @@
 #include "dataplane/from_internet.hpp"
 
 #include "dataplane/buffer_pool.hpp"
+#include "dataplane/give_back.hpp"
 #include "dataplane/hand_over.hpp"
 #include "dataplane/scratch.hpp"
 #include "dataplane/to_internet.hpp"
@@ -63,7 +64,7 @@ void translate(WorkerState& worker, Arrivals& vector, Instant now) {
         worker.drop(drop_reason(packet.drop));
         break;
       case nat::Verdict::kNotOurs:
-        worker.drop(DropReason::kNatNoMapping);
+        give_back(worker, {packet.data, packet.length}, now);
         break;
       case nat::Verdict::kHeld:
       case nat::Verdict::kHairpin:

@@ -21,6 +21,7 @@
 #include "dataplane/forwarding/ethernet_link.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/nat/nat.hpp"
+#include "dataplane/nat/token_bucket.hpp"
 #include "dataplane/surroundings.hpp"
 
 namespace ringway {
@@ -64,6 +65,7 @@ struct InternetSide {
   nat::Nat nat;
   forwarding::EthernetLink* ethernet;  // below both ports; null where others look after frames
   Instant reported = Instant::distant_past();
+  nat::TokenBucket given_back;          // to the kernel
   std::uint64_t fragments_expired = 0;  // as reported, of the NAT's counters
   std::uint64_t fragments_lost = 0;
   net::PrefixTable<Way> ways;

@@ -2,6 +2,7 @@
 
 #include "base/net/inner_packet.hpp"
 #include "dataplane/buffer_pool.hpp"
+#include "dataplane/give_back.hpp"
 #include "dataplane/hand_over.hpp"
 #include "dataplane/host_access.hpp"
 #include "dataplane/nat_output.hpp"
@@ -144,8 +145,8 @@ void send_nat_outputs(WorkerState& worker, Instant now) {
   TurnedBack back;
   nat::Output output;
   while (worker.internet->nat.poll_output(output)) {
-    if (output.to_host) {  // a fragment that proved nobody's: there is no way back to the kernel
-      worker.drop(DropReason::kNatNoMapping);
+    if (output.to_host) {
+      give_back(worker, output.packet, now);
       continue;
     }
     Slot slot;

@@ -6,11 +6,13 @@
 
 #include "base/rng.hpp"
 #include "base/time.hpp"
+#include "overlay/coordinates/coordinate.hpp"
 #include "overlay/crypto.hpp"
 #include "overlay/drops.hpp"
 #include "overlay/link_table.hpp"
 #include "overlay/output_queue.hpp"
 #include "overlay/parameters.hpp"
+#include "overlay/relay/relay_messages.hpp"
 #include "overlay/wire/routed_message.hpp"
 
 namespace ringway::overlay {
@@ -45,8 +47,10 @@ struct Core {
   LinkTable links;
   OutputQueue output;
   DropCounters drops;
-  std::uint32_t list_version = 1;  // of this node's near neighbours
-  std::uint8_t network_size = 0;   // this node's own estimate: log2, in eighths; 0 while unknown
+  std::uint32_t list_version = 1;           // of this node's near neighbours
+  std::uint32_t neighbourhood_version = 0;  // another when they, or those that they name, may be
+  std::uint8_t network_size = 0;  // this node's own estimate: log2, in eighths; 0 while unknown
+  Coordinate coordinate;          // this node's place in the space of round-trip times
   Instant deadline = Instant::never();
 
   [[nodiscard]] const NodeId& self() const { return identity.node; }
@@ -59,13 +63,10 @@ struct Core {
         static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(most.count_ns()) + 1)));
   }
 
-  void send(const Link& link, const wire::LinkMessage& message) {
-    wire::ByteWriter writer;
-    wire::emit(writer, message);
-    output.send(link.id, writer.view());
-  }
+  void send(const Link& link, const wire::LinkMessage& message) { emit_to(link, message); }
+  void send(const Link& link, const wire::RelayMessage& message) { emit_to(link, message); }
   [[nodiscard]] wire::Heartbeat heartbeat(const Link& link) const {
-    return {link.ours, network_size, list_version};
+    return {link.ours, network_size, list_version, coordinate};
   }
   // Changes what this end wants of the link and tells the other.
   void set_wants(Link& link, std::uint8_t wants) {
@@ -73,6 +74,14 @@ struct Core {
     link.ours = wants;
     if (!link.wanted()) link.unwanted_since = now();
     send(link, heartbeat(link));
+  }
+
+ private:
+  template <typename Message>
+  void emit_to(const Link& link, const Message& message) {
+    wire::ByteWriter writer;
+    wire::emit(writer, message);
+    output.send(link.id, writer.view());
   }
 };
 

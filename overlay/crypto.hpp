@@ -24,12 +24,20 @@ class Signer {
   [[nodiscard]] virtual ConstBytes credential() const = 0;
 };
 
+// What the issuer of a certificate may have written into it, beyond who the node is.
+enum class Grant : std::uint8_t { kGateway, kRelay, kIssuer, kAddress, kName };
+
 class Verifier {
  public:
   virtual ~Verifier() = default;
   // Whether `credential` belongs to `signer` and `signature` was made with it.
   [[nodiscard]] virtual bool verify(const NodeId& signer, ConstBytes credential, ConstBytes message,
                                     const Signature& signature) = 0;
+  // Whether the issuer of `credential`, which belongs to its node, granted that: a role, or that
+  // very address or name (`subject`).
+  [[nodiscard]] virtual bool grants(ConstBytes credential, Grant grant, ConstBytes subject) = 0;
+  // A place on the ring that nobody can choose: 160 bits of a hash.
+  [[nodiscard]] virtual NodeId place_of(ConstBytes bytes) = 0;
 };
 
 }  // namespace ringway::overlay

@@ -22,7 +22,23 @@ namespace ringway::overlay {
   X(kUnexpected,     "unexpected",      "a reply to no request, or from another than asked")  \
   X(kRequestsFull,   "requests_full",   "too many requests wait for replies")                 \
   X(kRefusedLink,    "refused_link",    "no room for another link")                            \
-  X(kUnknownService, "unknown_service", "a request that no part of this node answers")
+  X(kUnknownService, "unknown_service", "a request that no part of this node answers")  \
+  X(kBroadcastRate,  "broadcast_rate",  "its origin has spoken to the whole ring too often")   \
+  /* the DHT */                                                                              \
+  X(kValueForged,    "value_forged",    "a value that its owner did not sign")               \
+  X(kValueNotAllowed, "value_not_allowed", "a value that its owner may not write there")     \
+  X(kValueUntimely,  "value_untimely",  "a value whose time is over, or too far away")       \
+  X(kValueStale,     "value_stale",     "an earlier version than the one that is there")     \
+  X(kValueHeld,      "value_held",      "a value at a key that another owner holds")         \
+  X(kStoreFull,      "store_full",      "no room for another value of that owner or key")    \
+  X(kStoreTooFast,   "store_too_fast",  "more stores than a replica takes in that time")     \
+  X(kNotReplica,     "not_replica",     "a key for which this node does not answer")         \
+  X(kSubscribersFull, "subscribers_full", "no room for another subscription or notice")      \
+  X(kOperationsFull, "operations_full", "too many operations of this node on the DHT")       \
+  X(kRolledBack,     "rolled_back",     "an earlier version than this node has read before")   \
+  /* relays */                                                                               \
+  X(kRelayUnasked,   "relay_unasked",   "a relay's or neighbour's answer to nothing asked")    \
+  X(kRelayRefused,   "relay_refused",   "no room to relay, or no direct links for it")
 // clang-format on
 
 enum class Drop : std::uint8_t {

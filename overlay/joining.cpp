@@ -8,6 +8,20 @@ void Joining::add_well_known(const Candidates& candidates) {
   well_known_.push_back({candidates, false, {}});
 }
 
+void Joining::meet(const Contact& member) {
+  if (member.node == core_.self()) return;
+  const auto found = std::find_if(
+      well_known_.begin(), well_known_.end(),
+      [&](const WellKnown& known) { return known.node_known && known.node == member.node; });
+  if (found != well_known_.end()) {
+    found->candidates = member.candidates;
+  } else if (well_known_.size() < core_.parameters.max_known) {
+    well_known_.push_back({member.candidates, true, member.node});
+    seek_due_ = std::min(seek_due_, core_.now());
+    core_.wake_at(seek_due_);
+  }
+}
+
 void Joining::start() {
   const Parameters& p = core_.parameters;
   seek_due_ = core_.now();

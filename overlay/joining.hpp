@@ -22,6 +22,8 @@ class Joining {
 
   // Addresses of nodes that are meant to be there always, with whoever is behind them.
   void add_well_known(const Candidates& candidates);
+  // A node that somebody who may be believed has named: known like those, within max_known.
+  void meet(const Contact& member);
   void start();
   // A link died without a goodbye: its node may live on where we cannot see it.
   void remember(const Contact& lost);

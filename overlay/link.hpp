@@ -14,6 +14,7 @@
 
 #include "base/time.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/coordinates/coordinate.hpp"
 #include "overlay/rtt_estimator.hpp"
 #include "overlay/wire/link_messages.hpp"
 
@@ -41,20 +42,28 @@ struct Link {
   std::uint32_t list_version = 0;  // of near_list
   bool list_known = false;
   bool opened_here = false;
+  bool relayed = false;  // through another node, since no direct link could be had
   std::uint16_t next_sequence = 0;
   Instant last_received;
   Instant last_probe;
   NodeId node;
 
   RttEstimator rtt;
+  Coordinate coordinate;  // of the other end
+  Instant coordinate_used = Instant::distant_past();
   std::uint32_t ping_nonce = 0;
   Instant up_since;
   Instant last_used;       // by routed messages
   Instant unwanted_since;  // when both ends began to want nothing
   double queue_mean = 0;
+  float loss = 0;  // share of messages that should have been acknowledged and were not
   Candidates candidates;
   std::vector<Contact> near_list;  // the other end's near neighbours, kept while either wants near
 
+  void heard_at(Instant now) {
+    last_received = now;
+    probes = 0;
+  }
   [[nodiscard]] bool probed() const { return probes > 0; }
   // A probe had its time and no answer came.
   [[nodiscard]] bool suspect() const { return probes > 1; }
@@ -63,7 +72,11 @@ struct Link {
   [[nodiscard]] bool near() const { return (ours & theirs & wire::kWantsNear) != 0; }
   // Part of the ring, as seen from here: one that only joins through us is not.
   [[nodiscard]] bool in_ring() const {
-    return near() || wants(wire::kWantsShortcut | wire::kWantsOnDemand);
+    return near() || wants(wire::kWantsShortcut | wire::kWantsOnDemand | wire::kWantsRelay);
+  }
+  void count_loss(bool lost) {
+    constexpr float kGain = 1.0F / 16;
+    loss += kGain * ((lost ? 1.0F : 0.0F) - loss);
   }
   [[nodiscard]] bool routable() const { return in_ring() && !suspect(); }
 };

@@ -61,6 +61,7 @@ void NearNeighbours::update() {
   const bool changed = !(right == right_) || !(left == left_);
   right_ = right;
   left_ = left;
+  ++core_.neighbourhood_version;
   apply_wants();
   if (changed) {
     ++core_.list_version;
@@ -105,14 +106,20 @@ bool NearNeighbours::would_be_near(const NodeId& node) const {
 
 void NearNeighbours::consider(const Contact& contact) {
   if (contact.node == core_.self() || core_.links.find(contact.node) != nullptr) return;
-  if (!linker_.under_way(contact.node) && would_be_near(contact.node))
-    linker_.link_to(contact, wire::kWantsNear);
+  if (linker_.under_way(contact.node) || !would_be_near(contact.node)) return;
+  const auto begun = linker_.link_to(contact, wire::kWantsNear);
+  if (begun != Linker::Begun::kBackingOff && begun != Linker::Begun::kNoRoom) return;
+  // Nothing else may happen that reminds us of it: with wrong neighbours a side is not missing.
+  const Instant again = core_.now() + core_.parameters.repair_interval;
+  retry_due_ = std::min(retry_due_, std::max(again, linker_.backs_off_until(contact.node)));
+  core_.wake_at(retry_due_);
 }
 
 void NearNeighbours::on_status(Link& link, const wire::Status& status) {
   link.list_version = status.list_version;
   link.list_known = true;
   if (!link.wants(wire::kWantsNear)) return;
+  ++core_.neighbourhood_version;
   link.near_list.assign(status.near_neighbours.begin(), status.near_neighbours.end());
   for (const Contact& contact : status.near_neighbours)
     consider(contact);
@@ -177,12 +184,17 @@ void NearNeighbours::tick() {
     search_due_ = core_.now() + search_interval_ + core_.jitter(search_interval_);
     search_interval_ = std::min(search_interval_ * 2, core_.parameters.longest_repair_interval);
   }
+  if (core_.now() >= retry_due_) {
+    retry_due_ = Instant::never();
+    reconsider();
+  }
   if (core_.now() >= check_due_) {
     search(core_.rng.below(2) == 0 ? wire::Direction::kSuccessor : wire::Direction::kPredecessor,
            FirstHop::kFar);
     check_due_ = core_.now() + core_.parameters.ring_check_interval;
   }
   core_.wake_at(status_due_);
+  core_.wake_at(retry_due_);
   if (side_missing_ && core_.links.size() > 0) core_.wake_at(search_due_);
   core_.wake_at(check_due_);
 }

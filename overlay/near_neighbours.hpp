@@ -60,6 +60,7 @@ class NearNeighbours {
   bool side_missing_ = true;
   Instant status_due_ = Instant::never();
   Instant search_due_ = Instant::never();
+  Instant retry_due_ = Instant::never();  // of one that neighbours named and that did not answer
   Instant check_due_ = Instant::never();
   Duration search_interval_;
 };

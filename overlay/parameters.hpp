@@ -6,6 +6,11 @@
 #include <cstdint>
 
 #include "base/time.hpp"
+#include "overlay/broadcast/broadcast_parameters.hpp"
+#include "overlay/coordinates/coordinate_parameters.hpp"
+#include "overlay/crawl/crawl_parameters.hpp"
+#include "overlay/dht/parameters.hpp"
+#include "overlay/relay/relay_parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -62,6 +67,7 @@ struct Parameters {
   // and who starts at the same time waits for it.
   std::size_t leaves = 2;
   Duration join_retry = Duration::seconds(1);
+  std::size_t max_known = 32;                 // well-known nodes, and members that it met
   Duration leaf_kept = Duration::seconds(3);  // beyond the first near neighbours of both sides
 
   // Rings that formed apart: a node that was lost may live on in another ring. One is called again
@@ -95,6 +101,13 @@ struct Parameters {
   int request_tries = 5;
   Duration shortest_request_timeout = Duration::seconds(4);
   Duration longest_request_timeout = Duration::seconds(10);
+
+  // Parts with numbers of their own.
+  RelayParameters relay;
+  BroadcastParameters broadcast;
+  CrawlParameters crawl;
+  CoordinateParameters coordinates;
+  dht::DhtParameters dht;
 };
 
 }  // namespace ringway::overlay

@@ -97,6 +97,7 @@ void Router::on_hop_ack(Link& link, std::uint16_t sequence) {
       });
   if (found == in_flight_.end()) return;  // late: it went another way too
   link.rtt.add(core_.now() - found->sent);
+  link.count_loss(false);
   *found = std::move(in_flight_.back());
   in_flight_.pop_back();
 }
@@ -159,14 +160,16 @@ void Router::tick() {
     in_flight_.pop_back();
   }
   for (InFlight& state : overdue) {
-    if (Link* const link = core_.links.find(state.over); link != nullptr && !link->probed())
-      probe(core_, *link);
+    if (Link* const link = core_.links.find(state.over)) {
+      link->count_loss(true);
+      if (!link->probed()) probe(core_, *link);
+    }
     send_elsewhere(std::move(state));
   }
 }
 
 std::optional<wire::RoutedMessage> Router::deliver(const wire::RoutedMessage& message) {
-  switch (replays_.check(message.source, message.message_id, message.sent, core_.clock.wall)) {
+  switch (replays_.check(message.source, message.message_id, message.sent, core_.clock)) {
     case ReplayCache::Verdict::kReplayed:
       core_.drops.add(Drop::kReplayed);
       return std::nullopt;
@@ -180,7 +183,7 @@ std::optional<wire::RoutedMessage> Router::deliver(const wire::RoutedMessage& me
     core_.drops.add(Drop::kBadSignature);
     return std::nullopt;
   }
-  replays_.remember(message.source, message.message_id, message.sent);
+  replays_.remember(message.source, message.message_id, message.sent, core_.clock);
   return message;
 }
 

@@ -13,7 +13,17 @@
 namespace ringway::overlay {
 
 // For which part of the overlay a reply is.
-enum class Purpose : std::uint8_t { kNear, kReunion, kShortcut, kConnect, kWellKnown, kLookup };
+enum class Purpose : std::uint8_t {
+  kNear,
+  kReunion,
+  kShortcut,
+  kConnect,
+  kWellKnown,
+  kLookup,
+  kCrawl,
+  kDht,
+  kRelay
+};
 
 // Over which link a request leaves.
 enum class FirstHop : std::uint8_t {
@@ -28,8 +38,9 @@ struct Query {
   NodeId destination;
   wire::Route route;
   FirstHop first_hop = FirstHop::kBest;
-  LinkId link;             // kLink
-  std::uint8_t wants = 0;  // find, connect
+  LinkId link;                // kLink
+  std::uint8_t wants = 0;     // find, connect
+  std::optional<NodeId> via;  // has a link with the destination: the first try goes through it
   int tries = 1;
   std::vector<std::uint8_t> body;  // of a service
 };
@@ -64,6 +75,7 @@ class Rpc {
   // What a body of a service may have, in a request or a reply.
   [[nodiscard]] std::size_t max_body_bytes() const;
   void tick();
+  [[nodiscard]] std::size_t pending() const { return pending_.size(); }
   // Answers without a message: to ourselves, and failures.
   [[nodiscard]] bool has_answers() const { return !answers_.empty(); }
   [[nodiscard]] Answer take_answer();

@@ -70,7 +70,7 @@ package_set() {
   case $1 in
     build)
       printf '%s\n' g++ cmake ninja-build pkg-config ccache git \
-        clang 'bpftool|linux-tools-generic' libbpf-dev libxdp-dev libipsec-mb-dev libssl-dev libsodium-dev zlib1g-dev \
+        clang 'bpftool|linux-tools-generic' libbpf-dev libxdp-dev libipsec-mb-dev libssl-dev libsodium-dev zlib1g-dev libsqlite3-dev \
         'libboost1.81-dev|libboost1.83-dev|libboost-dev' \
         libspdlog-dev libfmt-dev libexpected-dev libtomlplusplus-dev nlohmann-json3-dev \
         libcli11-dev libmnl-dev libnftables-dev libgtest-dev libgmock-dev libbenchmark-dev

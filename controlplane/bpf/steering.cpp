@@ -157,6 +157,26 @@ void Steering::remove_socket(std::uint32_t queue) {
   bpf_map_delete_elem(object_->sockets(), &queue);
 }
 
+Result<void> Steering::give_back(ConstBytes frame, std::uint32_t interface_index) {
+  xdp_md context{};
+  context.data_end = static_cast<std::uint32_t>(frame.size());
+  context.ingress_ifindex = interface_index;
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = context.data_end;
+  options.ctx_in = &context;
+  options.ctx_size_in = sizeof context;
+  options.repeat = 1;
+  options.batch_size = 1;
+  options.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+  const int program = bpf_program__fd(object_->skeleton->progs.rw_give_back);
+  if (const int error = bpf_prog_test_run_opts(program, &options); error != 0) {
+    return bpf_failure("giving a packet back to the kernel", -error);
+  }
+  return {};
+}
+
 std::vector<SteeringCounter> Steering::counters() const {
   std::vector<SteeringCounter> counters = {
 #define X(name, label, text) {label, text, 0},
@@ -170,6 +190,18 @@ std::vector<SteeringCounter> Steering::counters() const {
       counters[reason].packets += packets;
   }
   return counters;
+}
+
+Result<Steering::Trial> Steering::try_frame(ConstBytes frame, std::uint32_t repeats) const {
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<std::uint32_t>(frame.size());
+  options.repeat = static_cast<int>(repeats);
+  if (const int error = bpf_prog_test_run_opts(program_fd(), &options); error != 0) {
+    return bpf_failure("letting the steering program judge a frame", -error);
+  }
+  return Trial{options.retval, options.duration};
 }
 
 int Steering::program_fd() const {

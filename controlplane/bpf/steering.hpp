@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/net/address.hpp"
 #include "base/result.hpp"
 #include "controlplane/bpf/xdp_attachment.hpp"
@@ -74,13 +75,25 @@ class Steering {
   // Packets of the queue go to the kernel from now on.
   void remove_socket(std::uint32_t queue);
 
+  // A frame that user space took from the device of this interface index and that is the kernel's:
+  // it goes through the kernel's stack as if the device had received it, and what belongs to it
+  // follows by itself. For fragments, and for ICMP answers and errors to queries; anything else is
+  // counted and dropped. Some tens of microseconds. Fails where the kernel cannot (before
+  // Linux 5.18).
+  [[nodiscard]] Result<void> give_back(ConstBytes frame, std::uint32_t interface_index);
+
   // Where packets went, all of the list in bpf/shared.h, sums over all cores.
   [[nodiscard]] std::vector<SteeringCounter> counters() const;
-  // For BPF_PROG_TEST_RUN.
-  [[nodiscard]] int program_fd() const;
+  struct Trial {
+    std::uint32_t verdict;      // XDP_PASS and so on
+    std::uint32_t nanoseconds;  // that each time took, on average
+  };
+  // Lets the program judge a frame so many times, without any device. It is counted like others.
+  [[nodiscard]] Result<Trial> try_frame(ConstBytes frame, std::uint32_t repeats) const;
 
  private:
   struct Object;
+  [[nodiscard]] int program_fd() const;
   explicit Steering(std::unique_ptr<Object> object);
 
   std::unique_ptr<Object> object_;

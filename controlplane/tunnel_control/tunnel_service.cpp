@@ -354,6 +354,11 @@ void TunnelService::handle_events_of(WorkerId worker, Instant now, WallTime wall
     if (!event) break;
     handle(*event, worker, now, wall);
   }
+  for (std::size_t i = 0; i < kForKernelRingEntries; ++i) {
+    const auto packet = channel(worker).for_kernel().try_pop();
+    if (!packet) break;
+    if (give_back_) give_back_(packet->view());
+  }
   for (std::size_t i = 0; i < kHandshakesPerCall / workers_.size(); ++i) {
     const auto received = channel(worker).handshakes().try_pop();
     if (!received) break;

@@ -96,6 +96,11 @@ class TunnelService {
   void set_surroundings(const Surroundings& surroundings);
   void set_neighbour_keeper(NeighbourKeeper* keeper) { neighbours_ = keeper; }
 
+  // `give_back` gets IP packets that workers took and that are the kernel's; empty: they are lost.
+  void set_give_back(std::function<void(ConstBytes)> give_back) {
+    give_back_ = std::move(give_back);
+  }
+
   // The workers' NATs, if they have any. `heard` is told of the port blocks that were given out and
   // came back; call it once, before the workers' first turns or later.
   void hear_of_blocks(std::function<void(WorkerId, const BlockEventBatch&)> heard);
@@ -184,6 +189,7 @@ class TunnelService {
   std::deque<SnapshotRequest> snapshot_requests_;  // answered in order
   std::deque<MappingRequest> mapping_requests_;    // likewise, each worker's
   std::function<void(WorkerId, const BlockEventBatch&)> heard_of_blocks_;
+  std::function<void(ConstBytes)> give_back_;
   std::deque<PeerId> to_reach_;
   TunnelServiceCounters counters_;
   NeighbourKeeper* neighbours_ = nullptr;

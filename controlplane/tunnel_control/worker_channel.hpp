@@ -37,6 +37,7 @@ class WorkerChannel {
 
   [[nodiscard]] SpscRing<Event>& events() { return link_->events; }
   [[nodiscard]] SpscRing<HandshakeReceived>& handshakes() { return link_->handshakes; }
+  [[nodiscard]] SpscRing<PacketForKernel>& for_kernel() { return link_->for_kernel; }
 
  private:
   ControlLink* link_;

@@ -106,7 +106,8 @@ enum class Verdict : std::uint8_t {
   kHairpin,  // outbound only: translated both ways, it now goes to `subscriber`
   kHeld,     // consumed; what becomes of it comes out of poll_output()
   kDrop,     // `drop` says why
-  kNotOurs,  // inbound only, untouched: no port of ours
+  // Inbound only, untouched: no port of ours, or an answer to an ICMP query that nobody here sent.
+  kNotOurs,
   // Another worker's NAT goes on with it, `shard`'s. Inbound: untouched. Outbound, a hairpin:
   // translated as for the Internet; for the other it is inbound, with `hairpin`.
   kOtherShard,

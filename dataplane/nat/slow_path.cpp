@@ -274,6 +274,8 @@ void SlowPath::refuse_stranger(const Work& work, std::uint16_t external_address,
   const std::uint8_t flags = work.flow.tcp_flags;
   // A subscriber of another shard is answered as one of this: by silence.
   if (work.packet.hairpin) return work.drop(why);
+  // The host's own queries draw their identifiers from all.
+  if (work.flow.is_icmp()) return work.leave_to_host();
   if (!work.is_tcp() || (flags & (net::kTcpSyn | net::kTcpAck | net::kTcpRst)) != net::kTcpSyn) {
     return work.drop(why);
   }
@@ -300,10 +302,13 @@ void SlowPath::inbound_error(const Work& work, std::uint16_t external_address) {
       shard_.ports.mapping_at(external_address, transport_of(quote.flow.protocol), port);
   if (slot == kNoSlot && !shard_.ports.in_range(port)) return inbound_elsewhere(work, port);
   if (is_impossible_outside(work)) return work.drop(Drop::kSourceDenied);
-  if (slot == kNoSlot) return work.drop(Drop::kNoMapping);
+  const bool about_query = quote.flow.is_icmp();  // perhaps the host's own
+  if (slot == kNoSlot) {
+    return about_query ? work.leave_to_host() : work.drop(Drop::kNoMapping);
+  }
   // Who reports about a packet must know where it went.
   if (!shard_.knows_remote(slot, quoted + address_at(work.flow.family, Side::kDestination))) {
-    return work.drop(Drop::kFiltered);
+    return about_query ? work.leave_to_host() : work.drop(Drop::kFiltered);
   }
   if (!may_pass(work, Way::kIn)) return;
   const Mapping& mapping = shard_.table[slot];

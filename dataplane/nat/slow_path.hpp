@@ -52,6 +52,8 @@ class SlowPath {
       packet.verdict = Verdict::kOtherShard;
       packet.shard = shard;
     }
+    // Inbound only.
+    void leave_to_host() const { packet.verdict = Verdict::kNotOurs; }
     void drop(Drop why) const {
       packet.verdict = Verdict::kDrop;
       packet.drop = why;

@@ -54,14 +54,16 @@ template <typename Vector>
 // Half of the mixing function G, on four columns (kShift 0) or diagonals (kShift 1) in lockstep, so
 // that four chains of dependent instructions run side by side. add_word(to, i): adds the
 // block's word i. (A vector may not be returned where nothing says that the processor has it.)
-template <std::size_t kRound, std::size_t kFirstWord, std::size_t kShift, int kRotateD,
-          int kRotateB, typename Word, typename AddWord>
-[[gnu::always_inline]] inline void half_mix(Words<Word>& v, const AddWord& add_word) {
+template <std::size_t kFirstWord, std::size_t kShift, int kRotateD, int kRotateB, typename Word,
+          typename AddWord>
+[[gnu::always_inline]] inline void half_mix(std::size_t round, Words<Word>& v,
+                                            const AddWord& add_word) {
   constexpr auto b = [](std::size_t i) { return 4 + (i + kShift) % 4; };
   constexpr auto c = [](std::size_t i) { return 8 + (i + 2 * kShift) % 4; };
   constexpr auto d = [](std::size_t i) { return 12 + (i + 3 * kShift) % 4; };
-  constexpr std::span order = std::span(kSchedule[kRound]).subspan(kFirstWord);
-  four_times([&](auto i) __attribute__((always_inline)) { add_word(v[i], order[2 * i]); });
+  four_times([&](auto i) __attribute__((always_inline)) {
+    add_word(v[i], kSchedule[round][kFirstWord + 2 * i]);
+  });
   four_times([&](auto i) __attribute__((always_inline)) { v[i] += v[b(i)]; });
   four_times([&](auto i) __attribute__((always_inline)) {
     v[d(i)] ^= v[i];
@@ -74,19 +76,20 @@ template <std::size_t kRound, std::size_t kFirstWord, std::size_t kShift, int kR
   });
 }
 
-// With checks around every step, ten rounds in one function keep a compiler busy for minutes.
+// With checks around every step, ten rounds in one function keep a compiler busy for minutes; then
+// the round is no constant, and all are the same function.
 #ifdef RINGWAY_INSTRUMENTED
 #define RINGWAY_INLINE_ROUND [[gnu::noinline]]
 #else
 #define RINGWAY_INLINE_ROUND [[gnu::always_inline]] inline
 #endif
 
-template <std::size_t kRound, typename Word, typename AddWord>
-RINGWAY_INLINE_ROUND void mix_round(Words<Word>& v, const AddWord& add_word) {
-  half_mix<kRound, 0, 0, 16, 12>(v, add_word);
-  half_mix<kRound, 1, 0, 8, 7>(v, add_word);
-  half_mix<kRound, 8, 1, 16, 12>(v, add_word);
-  half_mix<kRound, 9, 1, 8, 7>(v, add_word);
+template <typename Word, typename AddWord>
+RINGWAY_INLINE_ROUND void mix_round(std::size_t round, Words<Word>& v, const AddWord& add_word) {
+  half_mix<0, 0, 16, 12>(round, v, add_word);
+  half_mix<1, 0, 8, 7>(round, v, add_word);
+  half_mix<8, 1, 16, 12>(round, v, add_word);
+  half_mix<9, 1, 8, 7>(round, v, add_word);
 }
 
 // RFC 7693, section 3.2, on a chain for each lane. end: bytes up to the block's end.
@@ -103,7 +106,7 @@ template <typename Word, typename AddWord>
   v[13] ^= static_cast<std::uint32_t>(end >> 32);
   v[14] ^= final_mask;
   [&]<std::size_t... kRound>(std::index_sequence<kRound...>) __attribute__((always_inline)) {
-    (mix_round<kRound>(v, add_word), ...);
+    (mix_round(kRound, v, add_word), ...);
   }
   (std::make_index_sequence<kRounds>{});
   for (std::size_t i = 0; i < 8; ++i)

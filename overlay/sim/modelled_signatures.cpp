@@ -9,6 +9,10 @@
 namespace ringway::overlay::sim {
 namespace {
 
+// In the credential, behind the node ID.
+constexpr std::size_t kRolesAt = NodeId::kBytes;
+constexpr std::size_t kAddressAt = kRolesAt + 1;
+
 std::array<std::uint8_t, 32> key_of(const NodeId& node) {
   std::array<std::uint8_t, NodeId::kBytes> id;
   node.to_bytes(id.data());
@@ -26,8 +30,12 @@ Signature keyed_hash(const std::array<std::uint8_t, 32>& key, ConstBytes message
 
 }  // namespace
 
-ModelledSigner::ModelledSigner(const NodeId& self) : key_(key_of(self)) {
+ModelledSigner::ModelledSigner(const NodeId& self, const ModelledGrants& grants)
+    : key_(key_of(self)), credential_(grants.credential_bytes) {
+  CHECK(credential_.size() >= kAddressAt + sizeof grants.address);
   self.to_bytes(credential_.data());
+  credential_[kRolesAt] = grants.roles ? 1 : 0;
+  store_be(&credential_[kAddressAt], grants.address);
 }
 
 Signature ModelledSigner::sign(ConstBytes message) {
@@ -39,7 +47,25 @@ bool ModelledVerifier::verify(const NodeId& signer, ConstBytes credential, Const
   if (credential.size() < NodeId::kBytes || NodeId::from_bytes(credential.data()) != signer)
     return false;
   const Signature expected = keyed_hash(key_of(signer), message);
-  return std::equal(expected.begin(), expected.end(), signature.begin());
+  if (!std::equal(expected.begin(), expected.end(), signature.begin())) return false;
+  if (watcher_) watcher_(signer, message);
+  return true;
+}
+
+bool ModelledVerifier::grants(ConstBytes credential, Grant grant, ConstBytes subject) {
+  if (credential.size() < kAddressAt + sizeof(std::uint32_t)) return false;
+  if (grant == Grant::kName) return false;
+  if (grant != Grant::kAddress) return credential[kRolesAt] == 1;
+  const ConstBytes address = credential.subspan(kAddressAt, sizeof(std::uint32_t));
+  return load_be<std::uint32_t>(address.data()) != 0 &&
+         std::equal(address.begin(), address.end(), subject.begin(), subject.end());
+}
+
+NodeId ModelledVerifier::place_of(ConstBytes bytes) {
+  std::array<std::uint8_t, NodeId::kBytes> place;
+  CHECK(crypto_generichash(place.data(), place.size(), bytes.data(), bytes.size(), nullptr, 0) ==
+        0);
+  return NodeId::from_bytes(place.data());
 }
 
 }  // namespace ringway::overlay::sim

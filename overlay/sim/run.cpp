@@ -1,18 +1,20 @@
 #include "overlay/sim/run.hpp"
 
-#include <chrono>
-#include <cinttypes>
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 
-#include <malloc.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "overlay/sim/churn.hpp"
+#include "overlay/sim/crawl_recorder.hpp"
+#include "overlay/sim/dht_workload.hpp"
 #include "overlay/sim/latency_choice.hpp"
 #include "overlay/sim/simulation.hpp"
+#include "overlay/sim/svg.hpp"
+#include "overlay/sim/terminal.hpp"
 
 namespace ringway::overlay::sim {
 namespace {
@@ -20,41 +22,15 @@ namespace {
 constexpr std::uint32_t kNodesASecond = 10;
 constexpr Duration kSettling = Duration::seconds(60);  // from the last join to the first lookup
 
-using SteadyClock = std::chrono::steady_clock;
-
-double seconds_since(SteadyClock::time_point begin) {
-  return std::chrono::duration<double>(SteadyClock::now() - begin).count();
-}
-
-// One line on a terminal, written over again, once a second of the wall clock.
-class Progress {
- public:
-  explicit Progress(double hours) : total_s_(hours * 3600), on_(isatty(STDERR_FILENO) == 1) {}
-  ~Progress() {
-    if (on_) std::fprintf(stderr, "\r\033[K");
-  }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void show(const Simulation& simulation) {
-    if (!on_ || seconds_since(last_) < 1) return;
-    last_ = SteadyClock::now();
-    const double done_s = static_cast<double>(simulation.now().ns()) * 1e-9;
-    std::fprintf(
-        stderr, "\r\033[K%5.1f %%  %.0f s virtual, %zu nodes, %zu misplaced, %.1f M events",
-        100 * done_s / total_s_, done_s, simulation.alive().size(), simulation.misplaced_nodes(),
-        static_cast<double>(simulation.statistics().events) * 1e-6);
-  }
-
- private:
-  double total_s_;
-  bool on_;
-  SteadyClock::time_point last_ = SteadyClock::now();
-};
-
-std::size_t heap_bytes() {
-  const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
+void show_progress(ProgressLine& line, const Simulation& simulation, double hours) {
+  if (!line.due()) return;
+  const double done_s = static_cast<double>(simulation.now().ns()) * 1e-9;
+  char text[160];
+  std::snprintf(
+      text, sizeof text, "%5.1f %%  %.0f s virtual, %zu nodes, %zu misplaced, %.1f M events",
+      100 * done_s / (hours * 3600), done_s, simulation.alive().size(),
+      simulation.misplaced_nodes(), static_cast<double>(simulation.statistics().events) * 1e-6);
+  line.show(text);
 }
 
 double peak_memory_mb() {
@@ -74,10 +50,24 @@ nlohmann::ordered_json drops(const Simulation& simulation) {
   return result;
 }
 
-std::string hexadecimal(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016" PRIx64, value);
-  return text;
+nlohmann::ordered_json dht_figures(const DhtWorkload& workload) {
+  const DhtStatistics& statistics = workload.statistics();
+  const auto confirmed = std::count_if(
+      workload.values().begin(), workload.values().end(),
+      [&](const auto& value) { return value.confirmed && workload.owner_lives(value); });
+  return {
+      {"values_now", confirmed},
+      {"puts", statistics.puts},
+      {"puts_confirmed", statistics.puts_confirmed},
+      {"values_lost", statistics.lost},
+      {"fewest_holders", statistics.fewest_holders},
+      {"reads", statistics.reads},
+      {"reads_ok", statistics.reads_ok},
+      {"reads_below_majority", statistics.reads_below_majority},
+      {"reads_missing", statistics.reads_missing},
+      {"reads_wrong", statistics.reads_wrong},
+      {"slowest_read_s", statistics.slowest_read.count_s()},
+  };
 }
 
 double ratio(std::uint64_t part, std::uint64_t whole) {
@@ -87,7 +77,7 @@ double ratio(std::uint64_t part, std::uint64_t whole) {
 }  // namespace
 
 int run(const RunOptions& options) {
-  const auto begin = SteadyClock::now();
+  const Stopwatch stopwatch;
   auto latency = choose_latency(options.latency, options.seed, options.data_folder);
   if (!latency) {
     std::fprintf(stderr, "ringway-sim: %s\n", latency.error().text().c_str());
@@ -97,6 +87,8 @@ int run(const RunOptions& options) {
   Options settings;
   settings.seed = options.seed;
   settings.loss_ppm = static_cast<std::uint32_t>(options.loss_percent * 10'000);
+  settings.linkable_ppm = static_cast<std::uint32_t>(options.linkable_percent * 10'000);
+  settings.nat_ppm = static_cast<std::uint32_t>(options.nat_percent * 10'000);
   const std::uint32_t well_known = std::min(options.nodes, options.well_known);
   settings.well_known = well_known;
   settings.lookup_interval =
@@ -111,10 +103,31 @@ int run(const RunOptions& options) {
       Duration::milliseconds(static_cast<std::int64_t>(options.session_minutes * 60'000));
   Churn churn(simulation, {median, static_cast<unsigned>(options.crash_percent), well_known,
                            joining + kSettling});
+  std::optional<DhtWorkload> workload;
+  if (options.values > 0) {
+    DhtWorkloadOptions wanted;
+    wanted.values = options.values;
+    wanted.ttl = Duration::milliseconds(static_cast<std::int64_t>(options.value_minutes * 60'000));
+    wanted.read_interval =
+        Duration::milliseconds(static_cast<std::int64_t>(options.read_interval_s * 1000));
+    workload.emplace(simulation, wanted);
+    simulation.schedule(simulation.now() + joining + kSettling, [&] { workload->start(); });
+  }
+
+  std::optional<CrawlRecorder> recorder;
+  if (!options.crawl_store.empty()) {
+    auto store = store::CrawlStore::open(options.crawl_store);
+    if (!store) {
+      std::fprintf(stderr, "ringway-sim: %s\n", store.error().text().c_str());
+      return 2;
+    }
+    recorder.emplace(simulation, std::move(*store), joining + kSettling,
+                     Duration::seconds(static_cast<std::int64_t>(options.crawl_interval_min * 60)));
+  }
 
   const auto end = Instant::from_ns(0) +
                    Duration::milliseconds(static_cast<std::int64_t>(options.hours * 3.6e6));
-  Progress progress(options.hours);
+  ProgressLine progress;
   std::optional<Duration> right_after;
   double node_seconds = 0;
   while (simulation.now() < end) {
@@ -127,22 +140,33 @@ int run(const RunOptions& options) {
     if (!right_after && simulation.now() >= Instant::from_ns(0) + joining &&
         simulation.ring_right())
       right_after = simulation.now() - Instant::from_ns(0);
-    progress.show(simulation);
+    show_progress(progress, simulation, options.hours);
   }
 
+  if (!options.svg.empty()) {
+    if (const auto drawn = save_svg(options.svg, simulation); !drawn) {
+      std::fprintf(stderr, "ringway-sim: %s\n", drawn.error().text().c_str());
+      return 2;
+    }
+  }
   const Statistics& statistics = simulation.statistics();
   const std::size_t misplaced = simulation.misplaced_nodes();
   const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));
   double links = 0;
-  for (const NodeIndex node : simulation.alive())
-    links += static_cast<double>(simulation.overlay(node).links().size());
+  double relayed_links = 0;
+  for (const NodeIndex node : simulation.alive()) {
+    const LinkTable& table = simulation.overlay(node).links();
+    links += static_cast<double>(table.size());
+    relayed_links += static_cast<double>(
+        std::count_if(table.begin(), table.end(), [](const Link& link) { return link.relayed; }));
+  }
   const double bytes_per_node = static_cast<double>(heap_bytes() - heap_before) / alive;
   nlohmann::ordered_json result = {
       {"nodes", options.nodes},
       {"hours", options.hours},
       {"seed", options.seed},
       {"latency", options.latency},
-      {"wall_s", seconds_since(begin)},
+      {"wall_s", stopwatch.seconds()},
       {"events", statistics.events},
       {"messages", statistics.messages},
       {"messages_per_node_s", static_cast<double>(statistics.messages) / node_seconds},
@@ -160,15 +184,24 @@ int run(const RunOptions& options) {
       {"hops_mean", statistics.hops_mean()},
       {"hops_p99", statistics.hops_percentile(99)},
       {"links_per_node", links / alive},
+      {"linkable_percent", options.linkable_percent},
+      {"nat_percent", options.nat_percent},
+      {"relayed_links_per_node", relayed_links / alive},
+      {"relayed_messages", statistics.relayed_messages},
       {"bytes_per_node", bytes_per_node},
       {"peak_memory_mb", peak_memory_mb()},
       {"drops", drops(simulation)},
   };
+  if (workload) result["dht"] = dht_figures(*workload);
   if (options.json) {
     std::printf("%s\n", result.dump(2).c_str());
   } else {
     for (const auto& [name, value] : result.items())
       std::printf("%-26s %s\n", name.c_str(), value.dump().c_str());
+  }
+  if (recorder && !recorder->written()) {
+    std::fprintf(stderr, "ringway-sim: %s\n", recorder->written().error().text().c_str());
+    return 2;
   }
   return misplaced == 0 ? 0 : 1;
 }

@@ -25,6 +25,16 @@ Candidates ByteReader::candidates() {
   return result;
 }
 
+Coordinate ByteReader::coordinate() {
+  Coordinate result;
+  result.x = static_cast<std::int16_t>(number<std::uint16_t>());
+  result.y = static_cast<std::int16_t>(number<std::uint16_t>());
+  result.height = number<std::uint16_t>();
+  result.error = number<std::uint8_t>();
+  if (!result.valid()) fail();
+  return result;
+}
+
 Contacts ByteReader::contacts() {
   Contacts result;
   for (std::size_t left = count(kMaxContacts); left > 0 && !failed_; --left) {

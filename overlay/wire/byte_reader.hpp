@@ -5,7 +5,9 @@
 #include <cstdint>
 
 #include "base/bytes.hpp"
+#include "base/time.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/coordinates/coordinate.hpp"
 
 namespace ringway::overlay::wire {
 
@@ -22,6 +24,13 @@ class ByteReader {
     const ConstBytes field = take(NodeId::kBytes);
     return field.empty() ? NodeId{} : NodeId::from_bytes(field.data());
   }
+  // In milliseconds since 1970.
+  [[nodiscard]] WallTime wall_time() {
+    const auto milliseconds = number<std::uint64_t>();
+    if (milliseconds > static_cast<std::uint64_t>(INT64_MAX / 1'000'000)) fail();
+    if (failed_) return {};
+    return WallTime::from_unix_ns(static_cast<std::int64_t>(milliseconds) * 1'000'000);
+  }
   [[nodiscard]] ConstBytes bytes(std::size_t count) { return take(count); }
   [[nodiscard]] ConstBytes rest() { return take(bytes_.size() - at_); }
   // A count of one byte, refused above `bound`.
@@ -30,6 +39,8 @@ class ByteReader {
     if (value > bound) fail();
     return failed_ ? 0 : value;
   }
+  // x(2) y(2) height(2) error(1); one that is beyond any network is refused.
+  [[nodiscard]] Coordinate coordinate();
   [[nodiscard]] Candidates candidates();
   [[nodiscard]] Contacts contacts();
 

@@ -9,6 +9,13 @@ std::size_t encoded_bytes(const Candidates& list) {
   return bytes;
 }
 
+void ByteWriter::coordinate(const Coordinate& coordinate) {
+  number(static_cast<std::uint16_t>(coordinate.x));
+  number(static_cast<std::uint16_t>(coordinate.y));
+  number(coordinate.height);
+  byte(coordinate.error);
+}
+
 void ByteWriter::candidates(const Candidates& list) {
   byte(static_cast<std::uint8_t>(list.size()));
   for (const net::Endpoint& endpoint : list) {

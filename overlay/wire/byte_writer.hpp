@@ -8,7 +8,9 @@
 
 #include "base/bytes.hpp"
 #include "base/check.hpp"
+#include "base/time.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/coordinates/coordinate.hpp"
 #include "overlay/wire/limits.hpp"
 
 namespace ringway::overlay::wire {
@@ -21,9 +23,11 @@ class ByteWriter {
   }
   void byte(std::uint8_t value) { *room(1) = value; }
   void node_id(const NodeId& id) { id.to_bytes(room(NodeId::kBytes)); }
+  void wall_time(WallTime time) { number(static_cast<std::uint64_t>(time.unix_ns() / 1'000'000)); }
   void bytes(ConstBytes from) {
     if (!from.empty()) std::memcpy(room(from.size()), from.data(), from.size());
   }
+  void coordinate(const Coordinate& coordinate);
   void candidates(const Candidates& list);
   // As many as leave `reserved` bytes of the message; the count says how many they are.
   void contacts(const Contacts& list, std::size_t reserved = 0);

@@ -6,14 +6,13 @@
 namespace ringway::overlay::wire {
 namespace {
 
-constexpr std::size_t kLinkHeaderBytes = 2;
-
 Heartbeat read_heartbeat(ByteReader& reader) {
   Heartbeat heartbeat;
   heartbeat.wants = reader.number<std::uint8_t>();
   if ((heartbeat.wants & ~kAllWants) != 0) reader.fail();
   heartbeat.network_size = reader.number<std::uint8_t>();
   heartbeat.list_version = reader.number<std::uint32_t>();
+  heartbeat.coordinate = reader.coordinate();
   return heartbeat;
 }
 
@@ -29,6 +28,8 @@ LinkMessage read_body(LinkMessageType type, ByteReader& reader) {
       Hello hello;
       hello.state = read_heartbeat(reader);
       hello.candidates = reader.candidates();
+      hello.observed = reader.candidates();
+      if (hello.observed.size() > 1) reader.fail();
       return hello;
     }
     case LinkMessageType::kHeartbeat:
@@ -49,7 +50,7 @@ LinkMessage read_body(LinkMessageType type, ByteReader& reader) {
       return read_goodbye(reader);
     case LinkMessageType::kHopAck:
       return HopAck{reader.number<std::uint16_t>()};
-    case LinkMessageType::kRouted:
+    default:  // routed messages, and what a service parses
       break;
   }
   reader.fail();
@@ -67,11 +68,13 @@ struct Emitter {
     writer.byte(heartbeat.wants);
     writer.byte(heartbeat.network_size);
     writer.number(heartbeat.list_version);
+    writer.coordinate(heartbeat.coordinate);
   }
   void operator()(const Hello& hello) const {
     head(LinkMessageType::kHello);
     state(hello.state);
     writer.candidates(hello.candidates);
+    writer.candidates(hello.observed);
   }
   void operator()(const Heartbeat& heartbeat) const {
     head(LinkMessageType::kHeartbeat);
@@ -106,8 +109,9 @@ struct Emitter {
 std::optional<LinkMessageType> link_message_type(ConstBytes message) {
   if (message.size() < kLinkHeaderBytes || message.size() > kMaxMessageBytes) return std::nullopt;
   if (message[0] != kVersion) return std::nullopt;
-  if (message[1] < 1 || message[1] > static_cast<std::uint8_t>(LinkMessageType::kHopAck))
-    return std::nullopt;
+  const bool of_the_link =
+      message[1] >= 1 && message[1] <= static_cast<std::uint8_t>(LinkMessageType::kHopAck);
+  if (!of_the_link && message[1] < kFirstServiceType) return std::nullopt;
   return static_cast<LinkMessageType>(message[1]);
 }
 

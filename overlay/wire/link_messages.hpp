@@ -6,15 +6,16 @@
 //   byte 1   type
 //   byte 2.. body, by type; nothing may follow it
 //
-//   1 hello           wants(1) size(1) list(4) candidates
-//   2 heartbeat       wants(1) size(1) list(4)
+//   1 hello           wants(1) size(1) list(4) coordinate(7) candidates
+//   2 heartbeat       wants(1) size(1) list(4) coordinate(7)
 //   3 ping            nonce(4)
 //   4 pong            nonce(4), as it came
 //   5 status request
 //   6 status          list(4) contacts
 //   7 goodbye         reason(1)
 //   8 routed          wire/routed_message.hpp
-//   9 hop ack         sequence(2), of the routed message that arrived
+//   9 hop ack         sequence(2), of the routed message or broadcast that arrived
+//   16 ...            of a service, which parses the body
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@
 
 #include "base/bytes.hpp"
 #include "overlay/contact.hpp"
+#include "overlay/coordinates/coordinate.hpp"
 
 namespace ringway::overlay::wire {
 
@@ -36,7 +38,15 @@ enum class LinkMessageType : std::uint8_t {
   kGoodbye = 7,
   kRouted = 8,
   kHopAck = 9,
+  kBroadcast = 32,
 };
+
+// The lowest type whose body a service parses.
+inline constexpr std::uint8_t kFirstServiceType = 16;
+inline constexpr std::size_t kLinkHeaderBytes = 2;
+[[nodiscard]] constexpr bool is_service(LinkMessageType type) {
+  return static_cast<std::uint8_t>(type) >= kFirstServiceType;
+}
 
 // Why an end keeps a link; none of them at both ends: the link may go.
 enum Wants : std::uint8_t {
@@ -46,17 +56,20 @@ enum Wants : std::uint8_t {
   kWantsLeaf = 4,
   kWantsOnDemand = 8,
   kWantsTrial = 16,  // to measure it, before one of several becomes a shortcut
+  kWantsRelay = 32,  // its other end relays between this one and a third, or may be asked to
 };
-inline constexpr std::uint8_t kAllWants = 31;
+inline constexpr std::uint8_t kAllWants = 63;
 
 struct Heartbeat {
   std::uint8_t wants = kWantsNothing;
   std::uint8_t network_size = 0;   // the sender's log2 of the number of nodes, in eighths
   std::uint32_t list_version = 0;  // of its near neighbours; asked for when it is news
+  Coordinate coordinate;           // the sender's
 };
 struct Hello {
   Heartbeat state;
   Candidates candidates;  // the sender's
+  Candidates observed;    // where the sender sees the receiver; at most one, none over a relay
 };
 struct Ping {
   std::uint32_t nonce = 0;
@@ -89,7 +102,7 @@ using LinkMessage =
 
 // The type, or empty for another version, an unknown type or a message that is too long.
 [[nodiscard]] std::optional<LinkMessageType> link_message_type(ConstBytes message);
-// Empty for what is malformed in any way, and for routed messages.
+// Empty for what is malformed in any way, and for routed messages and those of services.
 [[nodiscard]] std::optional<LinkMessage> parse_link_message(ConstBytes message);
 
 class ByteWriter;

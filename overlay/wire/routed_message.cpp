@@ -6,6 +6,7 @@
 #include "overlay/wire/byte_reader.hpp"
 #include "overlay/wire/byte_writer.hpp"
 #include "overlay/wire/link_messages.hpp"
+#include "overlay/wire/signed_text.hpp"
 
 namespace ringway::overlay::wire {
 namespace {
@@ -44,34 +45,17 @@ void read_route(ByteReader& reader, RoutedMessage& message) {
 
 void read_content(ByteReader& reader, RoutedMessage& message) {
   message.message_id = reader.number<std::uint64_t>();
-  const auto milliseconds = reader.number<std::uint64_t>();
-  if (milliseconds > static_cast<std::uint64_t>(INT64_MAX / 1'000'000)) reader.fail();
-  if (!reader.failed())
-    message.sent = WallTime::from_unix_ns(static_cast<std::int64_t>(milliseconds) * 1'000'000);
+  message.sent = reader.wall_time();
   const auto type = reader.number<std::uint8_t>();
-  if (type < 1 || type > 2) reader.fail();
+  const bool of_rpc = type == static_cast<std::uint8_t>(PayloadType::kRequest) ||
+                      type == static_cast<std::uint8_t>(PayloadType::kReply);
+  if (!of_rpc && type < kFirstServicePayload) reader.fail();
   message.payload_type = static_cast<PayloadType>(type);
   const auto credential_bytes = reader.number<std::uint16_t>();
   if (credential_bytes > kMaxCredentialBytes) reader.fail();
   message.credential = reader.bytes(credential_bytes);
   message.payload = reader.bytes(reader.number<std::uint16_t>());
 }
-
-// What is signed, behind its domain and group.
-class SignedText {
- public:
-  SignedText(const GroupId& group, ConstBytes signed_part) {
-    std::uint8_t* to = std::copy(kDomain.begin(), kDomain.end(), bytes_.data());
-    to = std::copy(group.begin(), group.end(), to);
-    to = std::copy(signed_part.begin(), signed_part.end(), to);
-    size_ = static_cast<std::size_t>(to - bytes_.data());
-  }
-  [[nodiscard]] ConstBytes view() const { return {bytes_.data(), size_}; }
-
- private:
-  std::size_t size_;
-  std::array<std::uint8_t, kDomain.size() + std::tuple_size_v<GroupId> + kMaxMessageBytes> bytes_;
-};
 
 }  // namespace
 
@@ -109,18 +93,18 @@ void emit_signed(ByteWriter& writer, const RoutedMessage& message, const GroupId
   writer.node_id(message.destination);
   if (message.via) writer.node_id(*message.via);
   writer.number(message.message_id);
-  writer.number(static_cast<std::uint64_t>(message.sent.unix_ns() / 1'000'000));
+  writer.wall_time(message.sent);
   writer.byte(static_cast<std::uint8_t>(message.payload_type));
   writer.number(static_cast<std::uint16_t>(message.credential.size()));
   writer.bytes(message.credential);
   writer.number(static_cast<std::uint16_t>(message.payload.size()));
   writer.bytes(message.payload);
-  const SignedText text(group, writer.view().subspan(kSignedFrom));
+  const SignedText text(kDomain, group, writer.view().subspan(kSignedFrom));
   writer.bytes(signer.sign(text.view()));
 }
 
 bool verify(const RoutedMessage& message, const GroupId& group, Verifier& verifier) {
-  const SignedText text(group, message.signed_part);
+  const SignedText text(kDomain, group, message.signed_part);
   return verifier.verify(message.source, message.credential, text.view(), message.signature);
 }
 

@@ -38,7 +38,14 @@ struct Route {
   bool annealing = false;  // may take one step away from the destination, where routing ends
 };
 
-enum class PayloadType : std::uint8_t { kRequest = 1, kReply = 2 };
+enum class PayloadType : std::uint8_t {
+  kRequest = 1,
+  kReply = 2,
+  kDhtNotice = 16,
+  kBroadcastSample = 32,
+};
+// The lowest type whose payload a service parses.
+inline constexpr std::uint8_t kFirstServicePayload = 16;
 
 using GroupId = std::array<std::uint8_t, 16>;
 

@@ -23,7 +23,12 @@
 
 namespace ringway::overlay::wire {
 
-enum class Method : std::uint8_t { kFind = 1, kConnect = 2, kLookup = 3 };
+enum class Method : std::uint8_t {
+  kFind = 1,
+  kConnect = 2,
+  kLookup = 3,
+  kCrawl = 32,  // wire/crawl_messages.hpp
+};
 
 // The lowest method whose body a service parses.
 inline constexpr std::uint8_t kFirstServiceMethod = 16;

@@ -65,6 +65,31 @@ TEST_F(SteerFragmentTest, AnIdentificationUsedAgainCountsAnew) {
   EXPECT_EQ(run(later4(5)).counter, "fragment");
 }
 
+TEST_F(SteerFragmentTest, AFirstOfTheKernelsFollowsWhatCameBeforeIt) {
+  EXPECT_EQ(run(later4(20)).counter, "fragment");
+  EXPECT_EQ(run(first4(40000, 20)).verdict, kRedirect);
+  EXPECT_EQ(run(later4(20)).counter, "fragment");
+  EXPECT_EQ(run(later6(20)).counter, "fragment");
+  EXPECT_EQ(run(first6(51820, 20)).counter, "fragment");  // the tunnel's socket in the kernel
+  EXPECT_EQ(run(first4(40000, 21)).counter, "other_service") << "another packet";
+}
+
+TEST_F(SteerFragmentTest, WhatIsGivenBackTakesItsRestAlong) {
+  EXPECT_EQ(run(later4(22)).counter, "fragment");
+  EXPECT_EQ(give_back(first4(40000, 22)), "given_back");
+  EXPECT_EQ(run(later4(22)).counter, "kernel_fragment");
+  EXPECT_EQ(run(later6(22)).counter, "fragment");
+  EXPECT_EQ(give_back(later6(22)), "given_back");
+  EXPECT_EQ(run(later6(22)).counter, "kernel_fragment");
+  EXPECT_EQ(run(first6(40000, 22)).counter, "other_service");
+}
+
+TEST_F(SteerFragmentTest, OnlyWhatIsNotedIsGivenBack) {
+  EXPECT_EQ(give_back(ethernet(ip4({}, ports(53, 25000)))), "not_given_back");
+  EXPECT_EQ(give_back(ethernet_of_type(0x0806, Frame(28, 0))), "not_given_back");
+  EXPECT_EQ(give_back(ethernet(ip4({.protocol = 1}, icmp(8, 25000)))), "not_given_back");
+}
+
 TEST_F(SteerFragmentTest, FragmentsToTheTunnelGoToItsKernelSocket) {
   EXPECT_EQ(run(first4(51820, 6)).verdict, kPass);
   EXPECT_EQ(run(later4(6)).verdict, kPass);

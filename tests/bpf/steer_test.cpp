@@ -1,8 +1,11 @@
 // Every branch of the steering program but fragments: {description, frame, verdict, counter}.
+#include <chrono>
 #include <cstdint>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "bpf/shared.h"
 #include "tests/bpf/steering_lab.hpp"
 
 namespace ringway::bpf_test {
@@ -250,6 +253,25 @@ class SteerTransitTest : public SteeringLab {
     return control::SteeringMode::kTransit;
   }
 };
+
+// The host's own queries draw their identifiers from all numbers.
+TEST_F(SteerTest, AnswersGivenBackTakeFurtherOnesAlong) {
+  const Frame answer4 = ethernet(icmp4(icmp(0, 25000)));
+  const Frame elsewhere =
+      ethernet(ip4({.source = "198.51.100.3", .protocol = kIcmp4}, icmp(0, 25000)));
+  EXPECT_EQ(run(answer4).counter, "nat_identifier");
+  EXPECT_EQ(give_back(answer4), "given_back");
+  EXPECT_EQ(run(answer4).verdict, kPass);
+  EXPECT_EQ(run(elsewhere).counter, "nat_identifier");
+  const Frame about6 = error6(3, {.next = kIcmp6}, icmp(128, 25001));
+  EXPECT_EQ(run(about6).counter, "icmp_error");
+  EXPECT_EQ(give_back(about6), "given_back");
+  EXPECT_EQ(run(about6).verdict, kPass);
+  EXPECT_EQ(give_back(error4(3, {}, ports(25000, 53))), "not_given_back")
+      << "the NAT's by its port";
+  std::this_thread::sleep_for(std::chrono::seconds(RW_STEER_QUERY_SECONDS));
+  EXPECT_EQ(run(answer4).counter, "nat_identifier") << "for a while only";
+}
 
 TEST_F(SteerTest, JudgesEveryKindOfPacket) {
   for (const Case& one : all_cases()) {

@@ -2,10 +2,10 @@
 
 #include <cstdlib>
 
+#include <net/if.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
 #include <xdp/xsk.h>
 
 #include "base/check.hpp"
@@ -77,22 +77,28 @@ int SteeringLab::socket_fd() const {
 
 Judgement SteeringLab::run(const Frame& frame) {
   const auto before = steering_->counters();
-  bpf_test_run_opts options{};
-  options.sz = sizeof options;
-  options.data_in = frame.data();
-  options.data_size_in = static_cast<std::uint32_t>(frame.size());
-  options.repeat = 1;
-  EXPECT_EQ(bpf_prog_test_run_opts(steering_->program_fd(), &options), 0) << frame.size();
-  Judgement judgement{options.retval, {}};
+  const auto trial = steering_->try_frame(frame, 1);
+  EXPECT_TRUE(trial) << frame.size();
+  return {trial ? trial->verdict : UINT32_MAX, counter_since(before)};
+}
+
+std::string SteeringLab::give_back(const Frame& frame) {
+  const auto before = steering_->counters();
+  const auto given = steering_->give_back(frame, ::if_nametoindex("lo"));
+  EXPECT_TRUE(given) << given.error().text();
+  return counter_since(before);
+}
+
+std::string SteeringLab::counter_since(const std::vector<control::SteeringCounter>& before) const {
+  std::string counter;
   const auto after = steering_->counters();
   std::uint64_t moved = 0;
   for (std::size_t i = 0; i < after.size(); ++i) {
     const std::uint64_t by = after[i].packets - before[i].packets;
     moved += by;
-    if (by == 1) judgement.counter = after[i].label;
+    if (by == 1) counter = after[i].label;
   }
-  if (moved != 1) judgement.counter.clear();
-  return judgement;
+  return moved == 1 ? counter : std::string();
 }
 
 }  // namespace ringway::bpf_test

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -39,10 +40,15 @@ class SteeringLab : public ::testing::Test {
 
   [[nodiscard]] static std::vector<control::SteeredAddress> addresses();
   [[nodiscard]] Judgement run(const Frame& frame);
+  // As if it had come by `lo`; the counter that moved.
+  [[nodiscard]] std::string give_back(const Frame& frame);
   [[nodiscard]] control::Steering& steering() { return *steering_; }
   [[nodiscard]] int socket_fd() const;
 
  private:
+  [[nodiscard]] std::string counter_since(
+      const std::vector<control::SteeringCounter>& before) const;
+
   io::PrivateNamespace space_;
   std::unique_ptr<control::Steering> steering_;
   std::unique_ptr<LoopbackSocket> socket_;

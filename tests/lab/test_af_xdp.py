@@ -1,6 +1,8 @@
 """A gateway that forwards and translates by itself on AF_XDP: everything works as with the kernel's help, and the
 kernel has no part in it."""
 
+import hashlib
+import json
 import re
 import signal
 import subprocess
@@ -10,10 +12,10 @@ import time
 import pytest
 
 from pairs import make_pair
-from ringway_lab import leaks, measure, nodes
+from ringway_lab import leaks, measure, nodes, path, wire
 from ringway_lab.lab import wait_until
 from ringway_lab.nodes import AF_XDP
-from ringway_lab.topology import OneArmed, SlowWires, Topology
+from ringway_lab.topology import OneArmed, SlowWires, Topology, WithoutNativeXdp
 
 
 def pings(edge, address, *options, count=3):
@@ -88,6 +90,62 @@ def test_hosts_own_services_are_left_alone(topology, edge, xdp_tunnel):
         got = namespace.run("bash", "-c", f"exec 3<>/dev/tcp/{address}/2222; head -c 7 <&3", check=False)
         assert got.out == "SSH-2.0", address
     assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+
+
+RECEIVE_DATAGRAMS = """
+import hashlib, socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("", 2223))
+print("listening", flush=True)
+while True:
+    print(hashlib.sha256(s.recv(65536)).hexdigest(), flush=True)
+"""
+PIECE_BYTES = 1000
+ORDERS = ((0, 1, 2, 3), (3, 2, 1, 0), (1, 0, 3, 2), (2, 3, 0, 1))  # of a datagram's four fragments
+
+
+@pytest.mark.parametrize("topology, mode", [(Topology, "native"), (WithoutNativeXdp, "generic")], indirect=["topology"])
+def test_hosts_own_datagrams_arrive_in_fragments_of_any_order(topology, edge, xdp_tunnel, mode):
+    """On the NAT's own addresses: what reached the gateway before it could be told for the kernel's goes back to it."""
+    gateway, _ = xdp_tunnel
+    assert gateway.status()["gateway"]["xdp_mode"] == mode
+    heard = topology.lab.directory / "heard"
+    with heard.open("wb") as out:
+        topology.gateway.start(sys.executable, "-c", RECEIVE_DATAGRAMS, stdout=out)
+    wait_until(lambda: heard.read_text() == "listening\n", "the receiver listens")
+    macs = wire.mac_address(topology.internet, "uplink"), wire.mac_address(topology.gateway, "wan")
+    wanted = ["listening"]
+    for source, target in ((topology.internet4, topology.wan4), (topology.internet6, topology.wan6)):
+        for number, order in enumerate(ORDERS):
+            payload = bytes([number]) * (len(order) * PIECE_BYTES - wire.UDP_HEADER_BYTES)
+            parts = wire.in_fragments(wire.udp_frame(macs, source, target, 999, 2223, payload), 77 + number, PIECE_BYTES)
+            path.send_frames(topology.internet, "uplink", [parts[at] for at in order])
+            wanted.append(hashlib.sha256(payload).hexdigest())
+            wait_until(lambda: heard.read_text().split() == wanted, f"the datagram arrives, sent as {order}", 2)
+    steering = {port["name"]: port["steering"] for port in gateway.status()["ports"]}["wan"]
+    assert steering["kernel_fragment"] > 0 and steering["given_back"] > 0 and steering["not_given_back"] == 0
+    # A subscriber's fragments come and go by the same address.
+    assert pings(edge, topology.internet4, "-s", 4000) and pings(edge, topology.internet6, "-s", 4000)
+
+
+def nat_identifier(gateway):
+    """One that is the NAT's by its number, and no mapping's."""
+    taken = {int(mapping["external"].rsplit(":", 1)[1]) for mapping in json.loads(gateway.command("nat", "--json").out)}
+    return next(number for number in range(25_000, 26_000) if number not in taken)
+
+
+@pytest.mark.parametrize("topology", [OneArmed, WithoutNativeXdp], indirect=True)
+def test_hosts_own_pings_are_answered_whatever_their_identifier(topology, edge, xdp_tunnel):
+    """They draw it from all numbers, the NAT's among them. So do those whose answer is an error."""
+    gateway, _ = xdp_tunnel
+    options = ("-n", "-c", 3, "-i", 0.05, "-W", 1, "-e", nat_identifier(gateway))
+    for address in (topology.internet4, topology.internet6):
+        assert topology.gateway.run("ping", *options, address)
+        assert topology.gateway.run("ping", *options, "-s", 4000, address)
+        if isinstance(topology, OneArmed):
+            out = topology.gateway.run("ping", *options, "-t", 1, address, check=False).out
+            assert re.search("Time to live exceeded|Hop limit", out), out
+    assert pings(edge, topology.internet4) and pings(edge, topology.internet6)
 
 
 BURST_PACKETS = 600  # more than the device takes at once

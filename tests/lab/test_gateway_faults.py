@@ -5,13 +5,15 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 
 import pytest
 
+from pairs import make_pair
 from ringway_lab import measure, nodes, path
 from ringway_lab.lab import wait_until
-from ringway_lab.topology import TUNNEL_PORT, OneArmed, Topology, WithoutNativeXdp
+from ringway_lab.topology import TUNNEL_PORT, OneArmed, SlowWires, Topology, WithoutNativeXdp
 
 CHANGE_SECONDS = 3
 KEPT_FRAMES = nodes.ROOT / "tests" / "vectors" / "hostile_frames.txt"
@@ -194,6 +196,52 @@ def test_full_rings_cost_packets_and_no_connection(topology, edge, xdp_tunnel):
     assert all(sum(after[name].values()) > sum(before[name].values()) for name in ("lan", "wan")), after
     assert after["inner"] == {}
     assert re.search(r"wan ring losses: rx_\w+ [1-9]", gateway.command("status").out)
+
+
+FEW_FRAMES = 512
+FLOOD = """
+import socket, sys, time
+end = time.monotonic() + float(sys.argv[1])
+sockets = []
+for target in sys.argv[2:]:
+    s = socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM)
+    s.connect((target, 9))
+    sockets.append(s)
+while time.monotonic() < end:
+    for s in sockets:
+        try:
+            s.send(bytes(1200))
+        except OSError:
+            pass                     # an ICMP error of before
+"""
+
+
+@pytest.mark.load
+@pytest.mark.parametrize("topology", [SlowWires], indirect=True)
+def test_too_few_frames_cost_packets_and_no_connection(topology, edge):
+    """All of them wait: in the transmit rings of slow wires, and for neighbours that do not answer. Whatever finds none
+    is lost and counted; afterwards they are all there again, and at the end all come home."""
+    gateway, node = make_pair(topology, edge, "ringway-aes", io=nodes.AF_XDP)
+    gateway.spec.xdp_frames = FEW_FRAMES
+    nobody = [f"198.51.100.{host}" for host in range(10, 60)]
+    with gateway, node:
+        measure.wait_for_path(edge.namespace, topology.internet4, topology.internet6)
+        with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 6) as tcp:
+            time.sleep(0.5)
+            floods = [edge.namespace.start(sys.executable, "-c", FLOOD, 1.2, *targets)
+                      for targets in (nobody, (topology.internet4, topology.internet6))]
+            wait_until(lambda: not any(flood.running() for flood in floods), "the floods are over")
+            wait_until_reached(edge, topology.internet4, topology.internet6)
+            rates = tcp.finish()
+        assert sum(rates[:4]) > 0 and sum(rates[-10:]) > 0, rates
+        status = gateway.status()
+        starved = sum(port["ring_losses"].get("rx_fill_ring_empty", 0) for port in status["ports"])
+        drops = {reason: count for reason, count in status["drops"].items() if count}
+        print(f"{starved} starved, {drops}")
+        assert starved > 100 and drops["neighbour_pending"] > 100
+        assert measure.tcp_gbps(edge.namespace, topology.internet, topology.internet4, 1) > 0.02
+        assert gateway.stop() == 0
+        assert "did not come home" not in gateway.log()
 
 
 def hostile_frames(topology, side, live_port):

@@ -17,6 +17,7 @@ from pairs import make_pair
 from ringway_lab import measure, nodes, variants
 from ringway_lab.lab import LabError, wait_until
 from ringway_lab.nodes import AES_GCM, AF_XDP, STOCK
+from ringway_lab.topology import OneArmed, Topology
 
 RESTART_SECONDS = 3
 KEPT_SECONDS = 2  # a round of the keeper and some
@@ -109,7 +110,9 @@ class Connection:
         wait_until(lambda: self.received() > before, what, timeout)
 
 
-@pytest.mark.parametrize("workers, end", [(1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGUSR2)])
+@pytest.mark.parametrize("topology, workers, end", [
+    (Topology, 1, signal.SIGKILL), (Topology, 2, signal.SIGKILL), (Topology, 2, signal.SIGUSR2),
+    (OneArmed, 1, signal.SIGKILL)], indirect=["topology"])
 def test_open_connections_survive_a_crash_or_a_restart_under_load(topology, edge, workers, end):
     """Of an edge and of a stock client, which two workers share. Also those on which only the server speaks: their
     clients have nothing to say that would let them in."""

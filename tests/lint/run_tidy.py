@@ -34,6 +34,7 @@ VERSION = 14
 DEEP = "--checks=clang-analyzer-*,-clang-analyzer-optin.performance.Padding"
 MAIN_FILE_CHECK = "misc-unused-using-decls"
 USING_DECLARATION = re.compile(r"\busing [\w:]*::\w+\s*;")
+INCLUDED = re.compile(r'^#include "(.*)"$', re.M)
 # What is said of a source only because others are beside it: that names clash, or that a header
 # gives everybody a name.
 BECAUSE_OF_OTHERS = re.compile(
@@ -100,10 +101,20 @@ def options_of(*entries):
     return [word for option in options for word in option]
 
 
+def entries_of_sources(entries):
+    """Compile commands, one a source: what the build compiles together stands in a file of includes."""
+    for entry in entries:
+        if Path(entry["file"]).name.startswith("unity_"):
+            for source in INCLUDED.findall(Path(entry["file"]).read_text()):
+                yield {**entry, "file": source}
+        else:
+            yield entry
+
+
 def shipped_entries(build, names):
     """The compile commands of the sources to check, one a source."""
     entries = {}
-    for entry in json.loads((build / "compile_commands.json").read_text()):
+    for entry in entries_of_sources(json.loads((build / "compile_commands.json").read_text())):
         path = Path(entry["file"]).resolve()
         if path.is_relative_to(ROOT):
             name = str(path.relative_to(ROOT))

@@ -121,13 +121,17 @@ class Repository:
         shutil.copy(run_tidy.ROOT / ".clang-tidy", root)
         monkeypatch.setattr(run_tidy, "ROOT", root)
 
-    def write(self, sources):
+    def write(self, sources, together=False):
         for name, text in sources.items():
             path = self.root / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        objects = "".join(f"build {Path(path).stem}.o: compile {path}\n"
-                          for path in sorted(self.root.glob("*/*.cpp")))
+        compiled = sorted(self.root.glob("*/*.cpp"))
+        if together:
+            batch = self.build / "unity_0_cxx.cxx"
+            batch.write_text("".join(f'#include "{path}"\n' for path in compiled))
+            compiled = [batch]
+        objects = "".join(f"build {path.stem}.o: compile {path}\n" for path in compiled)
         (self.build / "build.ninja").write_text(NINJA_RULE + objects)
         subprocess.run(["ninja", "-C", self.build], check=True, capture_output=True)
         commands = subprocess.run(["ninja", "-C", self.build, "-t", "compdb", "compile"],
@@ -181,6 +185,14 @@ def test_what_passed_is_checked_again_when_its_header_changed(repository):
     assert repository.tidy() == (0, 0, set())
     repository.write({"base/shared.hpp": "#pragma once\ninline int shared() { return 2; }\n"})
     assert repository.tidy() == (0, 2, set())
+
+
+def test_what_is_compiled_together_is_checked_like_single_sources(repository):
+    repository.write(WITH_FINDINGS, together=True)
+    status, checked, found = repository.tidy()
+    assert (status, checked) == (1, len(WITH_FINDINGS) - 1)
+    assert found == expected_findings(WITH_FINDINGS)
+    assert repository.tidy("base/third.cpp")[1] == 1
 
 
 def test_what_had_findings_is_checked_again(repository):

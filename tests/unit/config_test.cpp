@@ -98,6 +98,7 @@ masquerade = true
 interface = "wan0"
 io = "af_xdp"
 xdp_interfaces = ["lan0", "wan0"]
+xdp_frames = 4096
 nat_log = "/var/log/ringway/nat.log"
 subscriber_up_mbps = 100
 subscriber_down_mbps = 400
@@ -145,6 +146,7 @@ suite = "chacha20poly1305"
   EXPECT_EQ(config.gateway.interface, "wan0");
   EXPECT_EQ(config.gateway.io, GatewayIo::kAfXdp);
   EXPECT_THAT(config.gateway.xdp_interfaces, ElementsAre("lan0", "wan0"));
+  EXPECT_EQ(config.gateway.xdp_frames, 4096U);
   EXPECT_EQ(config.gateway.nat_log, "/var/log/ringway/nat.log");
   EXPECT_EQ(config.api.socket, "/tmp/x.sock");
   EXPECT_EQ(config.api.group, "ringway");
@@ -277,6 +279,11 @@ std::vector<BadCase> bad_cases() {
        base + "[gateway]\nmasquerade = true\nio = \"kernel\"\nxdp_interfaces = [\"wan0\"]\n",
        6,
        {"gateway.xdp_interfaces", "af_xdp"}},
+      {"too_few_xdp_frames", af_xdp + "xdp_frames = 100\n", 7, {"gateway.xdp_frames", "256"}},
+      {"xdp_frames_of_the_kernel",
+       base + "[gateway]\nmasquerade = true\nio = \"kernel\"\nxdp_frames = 4096\n",
+       6,
+       {"gateway.xdp_frames", "kernel"}},
       {"nat_log_without_a_nat",
        base + "[gateway]\nmasquerade = true\nnat_log = \"/var/log/nat.log\"\n",
        5,

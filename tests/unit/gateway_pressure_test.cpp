@@ -114,6 +114,37 @@ TEST(GatewayPressure, WithoutAFreeFrameOnlyWhatNeedsItsOwnIsDroppedAndCounted) {
   gateway.expect_all_home();
 }
 
+// Fragments that came before their first, all of the host's own.
+TEST(GatewayPressure, WhatIsTheKernelsIsGivenBackAndAFloodOfItIsBounded) {
+  WholeGateway gateway;
+  PacketSpec spec = answer_to(gateway, std::vector<std::uint8_t>(40));
+  spec.destination_port = 53'000;  // not of the NAT's range
+  spec.payload.assign(400, 1);
+  const auto parts = cut(build(spec), 96, 9);
+  for (std::size_t i = parts.size(); i-- > 0;)
+    ASSERT_TRUE(gateway.offer_packet(parts[i]));
+  gateway.turn();
+  EXPECT_EQ(gateway.to_control(), parts.size());
+  EXPECT_EQ(gateway.all_drops(), 0U);
+
+  const std::uint64_t before = gateway.to_control();
+  constexpr std::uint64_t kFlood = 500;
+  for (std::uint64_t i = 0; i < kFlood; ++i) {
+    ASSERT_TRUE(gateway.offer_packet(build(spec)));
+    if (i % 50 == 49) gateway.turn();
+  }
+  const std::uint64_t given = gateway.to_control() - before;
+  EXPECT_GT(given, 0U);
+  EXPECT_LE(given, kForKernelRingEntries);
+  EXPECT_EQ(gateway.drops(DropReason::kGiveBackLimit), kFlood - given);
+  gateway.turn(Duration::seconds(1));
+  ASSERT_TRUE(gateway.offer_packet(build(spec)));
+  gateway.turn();
+  EXPECT_EQ(gateway.to_control() - before, given + 1);
+  EXPECT_EQ(gateway.received().count(), 0U);
+  gateway.expect_all_home();
+}
+
 TEST(GatewayPressure, FragmentsWhoseFirstNeverCameAreCounted) {
   WholeGateway gateway;
   PacketSpec spec = to_server(gateway, 5000);

@@ -118,6 +118,7 @@ class HostileFrames : public testing::Test {
     }
     EXPECT_EQ(offered + errors_, forwarded_ + gateway_.all_drops() + gateway_.to_control());
     gateway_.expect_all_home();
+    EXPECT_EQ(gateway_.allocations(), 0U) << "the packet path allocates nothing";
   }
   void expect_service() {
     for (const bool v6 : {false, true}) {

@@ -383,6 +383,27 @@ TEST(NatRules, R28_ErrorsAboutNothingOfOursAreDropped) {
   }
 }
 
+// The host itself draws the identifiers of its queries from all numbers: one that is nobody's, or
+// that a subscriber has who asks somebody else.
+TEST(NatRules, R28_AnswersAndErrorsToTheHostsOwnQueriesComeBackToIt) {
+  for (const Side4And6& side : kFamilies4And6) {
+    NatWorld world;
+    const std::uint16_t taken = world.out(kAlice, ping_from(side.inner)).source().port;
+    for (const std::uint16_t identifier :
+         {taken, std::uint16_t(taken == 10'500 ? 10'501 : 10'500)}) {
+      PacketSpec query = ping_from(side.inner, identifier);
+      query.source = side.external;
+      query.destination = side.router;
+      const Passed sent{Verdict::kForward, Drop::kMalformed, kAlice, build(query)};
+      EXPECT_EQ(world.answer(sent, with_payload({}, 20)).verdict, Verdict::kNotOurs);
+      const PacketBytes error = error_about(sent, side.remote, side.external.is_v4() ? 3 : 1, 3);
+      const Passed passed = world.in(error);
+      EXPECT_EQ(passed.verdict, Verdict::kNotOurs);
+      EXPECT_EQ(passed.bytes, error) << "untouched";
+    }
+  }
+}
+
 TEST(NatRules, R29_ErrorsFromInsideLeaveWithThePublicAddress) {
   for (const Side4And6& side : kFamilies4And6) {
     NatWorld world;

@@ -384,7 +384,7 @@ TEST(NatRules, R26_QueryMappingsOutliveAMinute) {
   world.pass(Duration::seconds(60));
   EXPECT_EQ(world.answer(sent).verdict, Verdict::kForward);
   world.pass(Duration::seconds(4));
-  EXPECT_EQ(world.answer(sent).drop, Drop::kNoMapping);
+  EXPECT_EQ(world.answer(sent).verdict, Verdict::kNotOurs);
 }
 
 // ---- CGN: RFC 6888 ----

@@ -30,6 +30,12 @@ Candidates two_candidates() {
   return candidates;
 }
 
+Candidates one_candidate() {
+  Candidates candidates;
+  candidates.add(endpoint("192.0.2.9:4000"));
+  return candidates;
+}
+
 Contacts contacts(std::size_t count) {
   SeededRng rng(7);
   Contacts result;
@@ -45,8 +51,8 @@ Buffer emitted(const LinkMessage& message) {
 }
 
 std::vector<LinkMessage> one_of_each() {
-  return {Hello{{kWantsNear, 80, 5}, two_candidates()},
-          Heartbeat{kWantsNear | kWantsLeaf, 81, 6},
+  return {Hello{{kWantsNear, 80, 5, {}}, two_candidates(), one_candidate()},
+          Heartbeat{kWantsNear | kWantsLeaf, 81, 6, {7, -8, 9, 10}},
           Ping{0x01020304},
           Pong{0x01020304},
           StatusRequest{},
@@ -79,12 +85,14 @@ TEST(LinkMessages, ComeBackAsTheyWere) {
 }
 
 TEST(LinkMessages, HaveTheBytesOfTheSpecification) {
-  EXPECT_EQ(emitted(Heartbeat{kWantsShortcut, 80, 0x01020304}), (Buffer{1, 2, 2, 80, 1, 2, 3, 4}));
+  EXPECT_EQ(emitted(Heartbeat{kWantsShortcut, 80, 0x01020304, {-1, 2, 3, 4}}),
+            (Buffer{1, 2, 2, 80, 1, 2, 3, 4, 0xFF, 0xFF, 0, 2, 0, 3, 4}));
   EXPECT_EQ(emitted(Ping{0x0A0B0C0D}), (Buffer{1, 3, 0x0A, 0x0B, 0x0C, 0x0D}));
   EXPECT_EQ(emitted(Goodbye{GoodbyeReason::kLeaving}), (Buffer{1, 7, 1}));
   Hello hello;
   hello.candidates.add(endpoint("192.0.2.1:258"));
-  EXPECT_EQ(emitted(hello), (Buffer{1, 1, 0, 0, 0, 0, 0, 0, 1, 4, 192, 0, 2, 1, 1, 2}));
+  EXPECT_EQ(emitted(hello),
+            (Buffer{1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 1, 4, 192, 0, 2, 1, 1, 2, 0}));
 }
 
 TEST(LinkMessages, AreRefusedUnlessWhole) {
@@ -104,16 +112,19 @@ TEST(LinkMessages, RefusesLyingCounts) {
 }
 
 TEST(LinkMessages, RefusesUnknownValues) {
-  EXPECT_FALSE(parse_link_message(Buffer{2, 5}));                     // version
-  EXPECT_FALSE(parse_link_message(Buffer{1, 0}));                     // type
-  EXPECT_FALSE(parse_link_message(Buffer{1, 10}));                    // type
-  EXPECT_FALSE(parse_link_message(Buffer{1, 2, 32, 0, 0, 0, 0, 0}));  // wants
-  EXPECT_FALSE(parse_link_message(Buffer{1, 7, 0}));                  // reason
-  EXPECT_FALSE(parse_link_message(Buffer{1, 7, 7}));                  // reason
+  EXPECT_FALSE(parse_link_message(Buffer{2, 5}));   // version
+  EXPECT_FALSE(parse_link_message(Buffer{1, 0}));   // type
+  EXPECT_FALSE(parse_link_message(Buffer{1, 10}));  // type
+  EXPECT_FALSE(parse_link_message(Buffer{1, 2, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));  // wants
+  EXPECT_FALSE(parse_link_message(Buffer{1, 2, 0, 0, 0, 0, 0, 0, 0x3E, 0x81, 0, 0, 0, 0,
+                                         0}));  // beyond any network: 4 s and more
+  EXPECT_TRUE(parse_link_message(Buffer{1, 2, 0, 0, 0, 0, 0, 0, 0x3E, 0x80, 0, 0, 0, 0, 0}));
+  EXPECT_FALSE(parse_link_message(Buffer{1, 7, 0}));  // reason
+  EXPECT_FALSE(parse_link_message(Buffer{1, 7, 7}));  // reason
+  EXPECT_FALSE(parse_link_message(Buffer{1, 1, 0, 0, 0, 0,   0, 0, 0, 0, 0, 0,
+                                         0, 0, 0, 1, 5, 192, 0, 2, 1, 1, 2}));  // address family
   EXPECT_FALSE(parse_link_message(
-      Buffer{1, 1, 0, 0, 0, 0, 0, 0, 1, 5, 192, 0, 2, 1, 1, 2}));  // address family
-  EXPECT_FALSE(
-      parse_link_message(Buffer{1, 1, 0, 0, 0, 0, 0, 0, 1, 4, 192, 0, 2, 1, 0, 0}));  // port
+      Buffer{1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 192, 0, 2, 1, 0, 0}));  // port
 }
 
 TEST(LinkMessages, RefusesWhatIsTooLong) {

@@ -124,8 +124,8 @@ TEST(DuplicateLinks, BothEndsKeepTheSameOne) {
       Link at_small;
       at_small.node = large;
       at_small.opened_here = !older_by_large;
-      const bool large_takes_newer = newer_link_wins(large, at_large, newer_by_large);
-      EXPECT_EQ(large_takes_newer, newer_link_wins(small, at_small, !newer_by_large));
+      const bool large_takes_newer = newer_link_wins(large, at_large, newer_by_large, false);
+      EXPECT_EQ(large_takes_newer, newer_link_wins(small, at_small, !newer_by_large, false));
       EXPECT_EQ(large_takes_newer, newer_by_large || !older_by_large);
     }
   }
@@ -136,38 +136,67 @@ class Replays : public testing::Test {
   [[nodiscard]] static WallTime second(std::int64_t n) {
     return WallTime::from_unix_ns(n * 1'000'000'000);
   }
+  // Both clocks show the same; the calendar may be set.
+  [[nodiscard]] static Clock clock(std::int64_t n, std::int64_t calendar_ahead = 0) {
+    return {Instant::from_ns(n * 1'000'000'000), second(n + calendar_ahead)};
+  }
+  // Whether it was taken.
+  bool offer(const NodeId& source, std::uint64_t id, WallTime sent, Clock at) {
+    if (cache_.check(source, id, sent, at) != ReplayCache::Verdict::kFresh) return false;
+    cache_.remember(source, id, sent, at);
+    return true;
+  }
   ReplayCache cache_{Duration::seconds(120), 4};
 };
 
 TEST_F(Replays, AcceptsAMessageOnce) {
   using enum ReplayCache::Verdict;
-  EXPECT_EQ(cache_.check(at(1), 7, second(1000), second(1000)), kFresh);
-  EXPECT_EQ(cache_.check(at(1), 7, second(1000), second(1000)), kFresh);  // not authentic so far
-  cache_.remember(at(1), 7, second(1000));
-  EXPECT_EQ(cache_.check(at(1), 7, second(1000), second(1001)), kReplayed);
-  EXPECT_EQ(cache_.check(at(1), 8, second(1000), second(1001)), kFresh);
-  EXPECT_EQ(cache_.check(NodeId(Distance{1, 0, 0}), 7, second(1000), second(1001)), kFresh);
+  EXPECT_EQ(cache_.check(at(1), 7, second(1000), clock(1000)), kFresh);
+  EXPECT_EQ(cache_.check(at(1), 7, second(1000), clock(1000)), kFresh);  // not authentic so far
+  cache_.remember(at(1), 7, second(1000), clock(1000));
+  EXPECT_EQ(cache_.check(at(1), 7, second(1000), clock(1001)), kReplayed);
+  EXPECT_EQ(cache_.check(at(1), 8, second(1000), clock(1001)), kFresh);
+  EXPECT_EQ(cache_.check(NodeId(Distance{1, 0, 0}), 7, second(1000), clock(1001)), kFresh);
 }
 
 TEST_F(Replays, RefusesWhatIsTooOldOrFromTheFuture) {
   using enum ReplayCache::Verdict;
-  EXPECT_EQ(cache_.check(at(1), 7, second(1000), second(1121)), kOutdated);
-  EXPECT_EQ(cache_.check(at(1), 7, second(1000), second(1120)), kFresh);
-  EXPECT_EQ(cache_.check(at(1), 7, second(1121), second(1000)), kOutdated);
+  EXPECT_EQ(cache_.check(at(1), 7, second(1000), clock(1121)), kOutdated);
+  EXPECT_EQ(cache_.check(at(1), 7, second(1000), clock(1120)), kFresh);
+  EXPECT_EQ(cache_.check(at(1), 7, second(1121), clock(1000)), kOutdated);
+  // The latest time that a message can carry.
+  EXPECT_EQ(cache_.check(at(1), 7, WallTime::from_unix_ns(INT64_MAX), clock(1000)), kOutdated);
+}
+
+TEST_F(Replays, ACalendarThatIsSetBackMakesNothingFresh) {
+  EXPECT_TRUE(offer(at(1), 7, second(1000), clock(1000, 100)));
+  EXPECT_FALSE(offer(at(1), 7, second(1000), clock(1030, 100)));  // outdated, as it seems
+  EXPECT_FALSE(offer(at(1), 7, second(1000), clock(1040, -76)));  // and now it would not be
+  EXPECT_TRUE(offer(at(1), 8, second(1000), clock(1040, -76)));
 }
 
 TEST_F(Replays, AFloodMakesItStricterAndNeverForgetful) {
   using enum ReplayCache::Verdict;
   for (std::uint64_t id = 0; id < 10; ++id) {
-    const auto sent = second(1000 + static_cast<std::int64_t>(id));
-    if (cache_.check(at(1), id, sent, second(1010)) == kFresh) cache_.remember(at(1), id, sent);
+    offer(at(1), id, second(1000 + static_cast<std::int64_t>(id)), clock(1010));
     EXPECT_LE(cache_.size(), 4U);
   }
   for (std::uint64_t id = 0; id < 10; ++id) {
-    EXPECT_NE(cache_.check(at(1), id, second(1000 + static_cast<std::int64_t>(id)), second(1010)),
+    EXPECT_NE(cache_.check(at(1), id, second(1000 + static_cast<std::int64_t>(id)), clock(1010)),
               kFresh);
   }
-  EXPECT_EQ(cache_.check(at(1), 99, second(1010), second(1010)), kFresh);
+  EXPECT_EQ(cache_.check(at(1), 99, second(1010), clock(1010)), kFresh);
+}
+
+TEST_F(Replays, AFloodThatIsDatedAheadCostsItsSourceAlone) {
+  const NodeId flooding(Distance{1, 0, 0});
+  EXPECT_TRUE(offer(at(1), 1, second(1000), clock(1000)));
+  for (std::uint64_t id = 0; id < 100; ++id)
+    offer(flooding, id, second(1110), clock(1001));
+  EXPECT_FALSE(offer(flooding, 200, second(1110), clock(1001)));
+  EXPECT_TRUE(offer(at(1), 2, second(1001), clock(1001)));
+  EXPECT_FALSE(offer(at(1), 1, second(1000), clock(1001)));
+  EXPECT_LE(cache_.size(), 4U);
 }
 
 TEST(ShortcutPlaces, FollowTheHarmonicLaw) {

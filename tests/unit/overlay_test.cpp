@@ -8,35 +8,7 @@
 namespace ringway::overlay {
 namespace {
 
-NodeId eighth(std::uint64_t number) {
-  return NodeId(Distance{number << 61, 0, 0});
-}
-
-constexpr Duration kLong = Duration::seconds(60);
-
-// Nodes at the first so many eighths of the ring, each of which knows the first.
-class Overlays : public testing::Test {
- protected:
-  void grow(std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      village_.add(eighth(i));
-      if (i > 0) village_.knows(i, 0);
-      village_.start(i);
-      village_.pass(Duration::seconds(5));
-    }
-    village_.pass(kLong);
-  }
-  // A message as `from` would send it to `to`: for what a hostile neighbour may do.
-  void inject(std::size_t from, std::size_t to, std::vector<std::uint8_t> bytes) {
-    village_[to].receive(village_.clock(), village_.link(to, from)->id, bytes);
-    village_.settle();
-  }
-  [[nodiscard]] std::uint32_t dropped(std::size_t node, Drop reason) {
-    return village_[node].drops().value(reason);
-  }
-
-  Village village_;
-};
+class Overlays : public VillageTest {};
 
 TEST_F(Overlays, ANodeAloneWaits) {
   village_.add(eighth(0));

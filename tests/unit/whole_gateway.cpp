@@ -9,6 +9,7 @@
 #include "base/net/ethernet.hpp"
 #include "base/net/udp.hpp"
 #include "dataplane/forwarding/encapsulate.hpp"
+#include "tests/unit/counted_allocations.hpp"
 #include "tests/unit/samples.hpp"
 
 namespace ringway {
@@ -77,6 +78,7 @@ WholeGateway::WholeGateway(const PortSizes& lan_sizes, const PortSizes& wan_size
       std::vector<tunnel::AllowedIp>{{{at.subscriber4, 32}, {0}}, {{at.subscriber6, 128}, {0}}})});
   turn();
   (void)received();  // the keepalive that confirms the session
+  allocations_ = 0;
 }
 
 nat::Config WholeGateway::nat_config() const {
@@ -111,11 +113,15 @@ void WholeGateway::tell(Command&& command) {
 
 void WholeGateway::turn(Duration after) {
   now_ = now_ + after;
+  const std::uint64_t before = testing_support::allocations();
   worker_.run_once(now_);
+  allocations_ += testing_support::allocations() - before;
   while (auto event = control_.events.try_pop()) {
     if (std::holds_alternative<event::ControlFrameReceived>(*event)) ++to_control_;
   }
   while (control_.handshakes.try_pop())
+    ++to_control_;
+  while (control_.for_kernel.try_pop())
     ++to_control_;
 }
 

@@ -72,9 +72,11 @@ class WholeGateway {
 
   [[nodiscard]] std::uint64_t drops(DropReason reason) const;
   [[nodiscard]] std::uint64_t all_drops() const;
-  // Handshakes and control frames that went to the control thread.
+  // What went to the control thread: handshakes, control frames, packets for the kernel.
   [[nodiscard]] std::uint64_t to_control() const { return to_control_; }
   void expect_all_home();
+  // By the worker in its turns, since the session was there.
+  [[nodiscard]] std::uint64_t allocations() const { return allocations_; }
 
   GatewayAddresses at;
   io::MemoryPort lan;
@@ -95,6 +97,7 @@ class WholeGateway {
   Worker worker_;
   testing_support::PeerEnd subscriber_;
   std::uint64_t to_control_ = 0;
+  std::uint64_t allocations_ = 0;
 };
 
 }  // namespace ringway

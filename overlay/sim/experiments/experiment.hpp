@@ -33,6 +33,7 @@ struct Experiment {
   // One run, with this seed. The rows of all runs are the same but for their values, of which each
   // run gives one.
   std::vector<Row> (*run)(const ExperimentOptions& options, std::uint64_t seed);
+  unsigned runs = 5;  // where nobody says how many
 };
 
 // A simulation with the experiment's latencies and no lookups of its own.
@@ -43,5 +44,12 @@ struct Experiment {
 
 // The experiments of each file.
 [[nodiscard]] std::vector<Experiment> ring_experiments();
+[[nodiscard]] std::vector<Experiment> relay_experiments();
+[[nodiscard]] std::vector<Experiment> broadcast_experiments();
+[[nodiscard]] std::vector<Experiment> coordinate_experiments();
+[[nodiscard]] std::vector<Experiment> dht_experiments();
+[[nodiscard]] std::vector<Experiment> growth_experiments();
+[[nodiscard]] std::vector<Experiment> hostile_experiments();
+[[nodiscard]] std::vector<Experiment> scale_experiments();
 
 }  // namespace ringway::overlay::sim

@@ -14,7 +14,9 @@ namespace {
 
 std::vector<Experiment> all_experiments() {
   std::vector<Experiment> all;
-  for (const auto& list : {ring_experiments()})
+  for (const auto& list : {ring_experiments(), growth_experiments(), scale_experiments(),
+                           dht_experiments(), broadcast_experiments(), coordinate_experiments(),
+                           relay_experiments(), hostile_experiments()})
     all.insert(all.end(), list.begin(), list.end());
   return all;
 }
@@ -34,17 +36,18 @@ void print_text(const Experiment& experiment, const ExperimentOptions& options,
                 const std::vector<Row>& rows) {
   std::printf("%s (%s)\n", experiment.what, options.latency.c_str());
   for (const Row& row : rows) {
-    std::printf("  %-24s", row.what.c_str());
-    if (!row.published.empty()) std::printf("  published %-22s", row.published.c_str());
+    std::printf("  %-38s", row.what.c_str());
+    if (!row.published.empty()) std::printf("  published %-28s", row.published.c_str());
     if (row.promised) std::printf("  promised %s", text_of(row.promised, row.unit).c_str());
-    std::printf("  ours: median %s, worst of %zu %s%s\n", text_of(row.median(), row.unit).c_str(),
-                row.values.size(), text_of(row.worst(), row.unit).c_str(),
-                row.kept() ? "" : "  NOT KEPT");
+    std::printf("  ours: %s", text_of(row.median(), row.unit).c_str());
+    if (row.values.size() > 1)
+      std::printf(", worst of %zu %s", row.values.size(), text_of(row.worst(), row.unit).c_str());
+    std::printf("%s\n", row.kept() ? "" : "  NOT KEPT");
   }
 }
 
-void print_json(const Experiment& experiment, const ExperimentOptions& options,
-                const std::vector<Row>& rows) {
+nlohmann::ordered_json json_of(const Experiment& experiment, const ExperimentOptions& options,
+                               const std::vector<Row>& rows) {
   nlohmann::ordered_json result = {
       {"experiment", experiment.name}, {"latency", options.latency}, {"rows", nullptr}};
   for (const Row& row : rows)
@@ -55,7 +58,19 @@ void print_json(const Experiment& experiment, const ExperimentOptions& options,
                               {"median", json_of(row.median())},
                               {"worst", json_of(row.worst())},
                               {"kept", row.kept()}});
-  std::printf("%s\n", result.dump(2).c_str());
+  return result;
+}
+
+std::vector<Row> measure(const Experiment& experiment, const ExperimentOptions& options) {
+  const unsigned runs = options.runs > 0 ? options.runs : experiment.runs;
+  std::vector<Row> rows = experiment.run(options, options.seed);
+  for (unsigned run = 1; run < runs; ++run) {
+    const std::vector<Row> more = experiment.run(options, options.seed + run);
+    CHECK(more.size() == rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      rows[i].values.push_back(more[i].values.front());
+  }
+  return rows;
 }
 
 // From best to worst.
@@ -105,10 +120,10 @@ std::vector<ExperimentText> list_experiments() {
 }
 
 int run_experiment(const ExperimentOptions& options) {
-  const std::vector<Experiment> all = all_experiments();
-  const auto found = std::find_if(all.begin(), all.end(),
-                                  [&](const auto& each) { return each.name == options.name; });
-  if (found == all.end()) {
+  std::vector<Experiment> wanted = all_experiments();
+  if (options.name != "all")
+    std::erase_if(wanted, [&](const Experiment& each) { return each.name != options.name; });
+  if (wanted.empty()) {
     std::fprintf(stderr,
                  "ringway-sim: no experiment %s; ringway-sim experiment --help lists them\n",
                  options.name.c_str());
@@ -119,15 +134,21 @@ int run_experiment(const ExperimentOptions& options) {
     std::fprintf(stderr, "ringway-sim: %s\n", latency.error().text().c_str());
     return 2;
   }
-  std::vector<Row> rows = found->run(options, options.seed);
-  for (unsigned run = 1; run < options.runs; ++run) {
-    const std::vector<Row> more = found->run(options, options.seed + run);
-    CHECK(more.size() == rows.size());
-    for (std::size_t i = 0; i < rows.size(); ++i)
-      rows[i].values.push_back(more[i].values.front());
+  bool kept = true;
+  auto json = nlohmann::ordered_json::array();
+  for (const Experiment& experiment : wanted) {
+    const std::vector<Row> rows = measure(experiment, options);
+    for (const Row& row : rows)
+      kept &= row.kept();
+    if (options.json) {
+      json.push_back(json_of(experiment, options, rows));
+    } else {
+      print_text(experiment, options, rows);
+      std::fflush(stdout);
+    }
   }
-  options.json ? print_json(*found, options, rows) : print_text(*found, options, rows);
-  return std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.kept(); }) ? 0 : 1;
+  if (options.json) std::printf("%s\n", (json.size() == 1 ? json[0] : json).dump(2).c_str());
+  return kept ? 0 : 1;
 }
 
 }  // namespace ringway::overlay::sim

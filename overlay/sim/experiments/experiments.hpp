@@ -10,7 +10,7 @@ namespace ringway::overlay::sim {
 struct ExperimentOptions {
   std::string name;
   std::uint64_t seed = 1;   // of the first run
-  unsigned runs = 5;        // with this seed and those that follow
+  unsigned runs = 0;        // with this seed and those that follow; zero: as is usual for it
   std::uint32_t nodes = 0;  // zero: as many as the experiment has by itself
   std::string latency = "fixed:50";
   std::string data_folder;

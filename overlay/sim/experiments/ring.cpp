@@ -1,4 +1,5 @@
 // The ring's order: how soon it is right, and right again.
+#include "overlay/sim/experiments/dht_rows.hpp"
 #include "overlay/sim/experiments/experiment.hpp"
 
 namespace ringway::overlay::sim {
@@ -39,22 +40,42 @@ std::unique_ptr<Simulation> settled_ring(const ExperimentOptions& options, std::
 std::vector<Row> run_vanish(const ExperimentOptions& options, std::uint64_t seed) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kThousand;
   const auto simulation = settled_ring(options, seed, nodes);
+  VanishRows values(*simulation, nodes);
+  values.before();
   for (std::size_t left = nodes / 2; left > 0; --left)
     simulation->crash(simulation->alive()[simulation->rng().below(simulation->alive().size())]);
+  const Instant vanished = simulation->now();
+  values.read_soon();
   const auto time = simulation->time_until_right(Duration::seconds(300));
-  return {{nodes_text(nodes), "", "s", Better::kLower, 30, {seconds(time)}}};
+  values.after(vanished);
+  std::vector<Row> rows = {{nodes_text(nodes), "", "s", Better::kLower, 30, {seconds(time)}}};
+  for (Row& row : values.rows())
+    rows.push_back(std::move(row));
+  return rows;
 }
 
 std::vector<Row> run_partition(const ExperimentOptions& options, std::uint64_t seed) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kThousand;
   const auto simulation = settled_ring(options, seed, nodes);
-  for (const NodeIndex node : simulation->alive())
-    simulation->set_part(node, simulation->rng().below(2) == 0 ? 1 : 2);
-  simulation->run_for(Duration::seconds(3600));
+  std::vector<NodeIndex> halves[2];
+  for (const NodeIndex node : simulation->alive()) {
+    const std::uint64_t half = simulation->rng().below(2);
+    halves[half].push_back(node);
+    simulation->set_part(node, static_cast<std::uint8_t>(1 + half));
+  }
+  const Instant together = simulation->now() + Duration::seconds(3600);
+  LeaseRows leases(*simulation);
+  simulation->run_for(Duration::seconds(300));
+  leases.during(halves[0], halves[1]);
+  simulation->run_until(together);
   for (const NodeIndex node : simulation->alive())
     simulation->set_part(node, 0);
   const auto time = simulation->time_until_right(Duration::seconds(600));
-  return {{nodes_text(nodes), "", "s", Better::kLower, 60, {seconds(time)}}};
+  const auto settled = leases.time_until_settled(together);
+  std::vector<Row> rows = {{nodes_text(nodes), "", "s", Better::kLower, 60, {seconds(time)}}};
+  for (Row& row : leases.rows(settled))
+    rows.push_back(std::move(row));
+  return rows;
 }
 
 }  // namespace

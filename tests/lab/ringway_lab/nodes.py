@@ -81,6 +81,7 @@ class NodeSpec:
     gateway: bool = False
     io: str | None = None  # of a gateway: "kernel", "af_xdp"; None says nothing
     xdp_interfaces: tuple = ("lan", "wan")  # that af_xdp takes over
+    xdp_frames: int | None = None  # for packets, of each worker; None says nothing
     subscriber_up_mbps: int = 0  # of a gateway; 0: no limit
     subscriber_down_mbps: int = 0
     workers: int = 1
@@ -242,6 +243,8 @@ class Ringway(Started):
                 lines += [f"io = {_toml(self.spec.io)}", 'interface = "wan"']
             if self.spec.io == AF_XDP:
                 lines += [f"xdp_interfaces = {_toml(self.spec.xdp_interfaces)}"]
+            if self.spec.xdp_frames:
+                lines += [f"xdp_frames = {self.spec.xdp_frames}"]
         lines += ["[api]", f"socket = {_toml(self.api_socket)}",
                   "[state]", f"directory = {_toml(self.directory / 'state')}"]
         for peer in self.spec.peers:

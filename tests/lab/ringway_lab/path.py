@@ -2,12 +2,27 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from . import wire
 from .lab import LabError
 
 TABLE = "rw_lab_count"
+
+
+SEND_FRAMES = """
+import socket, sys
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+link.bind((sys.argv[1], 0))
+for frame in sys.stdin:
+    link.send(bytes.fromhex(frame))
+"""
+
+
+def send_frames(namespace, interface, frames):
+    """Each once, in this order."""
+    namespace.run(sys.executable, "-c", SEND_FRAMES, interface, input="".join(frame.hex() + "\n" for frame in frames))
 
 
 class PathCounter:

@@ -63,6 +63,26 @@ def udp_frame(macs, source, target, source_port, target_port, payload):
     return macs[1] + macs[0] + struct.pack("!H", ethertype) + ip + udp
 
 
+def in_fragments(frame, identification, piece_bytes):
+    """The fragments of what udp_frame() made, in order (RFC 791, RFC 8200 section 4.5). `piece_bytes`: a multiple
+    of eight."""
+    ethernet, packet = frame[:14], frame[14:]
+    header, payload = (packet[:20], packet[20:]) if packet[0] >> 4 == 4 else (packet[:40], packet[40:])
+    frames = []
+    for at in range(0, len(payload), piece_bytes):
+        piece = payload[at:at + piece_bytes]
+        more = at + len(piece) < len(payload)
+        if packet[0] >> 4 == 4:
+            ip = header[:2] + struct.pack("!HHH", len(header) + len(piece), identification, more << 13 | at // 8) + \
+                header[8:10] + bytes(2) + header[12:]
+            ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+        else:
+            ip = header[:4] + struct.pack("!HB", 8 + len(piece), 44) + header[7:] + \
+                struct.pack("!BBHI", header[6], 0, at | more, identification)
+        frames.append(ethernet + ip + piece)
+    return frames
+
+
 def mac_address(namespace, interface):
     links = json.loads(namespace.run("ip", "-j", "link", "show", "dev", interface).out)
     return bytes.fromhex(links[0]["address"].replace(":", ""))

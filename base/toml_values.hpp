@@ -1,5 +1,5 @@
-// toml++ as config_file.cpp, the one source that knows it, includes it: without what it takes for
-// impossible, and with words for its values.
+// toml++ as the sources that read TOML files include it: without what it takes for impossible, and
+// with words for its values.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@
 #include <toml++/toml.h>
 #pragma pop_macro("NDEBUG")
 
-namespace ringway::control {
+namespace ringway {
 
 inline constexpr std::size_t kMaxShownText = 60;  // of a value, in a message
 
@@ -50,4 +50,4 @@ inline std::string describe_secret(const toml::node& node) {
                          : "a text of " + std::to_string(text->get().size()) + " characters";
 }
 
-}  // namespace ringway::control
+}  // namespace ringway

@@ -1,0 +1,148 @@
+#include "overlay/dht/hand_over.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "overlay/wire/byte_writer.hpp"
+
+namespace ringway::overlay::dht {
+namespace {
+
+// So many values cross at once; the rest waits for the next offer.
+constexpr std::size_t kWantedAtOnce = 16;
+
+void write_head(wire::ByteWriter& writer, wire::LinkMessageType type) {
+  writer.byte(wire::kVersion);
+  writer.byte(static_cast<std::uint8_t>(type));
+}
+
+}  // namespace
+
+void HandOver::find_partners() {
+  std::erase_if(partners_, [&](const Partner& partner) {
+    const Link* const link = core_.links.find(partner.node);
+    return link == nullptr || !link->near();
+  });
+  for (const Link& link : core_.links) {
+    const bool known = std::any_of(partners_.begin(), partners_.end(), [&](const Partner& partner) {
+      return partner.node == link.node;
+    });
+    if (link.near() && !known) partners_.push_back({.node = link.node});
+  }
+}
+
+void HandOver::on_neighbourhood_change() {
+  if (store_.empty()) return;
+  find_partners();
+  for (Partner& partner : partners_)
+    restart(partner, parameters_.offer_delay + core_.jitter(parameters_.offer_delay));
+}
+
+void HandOver::on_store() {
+  if (partners_.empty()) find_partners();
+  for (Partner& partner : partners_) {
+    partner.due = std::min(partner.due, core_.now() + parameters_.offer_again);
+    core_.wake_at(partner.due);
+  }
+}
+
+void HandOver::on_news() {
+  if (partners_.empty()) find_partners();
+  for (Partner& partner : partners_)
+    restart(partner, parameters_.offer_delay);
+}
+
+void HandOver::restart(Partner& partner, Duration delay) {
+  partner.repeat = true;
+  if (partner.under_way) return;  // to its end first, lest the last pages never leave
+  const Instant earliest = partner.last_offer + parameters_.offer_interval;
+  partner.due = std::max(std::min(partner.due, core_.now() + delay), earliest);
+  core_.wake_at(partner.due);
+}
+
+void HandOver::tick() {
+  for (Partner& partner : partners_) {
+    if (core_.now() >= partner.due) {
+      const Link* const link = core_.links.find(partner.node);
+      if (link != nullptr && link->near() && !store_.empty()) {
+        offer(partner, *link);
+      } else {
+        partner.due = Instant::never();
+      }
+    }
+    core_.wake_at(partner.due);
+  }
+}
+
+void HandOver::offer(Partner& partner, const Link& link) {
+  Versions page;
+  bool more = false;
+  const auto last = std::tie(partner.after_key, partner.after_owner);
+  std::size_t at = partner.under_way ? store_.lower_bound(partner.after_key) : 0;
+  for (; at < store_.size(); ++at) {
+    const Store::Entry& entry = store_.entry(at);
+    if (partner.under_way && std::tie(entry.key, entry.owner) <= last) continue;
+    if (entry.not_after <= core_.clock.wall || entry.offered_from > core_.now()) continue;
+    if (!neighbourhood_.is_holder(partner.node, entry.key)) continue;
+    more = page.full();
+    if (more) break;
+    page.add({entry.key, entry.id});
+  }
+  if (more) {
+    const Store::Entry* end = &store_.entry(at);
+    do
+      --end;  // the last one on the page
+    while (!(end->key == page[page.size() - 1].key && end->id == page[page.size() - 1].id));
+    partner.after_key = end->key;
+    partner.after_owner = end->owner;
+  }
+  if (!page.empty()) send(link, kOfferMessage, page);
+  partner.last_offer = core_.now();
+  partner.under_way = more;
+  if (more) {
+    partner.due = core_.now() + parameters_.page_interval;
+  } else {
+    partner.due = core_.now() + (partner.repeat ? parameters_.offer_again
+                                                : parameters_.offer_refresh +
+                                                      core_.jitter(parameters_.offer_refresh));
+    partner.repeat = false;
+  }
+}
+
+void HandOver::on_offer(const Link& link, const Versions& offered) {
+  Versions wanted;
+  for (const Version& version : offered) {
+    if (wanted.size() == kWantedAtOnce) break;
+    const auto held = store_.at(version.key);
+    const bool here = std::any_of(held.begin(), held.end(), [&](const Store::Entry& entry) {
+      return entry.id == version.id;
+    });
+    if (!here && neighbourhood_.is_holder(core_.self(), version.key)) wanted.add(version);
+  }
+  if (!wanted.empty()) send(link, kWantMessage, wanted);
+}
+
+void HandOver::on_want(const Link& link, const Versions& wanted) {
+  for (const Version& version : wanted) {
+    if (!neighbourhood_.is_holder(link.node, version.key)) continue;
+    for (const Store::Entry& entry : store_.at(version.key)) {
+      if (entry.id != version.id) continue;
+      wire::ByteWriter writer;
+      write_head(writer, kHandOverMessage);
+      emit(writer, entry.record());
+      core_.output.send(link.id, writer.view());
+    }
+  }
+  if (wanted.size() < kWantedAtOnce) return;
+  for (Partner& partner : partners_)
+    if (partner.node == link.node && !partner.under_way) restart(partner, Duration{});
+}
+
+void HandOver::send(const Link& link, wire::LinkMessageType type, const Versions& versions) {
+  wire::ByteWriter writer;
+  write_head(writer, type);
+  emit(writer, versions);
+  core_.output.send(link.id, writer.view());
+}
+
+}  // namespace ringway::overlay::dht

@@ -1,0 +1,60 @@
+// Which keys this node answers for, and who else does: the four nodes of each side of a key. Known
+// without asking: near neighbours, and those that they name.
+#pragma once
+
+#include <span>
+
+#include "overlay/core.hpp"
+#include "overlay/dht/messages.hpp"
+
+namespace ringway::overlay::dht {
+
+class Neighbourhood {
+ public:
+  Neighbourhood(Core& core, const DhtParameters& parameters)
+      : core_(core), parameters_(parameters) {}
+
+  // Looks at the links again. Whether other nodes are known now than before.
+  bool update();
+  void tick();
+
+  [[nodiscard]] bool empty() const { return known_.empty(); }
+  // Of the nodes that are known here, `node` is one of the nearest to the key.
+  [[nodiscard]] bool is_replica(const NodeId& node, const Key& key) const;
+  // The same, with the spare holders behind them. Of this node itself that is a guess: who stands
+  // behind the fourth node it does not know.
+  [[nodiscard]] bool is_holder(const NodeId& node, const Key& key) const;
+  // The nodes nearest to the key, this one among them if it is one. Right if it is.
+  [[nodiscard]] Nodes replicas(const Key& key) const;
+  // This node has answered for the key for a while: neighbours have told it what is there.
+  [[nodiscard]] bool settled(const Key& key) const;
+
+ private:
+  // The keys for which this node answers lie between the fourth known node of each side.
+  struct Range {
+    bool all = false;  // there are not that many
+    NodeId from;       // ends excluded
+    NodeId to;
+    [[nodiscard]] bool operator==(const Range&) const = default;
+  };
+  // How many known nodes stand between the node and the key, on the side where they are fewer.
+  [[nodiscard]] std::size_t rank(const NodeId& node, const Key& key) const;
+  [[nodiscard]] std::size_t known_between(const NodeId& from, const NodeId& to) const;
+  [[nodiscard]] Range current() const;
+  [[nodiscard]] bool contains(const Range& range, const Key& key) const;
+  // Both contain this node.
+  [[nodiscard]] Range common(const Range& a, const Range& b) const;
+
+  Core& core_;
+  const DhtParameters& parameters_;
+  static constexpr std::size_t kKnown = 2 * kReplicasASide;
+  BoundedList<NodeId, kKnown> known_;  // clockwise from this node; the last ones are to its left
+  Range settled_;
+  bool any_settled_ = false;
+  Instant settles_at_ = Instant::never();
+};
+
+// Of `nodes`, the four of each side of the key, nearest first, those clockwise of it before.
+[[nodiscard]] Nodes nearest_to(const Key& key, std::span<const NodeId> nodes);
+
+}  // namespace ringway::overlay::dht

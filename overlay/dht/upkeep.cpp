@@ -1,0 +1,104 @@
+#include "overlay/dht/upkeep.hpp"
+
+#include <algorithm>
+
+namespace ringway::overlay::dht {
+namespace {
+
+// A renewal that failed, or found no room among the operations, is tried again this much later.
+constexpr Duration kRetry = Duration::seconds(5);
+
+bool is_subscription(const Order& order) {
+  return order.task == Task::kSubscribe;
+}
+
+Duration half(Duration duration) {
+  return Duration::nanoseconds(duration.count_ns() / 2);
+}
+
+}  // namespace
+
+Upkeep::Item* Upkeep::find(const Order& order) {
+  const auto same = std::find_if(items_.begin(), items_.end(), [&](const Item& item) {
+    return is_subscription(item.order) == is_subscription(order) && item.order.kind == order.kind &&
+           item.order.name == order.name &&
+           (!is_subscription(order) || item.order.owner == order.owner);
+  });
+  return same == items_.end() ? nullptr : &*same;
+}
+
+bool Upkeep::add(const Order& order) {
+  Item* item = find(order);
+  if (item == nullptr) {
+    const auto same_kind = std::count_if(items_.begin(), items_.end(), [&](const Item& each) {
+      return is_subscription(each.order) == is_subscription(order);
+    });
+    const std::size_t most =
+        is_subscription(order) ? parameters_.max_own_subscriptions : parameters_.max_published;
+    if (static_cast<std::size_t>(same_kind) >= most) {
+      core_.drops.add(Drop::kOperationsFull);
+      return false;
+    }
+    item = &items_.emplace_back();
+  }
+  item->order = order;
+  item->order.renewal = true;
+  item->order.asker = Asker::kUpkeep;
+  item->due = Instant::never();
+  return true;
+}
+
+void Upkeep::forget(const Order& order) {
+  if (const Item* const item = find(order)) items_.erase(items_.begin() + (item - items_.data()));
+}
+
+void Upkeep::on_done(const Done& done) {
+  Item* const item = find(done.order);
+  if (item == nullptr || done.order.task == Task::kGet || done.order.task == Task::kRemove) return;
+  // It never was there, or is another's; a renewal that failed otherwise is tried again.
+  const bool never_began = !done.order.renewal &&
+                           (done.result == Result::kRefused || done.order.task == Task::kCreate) &&
+                           done.result != Result::kDone;
+  if (never_began || done.result == Result::kHeld) {
+    forget(done.order);
+    return;
+  }
+  const Duration ttl = is_subscription(done.order) ? parameters_.subscription : done.order.ttl;
+  item->due = done.result == Result::kDone
+                  ? core_.now() + half(ttl) - core_.jitter(half(half(half(ttl))))
+                  : core_.now() + kRetry + core_.jitter(kRetry);
+  core_.wake_at(item->due);
+}
+
+void Upkeep::on_link_lost() {
+  if (items_.empty()) return;
+  if (core_.now() > alarm_window_ends_) {
+    links_lost_ = 0;
+    alarm_window_ends_ = core_.now() + parameters_.alarm_window;
+  }
+  ++links_lost_;
+  if (links_lost_ < parameters_.alarm_links || links_lost_ * 4 < core_.links.size() + links_lost_)
+    return;
+  for (Item& item : items_) {
+    if (item.due == Instant::never()) continue;
+    item.due = std::min(item.due, core_.now() + parameters_.renew_after_alarm +
+                                      core_.jitter(parameters_.renew_after_alarm));
+    core_.wake_at(item.due);
+  }
+}
+
+void Upkeep::tick() {
+  for (Item& item : items_) {
+    if (core_.now() >= item.due)
+      item.due = client_.begin(item.order) != 0 ? Instant::never() : core_.now() + kRetry;
+    core_.wake_at(item.due);
+  }
+}
+
+bool Upkeep::holds(Kind kind, const std::vector<std::uint8_t>& name) const {
+  return std::any_of(items_.begin(), items_.end(), [&](const Item& item) {
+    return item.order.task == Task::kCreate && item.order.kind == kind && item.order.name == name;
+  });
+}
+
+}  // namespace ringway::overlay::dht

@@ -1,0 +1,44 @@
+// What this node has put into the DHT and wants to be told of: soft state of others, which it
+// renews at half of its time, and sooner when much of the ring is gone at once.
+#pragma once
+
+#include <vector>
+
+#include "overlay/core.hpp"
+#include "overlay/dht/client.hpp"
+
+namespace ringway::overlay::dht {
+
+class Upkeep {
+ public:
+  Upkeep(Core& core, Client& client, const DhtParameters& parameters)
+      : core_(core), client_(client), parameters_(parameters) {}
+
+  // A value that the driver puts, creates or removes; a key that it wants to be told of. False: no
+  // room for another.
+  bool add(const Order& order);
+  void forget(const Order& order);  // a removal, or a create that failed
+  void on_done(const Done& done);
+  // A link died without a goodbye.
+  void on_link_lost();
+  void tick();
+
+  [[nodiscard]] bool holds(Kind kind, const std::vector<std::uint8_t>& name) const;
+  [[nodiscard]] std::size_t size() const { return items_.size(); }
+
+ private:
+  struct Item {
+    Order order;
+    Instant due = Instant::never();  // never while an operation is under way
+  };
+  [[nodiscard]] Item* find(const Order& order);
+
+  Core& core_;
+  Client& client_;
+  const DhtParameters& parameters_;
+  std::vector<Item> items_;
+  std::size_t links_lost_ = 0;
+  Instant alarm_window_ends_ = Instant::distant_past();
+};
+
+}  // namespace ringway::overlay::dht

@@ -1,0 +1,81 @@
+#include "overlay/sim/scenario.hpp"
+
+#include <algorithm>
+
+namespace ringway::overlay::sim {
+namespace {
+
+void apply(const Incident& incident, Simulation& simulation, NodeIndex node) {
+  const bool alive = simulation.is_alive(node);
+  switch (incident.what) {
+    case IncidentKind::kCrash:
+      if (alive) simulation.crash(node);
+      break;
+    case IncidentKind::kLeave:
+      if (alive && !simulation.is_paused(node)) simulation.leave(node);
+      break;
+    case IncidentKind::kRestart:
+      if (simulation.has_ended(node)) simulation.restart(node);
+      break;
+    case IncidentKind::kPause:
+      if (alive) simulation.pause(node);
+      break;
+    case IncidentKind::kResume:
+      if (alive) simulation.resume(node);
+      break;
+    case IncidentKind::kPart:
+      simulation.set_part(node, incident.part);
+      break;
+    case IncidentKind::kClock:
+      simulation.set_clock(node, incident.clock);
+      break;
+    case IncidentKind::kHostile:
+      if (alive) simulation.make_hostile(node, incident.hostile);
+      break;
+    case IncidentKind::kUplink:
+      simulation.set_uplink(node, incident.uplink);
+      break;
+    case IncidentKind::kJoin:  // the nodes were made to start then
+    case IncidentKind::kHeal:
+    case IncidentKind::kConditions:
+      break;
+  }
+}
+
+void heal(Simulation& simulation) {
+  for (NodeIndex node = 0; node < simulation.nodes(); ++node)
+    simulation.set_part(node, 0);
+}
+
+}  // namespace
+
+std::vector<NodeIndex> Scenario::late_nodes() const {
+  std::vector<NodeIndex> late;
+  for (const Incident& incident : incidents)
+    if (incident.what == IncidentKind::kJoin)
+      late.insert(late.end(), incident.nodes.begin(), incident.nodes.end());
+  return late;
+}
+
+void apply(const Incident& incident, Simulation& simulation) {
+  if (incident.what == IncidentKind::kHeal) heal(simulation);
+  if (incident.what == IncidentKind::kConditions) simulation.set_conditions(incident.conditions);
+  for (const NodeIndex node : incident.nodes)
+    if (node < simulation.nodes()) apply(incident, simulation, node);
+}
+
+void end_faults(const Scenario& scenario, Simulation& simulation) {
+  simulation.set_conditions({});
+  heal(simulation);
+  for (NodeIndex node = 0; node < simulation.nodes(); ++node) {
+    simulation.set_uplink(node, {});
+    simulation.set_clock(node, {});
+    if (!simulation.is_alive(node)) continue;
+    if (simulation.is_paused(node)) simulation.resume(node);
+    if (simulation.is_hostile(node)) simulation.crash(node);
+  }
+  for (NodeIndex node = 0; node < std::min(scenario.well_known, scenario.nodes); ++node)
+    if (simulation.has_ended(node)) simulation.restart(node);
+}
+
+}  // namespace ringway::overlay::sim
