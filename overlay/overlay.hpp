@@ -88,6 +88,7 @@ class Overlay {
   [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
 
   [[nodiscard]] const NodeId& self() const { return core_.self(); }
+  [[nodiscard]] const Candidates& candidates() const { return core_.candidates; }
   [[nodiscard]] const LinkTable& links() const { return core_.links; }
   [[nodiscard]] const NearNeighbours& near_neighbours() const { return near_; }
   [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
