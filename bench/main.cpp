@@ -18,6 +18,7 @@
 #include "bench/lookup_bench.hpp"
 #include "bench/nat_bench.hpp"
 #include "bench/pipeline_bench.hpp"
+#include "bench/steering_bench.hpp"
 
 namespace ringway::bench {
 namespace {
@@ -51,6 +52,15 @@ constexpr const char* kCryptoManual =
     "  ringway-bench crypto --size 64 1420 --suite aes256gcm\n"
     "  ringway-bench crypto --keys 10000 --core 1    sessions whose keys are out of the caches\n"
     "  ringway-bench crypto --json > crypto.json";
+
+constexpr const char* kSteeringManual =
+    "\n"
+    "The XDP program that sends Ringway's packets past the kernel, run by the kernel\n"
+    "(BPF_PROG_RUN) over one frame 20,000 times a call: what it costs to tell ours from the\n"
+    "kernel's. No device is touched; there are no AF_XDP sockets, so that the way into one is not\n"
+    "in it. Needs root.\n\n"
+    "Example:\n"
+    "  ringway-bench steering --core 1 --json";
 
 constexpr const char* kPipelineManual =
     "\n"
@@ -345,6 +355,15 @@ Run add_lookup(CLI::App& app) {
   return [options] { return run_lookup_bench(*options); };
 }
 
+Run add_steering(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("steering", "The XDP program, by kind of packet (root)");
+  command->footer(kSteeringManual);
+  const auto options = std::make_shared<SteeringBenchOptions>();
+  add_core(*command, options->core);
+  add_seconds_and_json(*command, *options);
+  return [options] { return run_steering_bench(*options); };
+}
+
 Run add_nat(CLI::App& app) {
   CLI::App* command = app.add_subcommand("nat", "The gateway's NAT, by the number of flows");
   command->footer(kNatManual);
@@ -373,8 +392,9 @@ struct Subcommand {
   Run (*add)(CLI::App&);
 };
 constexpr Subcommand kSubcommands[] = {
-    {"crypto", add_crypto}, {"forward", add_forward}, {"handshake", add_handshake},
-    {"lookup", add_lookup}, {"nat", add_nat},         {"pipeline", add_pipeline},
+    {"crypto", add_crypto},     {"forward", add_forward}, {"handshake", add_handshake},
+    {"lookup", add_lookup},     {"nat", add_nat},         {"pipeline", add_pipeline},
+    {"steering", add_steering},
 };
 
 int run(int argc, char** argv) {

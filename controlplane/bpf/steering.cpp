@@ -192,6 +192,18 @@ std::vector<SteeringCounter> Steering::counters() const {
   return counters;
 }
 
+Result<Steering::Trial> Steering::try_frame(ConstBytes frame, std::uint32_t repeats) const {
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<std::uint32_t>(frame.size());
+  options.repeat = static_cast<int>(repeats);
+  if (const int error = bpf_prog_test_run_opts(program_fd(), &options); error != 0) {
+    return bpf_failure("letting the steering program judge a frame", -error);
+  }
+  return Trial{options.retval, options.duration};
+}
+
 int Steering::program_fd() const {
   return bpf_program__fd(object_->skeleton->progs.rw_steer);
 }

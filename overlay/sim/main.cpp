@@ -62,6 +62,14 @@ void add_run(CLI::App& app, RunOptions& options, ScenarioOptions& scenario) {
   app.add_option("--loss-percent", options.loss_percent, "Of messages")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 99.0));
+  app.add_option("--linkable-percent", options.linkable_percent,
+                 "Of pairs of nodes; the others need a relay. Give more --well-known ones")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 100.0));
+  app.add_option("--nat-percent", options.nat_percent,
+                 "Of nodes that are behind a NAT or firewall, except well-known ones")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 100.0));
   app.add_flag("--all-at-once", options.all_at_once, "All nodes start in the same moment");
   app.add_option("--session-min", options.session_minutes,
                  "Median session in minutes; who goes is replaced; 0: nobody goes")
@@ -94,6 +102,7 @@ void add_run(CLI::App& app, RunOptions& options, ScenarioOptions& scenario) {
       ->capture_default_str()
       ->check(CLI::Range(0.1, 1e6));
   app.add_flag("--json", options.json, "Machine-readable");
+  app.add_option("--svg", options.svg, "File for a picture of the ring as it is in the end");
   app.add_option("--scenario", scenario.file, "Nodes, network, faults and promises of this file");
 }
 
@@ -177,6 +186,7 @@ int main(int argc, char** argv) {
   if (scenario_options.file.empty()) return ringway::overlay::sim::run(run_options);
   scenario_options.data_folder = run_options.data_folder;
   scenario_options.json = run_options.json;
+  scenario_options.svg = run_options.svg;
   if (run->count("--seed") > 0) scenario_options.seed = run_options.seed;
   return ringway::overlay::sim::run_scenario_file(scenario_options);
 }

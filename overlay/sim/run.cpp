@@ -13,6 +13,7 @@
 #include "overlay/sim/dht_workload.hpp"
 #include "overlay/sim/latency_choice.hpp"
 #include "overlay/sim/simulation.hpp"
+#include "overlay/sim/svg.hpp"
 #include "overlay/sim/terminal.hpp"
 
 namespace ringway::overlay::sim {
@@ -86,6 +87,8 @@ int run(const RunOptions& options) {
   Options settings;
   settings.seed = options.seed;
   settings.loss_ppm = static_cast<std::uint32_t>(options.loss_percent * 10'000);
+  settings.linkable_ppm = static_cast<std::uint32_t>(options.linkable_percent * 10'000);
+  settings.nat_ppm = static_cast<std::uint32_t>(options.nat_percent * 10'000);
   const std::uint32_t well_known = std::min(options.nodes, options.well_known);
   settings.well_known = well_known;
   settings.lookup_interval =
@@ -140,12 +143,23 @@ int run(const RunOptions& options) {
     show_progress(progress, simulation, options.hours);
   }
 
+  if (!options.svg.empty()) {
+    if (const auto drawn = save_svg(options.svg, simulation); !drawn) {
+      std::fprintf(stderr, "ringway-sim: %s\n", drawn.error().text().c_str());
+      return 2;
+    }
+  }
   const Statistics& statistics = simulation.statistics();
   const std::size_t misplaced = simulation.misplaced_nodes();
   const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));
   double links = 0;
-  for (const NodeIndex node : simulation.alive())
-    links += static_cast<double>(simulation.overlay(node).links().size());
+  double relayed_links = 0;
+  for (const NodeIndex node : simulation.alive()) {
+    const LinkTable& table = simulation.overlay(node).links();
+    links += static_cast<double>(table.size());
+    relayed_links += static_cast<double>(
+        std::count_if(table.begin(), table.end(), [](const Link& link) { return link.relayed; }));
+  }
   const double bytes_per_node = static_cast<double>(heap_bytes() - heap_before) / alive;
   nlohmann::ordered_json result = {
       {"nodes", options.nodes},
@@ -170,6 +184,10 @@ int run(const RunOptions& options) {
       {"hops_mean", statistics.hops_mean()},
       {"hops_p99", statistics.hops_percentile(99)},
       {"links_per_node", links / alive},
+      {"linkable_percent", options.linkable_percent},
+      {"nat_percent", options.nat_percent},
+      {"relayed_links_per_node", relayed_links / alive},
+      {"relayed_messages", statistics.relayed_messages},
       {"bytes_per_node", bytes_per_node},
       {"peak_memory_mb", peak_memory_mb()},
       {"drops", drops(simulation)},

@@ -6,6 +6,7 @@
 
 #include "overlay/sim/scenario_file.hpp"
 #include "overlay/sim/scenario_run.hpp"
+#include "overlay/sim/svg.hpp"
 #include "overlay/sim/terminal.hpp"
 
 namespace ringway::overlay::sim {
@@ -53,10 +54,17 @@ int run_scenario_file(const ScenarioOptions& options) {
   ProgressLine line;
   ScenarioHooks hooks;
   hooks.progress = [&](const Simulation& simulation) { show_progress(line, simulation); };
+  Result<void> drawn;
+  if (!options.svg.empty())
+    hooks.end = [&](const Simulation& simulation) { drawn = save_svg(options.svg, simulation); };
   const auto result = run_scenario(*scenario, options.data_folder, hooks);
   if (!result) {
     std::fprintf(stderr, "ringway-sim: %s: %s\n", options.file.c_str(),
                  result.error().text().c_str());
+    return 2;
+  }
+  if (!drawn) {
+    std::fprintf(stderr, "ringway-sim: %s\n", drawn.error().text().c_str());
     return 2;
   }
   const auto json = json_of(options, *scenario, *result, stopwatch.seconds());

@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
 #include <xdp/xsk.h>
 
 #include "base/check.hpp"
@@ -78,13 +77,9 @@ int SteeringLab::socket_fd() const {
 
 Judgement SteeringLab::run(const Frame& frame) {
   const auto before = steering_->counters();
-  bpf_test_run_opts options{};
-  options.sz = sizeof options;
-  options.data_in = frame.data();
-  options.data_size_in = static_cast<std::uint32_t>(frame.size());
-  options.repeat = 1;
-  EXPECT_EQ(bpf_prog_test_run_opts(steering_->program_fd(), &options), 0) << frame.size();
-  return {options.retval, counter_since(before)};
+  const auto trial = steering_->try_frame(frame, 1);
+  EXPECT_TRUE(trial) << frame.size();
+  return {trial ? trial->verdict : UINT32_MAX, counter_since(before)};
 }
 
 std::string SteeringLab::give_back(const Frame& frame) {

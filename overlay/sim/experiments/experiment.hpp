@@ -44,6 +44,7 @@ struct Experiment {
 
 // The experiments of each file.
 [[nodiscard]] std::vector<Experiment> ring_experiments();
+[[nodiscard]] std::vector<Experiment> relay_experiments();
 [[nodiscard]] std::vector<Experiment> broadcast_experiments();
 [[nodiscard]] std::vector<Experiment> coordinate_experiments();
 [[nodiscard]] std::vector<Experiment> private_experiments();
