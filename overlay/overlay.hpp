@@ -93,6 +93,7 @@ class Overlay {
   [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
 
   [[nodiscard]] const NodeId& self() const { return core_.self(); }
+  [[nodiscard]] const Candidates& candidates() const { return core_.candidates; }
   [[nodiscard]] const LinkTable& links() const { return core_.links; }
   [[nodiscard]] const NearNeighbours& near_neighbours() const { return near_; }
   [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
@@ -100,7 +101,6 @@ class Overlay {
   [[nodiscard]] const Router& router() const { return router_; }
   [[nodiscard]] const RelayedLinks& relayed_links() const { return relayed_; }
   [[nodiscard]] const RelayService& relay_service() const { return relay_service_; }
-  [[nodiscard]] const Candidates& candidates() const { return core_.candidates; }
   [[nodiscard]] const Coordinate& coordinate() const { return core_.coordinate; }
   [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
   [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }

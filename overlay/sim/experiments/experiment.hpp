@@ -47,6 +47,7 @@ struct Experiment {
 [[nodiscard]] std::vector<Experiment> relay_experiments();
 [[nodiscard]] std::vector<Experiment> broadcast_experiments();
 [[nodiscard]] std::vector<Experiment> coordinate_experiments();
+[[nodiscard]] std::vector<Experiment> private_experiments();
 [[nodiscard]] std::vector<Experiment> dht_experiments();
 [[nodiscard]] std::vector<Experiment> growth_experiments();
 [[nodiscard]] std::vector<Experiment> hostile_experiments();

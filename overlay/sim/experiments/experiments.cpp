@@ -16,7 +16,7 @@ std::vector<Experiment> all_experiments() {
   std::vector<Experiment> all;
   for (const auto& list : {ring_experiments(), growth_experiments(), scale_experiments(),
                            dht_experiments(), broadcast_experiments(), coordinate_experiments(),
-                           relay_experiments(), hostile_experiments()})
+                           private_experiments(), relay_experiments(), hostile_experiments()})
     all.insert(all.end(), list.begin(), list.end());
   return all;
 }
