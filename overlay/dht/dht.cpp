@@ -13,14 +13,16 @@ std::uint64_t Dht::begin(Order order) {
     return 0;
   if (order.kind == Kind::kName && !is_permitted_name(order.name)) return 0;
   if (is_exclusive(order.kind) && order.task == Task::kPut) return 0;
+  if (client_.operations() >= core_.parameters.dht.max_operations) {
+    core_.drops.add(Drop::kOperationsFull);
+    return 0;
+  }
   if (order.task == Task::kRemove) {
     upkeep_.forget(order);
   } else if (order.task != Task::kGet && !upkeep_.add(order)) {
     return 0;
   }
-  const std::uint64_t operation = client_.begin(order);
-  if (operation == 0) upkeep_.forget(order);
-  return operation;
+  return client_.begin(std::move(order));
 }
 
 Key Dht::key(const Order& order) const {
@@ -74,7 +76,12 @@ void Dht::tick() {
       client_.on_notice(core_.self(), entry->record());
   upkeep_.tick();
   lease_.tick();
-  if (auto order = lease_.take_order()) begin(std::move(*order));
+  if (auto order = lease_.take_order(); order && begin(*order) == 0) {
+    Done not_begun;
+    not_begun.order = std::move(*order);
+    not_begun.result = Result::kNoMajority;
+    lease_.on_done(not_begun);
+  }
   client_.tick();
   while (auto done = client_.take_done())
     on_done(std::move(*done));

@@ -83,7 +83,7 @@ void HandOver::offer(Partner& partner, const Link& link) {
     const Store::Entry& entry = store_.entry(at);
     if (partner.under_way && std::tie(entry.key, entry.owner) <= last) continue;
     if (entry.not_after <= core_.clock.wall || entry.offered_from > core_.now()) continue;
-    if (!neighbourhood_.is_replica(partner.node, entry.key)) continue;
+    if (!neighbourhood_.is_holder(partner.node, entry.key)) continue;
     more = page.full();
     if (more) break;
     page.add({entry.key, entry.id});
@@ -117,14 +117,14 @@ void HandOver::on_offer(const Link& link, const Versions& offered) {
     const bool here = std::any_of(held.begin(), held.end(), [&](const Store::Entry& entry) {
       return entry.id == version.id;
     });
-    if (!here && neighbourhood_.is_replica(core_.self(), version.key)) wanted.add(version);
+    if (!here && neighbourhood_.is_holder(core_.self(), version.key)) wanted.add(version);
   }
   if (!wanted.empty()) send(link, kWantMessage, wanted);
 }
 
 void HandOver::on_want(const Link& link, const Versions& wanted) {
   for (const Version& version : wanted) {
-    if (!neighbourhood_.is_replica(link.node, version.key)) continue;
+    if (!neighbourhood_.is_holder(link.node, version.key)) continue;
     for (const Store::Entry& entry : store_.at(version.key)) {
       if (entry.id != version.id) continue;
       wire::ByteWriter writer;

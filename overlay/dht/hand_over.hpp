@@ -8,7 +8,8 @@
 //      │ hand-over: one value each ────────────►│ checks it like any store, and offers it on
 //
 // A change of the neighbourhood makes offers to all near neighbours; a value that came this way is
-// offered on. Paged, paced, and repeated, for links may lose messages.
+// offered on, and once more to the spare holder behind the last replica. Paged, paced, and
+// repeated, for links may lose messages.
 #pragma once
 
 #include <vector>

@@ -63,17 +63,34 @@ void Neighbourhood::tick() {
 }
 
 bool Neighbourhood::is_replica(const NodeId& node, const Key& key) const {
-  if (node == key) return true;
-  std::size_t after = 0;
-  std::size_t before = 0;
-  const auto count = [&](const NodeId& other) {
-    if (between(node, other, key)) ++after;
-    if (between(key, other, node)) ++before;
-  };
-  count(core_.self());
+  return rank(node, key) < kReplicasASide;
+}
+
+bool Neighbourhood::is_holder(const NodeId& node, const Key& key) const {
+  if (rank(node, key) >= kReplicasASide + kSparesASide) return false;
+  const Range range = current();
+  if (node != core_.self() || contains(range, key)) return true;
+  // As far beyond the fourth node as that one is away: four times the mean distance to the fifth.
+  const NodeId& self = core_.self();
+  return clockwise(key, range.from) <= clockwise(range.from, self) ||
+         clockwise(range.to, key) <= clockwise(self, range.to);
+}
+
+std::size_t Neighbourhood::rank(const NodeId& node, const Key& key) const {
+  if (node == key) return 0;
+  return std::min(known_between(node, key), known_between(key, node));
+}
+
+std::size_t Neighbourhood::known_between(const NodeId& from, const NodeId& to) const {
+  const Range range = current();
+  // Who stands on the far side of the ring is not known: a way through there counts as endless.
+  const Distance to_far_side = clockwise(from, range.from);
+  if (!range.all && clockwise(from, range.to) < to_far_side && to_far_side <= clockwise(from, to))
+    return SIZE_MAX;
+  std::size_t count = between(from, core_.self(), to) ? 1 : 0;
   for (const NodeId& other : known_)
-    count(other);
-  return std::min(after, before) < kReplicasASide;
+    if (between(from, other, to)) ++count;
+  return count;
 }
 
 Nodes Neighbourhood::replicas(const Key& key) const {

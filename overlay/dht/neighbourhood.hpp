@@ -21,6 +21,9 @@ class Neighbourhood {
   [[nodiscard]] bool empty() const { return known_.empty(); }
   // Of the nodes that are known here, `node` is one of the nearest to the key.
   [[nodiscard]] bool is_replica(const NodeId& node, const Key& key) const;
+  // The same, with the spare holders behind them. Of this node itself that is a guess: who stands
+  // behind the fourth node it does not know.
+  [[nodiscard]] bool is_holder(const NodeId& node, const Key& key) const;
   // The nodes nearest to the key, this one among them if it is one. Right if it is.
   [[nodiscard]] Nodes replicas(const Key& key) const;
   // This node has answered for the key for a while: neighbours have told it what is there.
@@ -34,6 +37,9 @@ class Neighbourhood {
     NodeId to;
     [[nodiscard]] bool operator==(const Range&) const = default;
   };
+  // How many known nodes stand between the node and the key, on the side where they are fewer.
+  [[nodiscard]] std::size_t rank(const NodeId& node, const Key& key) const;
+  [[nodiscard]] std::size_t known_between(const NodeId& from, const NodeId& to) const;
   [[nodiscard]] Range current() const;
   [[nodiscard]] bool contains(const Range& range, const Key& key) const;
   // Both contain this node.

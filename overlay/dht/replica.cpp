@@ -75,8 +75,9 @@ Replica::Accepted Replica::accept(const Record& record, By by) {
   if (!value) return refuse(Outcome::kRefused, Drop::kMalformed);
   const Key key =
       key_of(core_.verifier, core_.identity.group, value->kind, value->owner, value->name);
-  if (!neighbourhood_.is_replica(core_.self(), key))
-    return refuse(Outcome::kElsewhere, Drop::kNotReplica);
+  const bool ours = by == By::kClient ? neighbourhood_.is_replica(core_.self(), key)
+                                      : neighbourhood_.is_holder(core_.self(), key);
+  if (!ours) return refuse(Outcome::kElsewhere, Drop::kNotReplica);
   const Store::Entry* const older = store_.find(key, value->owner);
   if (older != nullptr && older->id == value->id()) return accepted;
   if (older != nullptr && older->sequence >= value->sequence)
@@ -212,7 +213,7 @@ void Replica::review() {
   store_.expire(core_.clock.wall);
   for (std::size_t i = store_.size(); i-- > 0;) {
     Store::Entry& entry = store_.entry(i);
-    if (neighbourhood_.is_replica(core_.self(), entry.key)) {
+    if (neighbourhood_.is_holder(core_.self(), entry.key)) {
       entry.outside_since = Instant::never();
     } else if (entry.outside_since == Instant::never()) {
       entry.outside_since = core_.now();

@@ -55,9 +55,11 @@ void Upkeep::forget(const Order& order) {
 void Upkeep::on_done(const Done& done) {
   Item* const item = find(done.order);
   if (item == nullptr || done.order.task == Task::kGet || done.order.task == Task::kRemove) return;
-  const bool failed_create =
-      done.order.task == Task::kCreate && done.result != Result::kDone && !done.order.renewal;
-  if (failed_create || done.result == Result::kHeld || done.result == Result::kRefused) {
+  // It never was there, or is another's; a renewal that failed otherwise is tried again.
+  const bool never_began = !done.order.renewal &&
+                           (done.result == Result::kRefused || done.order.task == Task::kCreate) &&
+                           done.result != Result::kDone;
+  if (never_began || done.result == Result::kHeld) {
     forget(done.order);
     return;
   }

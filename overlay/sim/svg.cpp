@@ -28,27 +28,27 @@ constexpr KindText kKinds[] = {
     {"leaf", "leaves"},          {"idle", "wanted no more"}, {"dead", "to nodes that are gone"},
 };
 
-// Colours by custom properties: one set for light ground, one for dark. The two hues of near links
-// and shortcuts differ in brightness too, for those who tell few colours apart.
+// One set of colours for light ground, which every viewer knows, and one for dark. The two hues of
+// near links and shortcuts differ in brightness too, for those who tell few colours apart.
 constexpr const char* kStyle = R"(<style>
-svg { --ground: #ffffff; --ink: #1f2933; --faint: #9aa5b1; --near: #0b6e99; --shortcut: #e08a00;
-  --demand: #7a3fb0; --leaf: #2e9e5b; --dead: #d0342c; background: var(--ground); }
-@media (prefers-color-scheme: dark) {
-  svg { --ground: #11161c; --ink: #e4e9ee; --faint: #5d6b7a; --near: #58c4f0; --shortcut: #ffb547;
-    --demand: #c79bf2; --leaf: #6fdc9c; --dead: #ff7b72; } }
-text { font: 15px system-ui, sans-serif; fill: var(--ink); }
-.small { font-size: 12px; } .title { font-size: 24px; font-weight: 600; } .faint { fill: var(--faint); }
+text { font: 15px system-ui, sans-serif; }
+.small { font-size: 12px; } .title { font-size: 24px; font-weight: 600; }
 path { fill: none; stroke-linecap: round; }
-.rim { stroke: var(--faint); stroke-opacity: .35; }
-.near { stroke: var(--near); } .shortcut { stroke: var(--shortcut); }
-.demand { stroke: var(--demand); } .leaf { stroke: var(--leaf); stroke-dasharray: 5 4; }
-.idle { stroke: var(--faint); stroke-dasharray: 1 4; }
-.dead { stroke: var(--dead); stroke-dasharray: 2 4; }
-circle.node { fill: var(--ink); stroke: var(--ground); }
-circle.misplaced { fill: var(--ground); stroke: var(--dead); }
-circle.hostile { fill: var(--dead); stroke: var(--ground); }
-circle.paused { fill: var(--faint); stroke: var(--ground); }
-circle.gone { fill: none; stroke: var(--dead); stroke-opacity: .7; }
+.rim { fill: none; stroke-opacity: .35; } .gone { fill: none; stroke-opacity: .7; }
+.leaf { stroke-dasharray: 5 4; } .idle { stroke-dasharray: 1 4; } .dead { stroke-dasharray: 2 4; }
+.ground { fill: #ffffff; } .node { stroke: #ffffff; }
+text, .node { fill: #1f2933; } .faint, .paused { fill: #9aa5b1; }
+.rim, .idle { stroke: #9aa5b1; } .near { stroke: #0b6e99; } .shortcut { stroke: #e08a00; }
+.demand { stroke: #7a3fb0; } .leaf { stroke: #2e9e5b; }
+.dead, .gone, .misplaced { stroke: #d0342c; } .wrong, .hostile { fill: #d0342c; }
+.misplaced { fill: #ffffff; }
+@media (prefers-color-scheme: dark) {
+  .ground { fill: #11161c; } .node { stroke: #11161c; }
+  text, .node { fill: #e4e9ee; } .faint, .paused { fill: #5d6b7a; }
+  .rim, .idle { stroke: #5d6b7a; } .near { stroke: #58c4f0; } .shortcut { stroke: #ffb547; }
+  .demand { stroke: #c79bf2; } .leaf { stroke: #6fdc9c; }
+  .dead, .gone, .misplaced { stroke: #ff7b72; } .wrong, .hostile { fill: #ff7b72; }
+  .misplaced { fill: #11161c; } }
 </style>
 )";
 
@@ -89,9 +89,8 @@ class Picture {
     text("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" role=\"img\">\n", kSize,
          kSize);
     out_ += kStyle;
-    text("<rect width=\"100%%\" height=\"100%%\" fill=\"var(--ground)\"/>\n");
-    text("<circle class=\"rim\" cx=\"%g\" cy=\"%g\" r=\"%g\" fill=\"none\"/>\n", kSize / 2,
-         kSize / 2, kRadius);
+    text("<rect class=\"ground\" width=\"100%%\" height=\"100%%\"/>\n");
+    text("<circle class=\"rim\" cx=\"%g\" cy=\"%g\" r=\"%g\"/>\n", kSize / 2, kSize / 2, kRadius);
     collect_links();
     for (std::size_t kind = std::size(kKinds); kind-- > 0;)
       draw_links(static_cast<LinkKind>(kind));
@@ -200,7 +199,7 @@ class Picture {
     if (misplaced == 0) {
       text("<text x=\"28\" y=\"66\">the ring is right</text>\n");
     } else {
-      text("<text x=\"28\" y=\"66\" style=\"fill: var(--dead)\">%zu misplaced</text>\n", misplaced);
+      text("<text class=\"wrong\" x=\"28\" y=\"66\">%zu misplaced</text>\n", misplaced);
     }
     text("<text class=\"faint small\" x=\"28\" y=\"86\">after %.0f s</text>\n",
          static_cast<double>(simulation_.now().ns()) * 1e-9);

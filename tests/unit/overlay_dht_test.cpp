@@ -57,15 +57,27 @@ class DhtTest : public VillageTest {
     }
     return nullptr;
   }
+  bool holds(std::size_t node, const Order& order, std::size_t owner) {
+    const Key key = village_[owner].dht().key(order);
+    const auto* const entry =
+        village_[node].dht().replica().values().find(key, village_[owner].self());
+    return entry != nullptr && !entry->removed;
+  }
   std::size_t holders(const Order& order, std::size_t owner) {
     std::size_t count = 0;
-    const Key key = village_[owner].dht().key(order);
-    for (std::size_t node = 0; node < nodes_; ++node) {
-      const auto* const entry =
-          village_[node].dht().replica().values().find(key, village_[owner].self());
-      if (entry != nullptr && !entry->removed) ++count;
-    }
+    for (std::size_t node = 0; node < nodes_; ++node)
+      if (holds(node, order, owner)) ++count;
     return count;
+  }
+  void grow_sixteenths(std::size_t count, const sim::ModelledGrants& grants = {}) {
+    for (std::size_t i = 0; i < count; ++i) {
+      village_.add(NodeId(Distance{std::uint64_t{i} << 60, 0, 1}), grants);
+      if (i > 0) village_.knows(i, 0);
+      village_.start(i);
+      village_.pass(Duration::seconds(5));
+    }
+    village_.pass(kLong);
+    nodes_ = count;
   }
   void grow(std::size_t count, const sim::ModelledGrants& grants = {}) {
     VillageTest::grow(count, grants);
@@ -110,6 +122,15 @@ TEST_F(DhtTest, WhatOneNodePutsAllCanRead) {
   }
 }
 
+TEST_F(DhtTest, EightNodesAroundTheKeyHoldAValueAndSoonTwoSpareOnes) {
+  grow_sixteenths(14);
+  const Order put = order_of(Task::kPut, Kind::kOwned, "note", "hello");
+  run(1, put);
+  EXPECT_EQ(holders(put, 1), kMaxReplicas);
+  village_.pass(kLong);
+  EXPECT_EQ(holders(put, 1), kMaxReplicas + 2 * kSparesASide);
+}
+
 TEST_F(DhtTest, WhatNobodyPutIsNotThere) {
   grow(3);
   const auto read = run(0, read_owned(village_[1].self(), "note"));
@@ -137,14 +158,14 @@ TEST_F(DhtTest, OwnersAppendUnderOneKey) {
 TEST_F(DhtTest, MoreValuesThanAMessageHoldsAreReadPageByPage) {
   grow(8);
   const std::string large(kMaxPayloadBytes, 'x');
-  for (std::size_t node = 0; node < 8; ++node)
+  for (std::size_t node = 1; node < 8; ++node)  // the ID of the first one is zero: before all pages
     run(node, order_of(Task::kPut, Kind::kMember, "printers", large));
   const auto read = run(0, order_of(Task::kGet, Kind::kMember, "printers"));
-  EXPECT_EQ(read.values.size(), 8U);
+  EXPECT_EQ(read.values.size(), 7U);
 }
 
 TEST_F(DhtTest, CredentialsThatDoNotFitAreAskedFor) {
-  grow(5, {.credential_bytes = kMaxCredentialBytes});
+  grow_sixteenths(14, {.credential_bytes = kMaxCredentialBytes});
   const std::string large(kMaxPayloadBytes, 'x');
   std::size_t asked = 0;
   village_.on_message = [&](Village::Message& message) {
@@ -154,7 +175,11 @@ TEST_F(DhtTest, CredentialsThatDoNotFitAreAskedFor) {
     if (request && request->method == kCredentialMethod) ++asked;
   };
   EXPECT_EQ(run(1, order_of(Task::kPut, Kind::kOwned, "note", large)).result, Result::kDone);
-  const auto read = run(2, read_owned(village_[1].self(), "note"));
+  const Order put = order_of(Task::kPut, Kind::kOwned, "note");
+  std::size_t reader = 2;  // none that holds it
+  while (holds(reader, put, 1))
+    ++reader;
+  const auto read = run(reader, read_owned(village_[1].self(), "note"));
   EXPECT_TRUE(read.majority);
   ASSERT_EQ(read.values.size(), 1U);
   EXPECT_EQ(read.values[0].payload, text(large));
@@ -286,7 +311,7 @@ TEST_F(DhtTest, ANodeThatComesNearerIsHandedWhatItAnswersFor) {
   const Order put = order_of(Task::kPut, Kind::kOwned, "note", "hello");
   run(1, put);
   village_.add(eighth(5));
-  village_.knows(5 - 2, 0);
+  village_.knows(3, 0);
   village_.start(3);
   village_.pass(kLong);
   nodes_ = 4;
