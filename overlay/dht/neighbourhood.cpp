@@ -82,15 +82,25 @@ std::size_t Neighbourhood::rank(const NodeId& node, const Key& key) const {
 }
 
 std::size_t Neighbourhood::known_between(const NodeId& from, const NodeId& to) const {
-  const Range range = current();
-  // Who stands on the far side of the ring is not known: a way through there counts as endless.
-  const Distance to_far_side = clockwise(from, range.from);
-  if (!range.all && clockwise(from, range.to) < to_far_side && to_far_side <= clockwise(from, to))
-    return SIZE_MAX;
+  if (leads_through_unknown(from, to)) return SIZE_MAX;
   std::size_t count = between(from, core_.self(), to) ? 1 : 0;
   for (const NodeId& other : known_)
     if (between(from, other, to)) ++count;
   return count;
+}
+
+// Who stands on the far side of the ring, behind the fourth node of either side, is not known.
+bool Neighbourhood::leads_through_unknown(const NodeId& from, const NodeId& to) const {
+  const Range range = current();
+  if (range.all) return false;
+  const Distance unknown = clockwise(range.to, range.from);
+  const bool begins_there = between(range.to, from, range.from);
+  const bool ends_there = between(range.to, to, range.from);
+  if (begins_there && ends_there) return false;
+  if (begins_there) return clockwise(from, range.from) > unknown.half();
+  if (ends_there) return clockwise(range.to, to) > unknown.half();
+  const Distance to_its_end = clockwise(from, range.from);
+  return clockwise(from, range.to) < to_its_end && to_its_end <= clockwise(from, to);
 }
 
 Nodes Neighbourhood::replicas(const Key& key) const {

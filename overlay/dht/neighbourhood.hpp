@@ -40,6 +40,7 @@ class Neighbourhood {
   // How many known nodes stand between the node and the key, on the side where they are fewer.
   [[nodiscard]] std::size_t rank(const NodeId& node, const Key& key) const;
   [[nodiscard]] std::size_t known_between(const NodeId& from, const NodeId& to) const;
+  [[nodiscard]] bool leads_through_unknown(const NodeId& from, const NodeId& to) const;
   [[nodiscard]] Range current() const;
   [[nodiscard]] bool contains(const Range& range, const Key& key) const;
   // Both contain this node.
