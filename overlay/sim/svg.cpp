@@ -18,14 +18,19 @@ constexpr double kNameTurn = 0.01;  // of the circle, that a node's number takes
 constexpr double kMostNames = 48;   // nodes, beyond which their numbers would overlap
 
 // What a link is for, the strongest of both ends' reasons first; drawn from the last to the first.
-enum class LinkKind { kNear, kShortcut, kOnDemand, kLeaf, kIdle, kDead };
+enum class LinkKind { kNear, kRelayed, kShortcut, kOnDemand, kLeaf, kIdle, kDead };
 struct KindText {
   const char* css_class;
   const char* text;
 };
 constexpr KindText kKinds[] = {
-    {"near", "near neighbours"}, {"shortcut", "shortcuts"},  {"demand", "on demand"},
-    {"leaf", "leaves"},          {"idle", "wanted no more"}, {"dead", "to nodes that are gone"},
+    {"near", "near neighbours"},
+    {"relayed", "through relays"},
+    {"shortcut", "shortcuts"},
+    {"demand", "on demand"},
+    {"leaf", "leaves"},
+    {"idle", "wanted no more"},
+    {"dead", "to nodes that are gone"},
 };
 
 // One set of colours for light ground, which every viewer knows, and one for dark. The two hues of
@@ -39,14 +44,14 @@ path { fill: none; stroke-linecap: round; }
 .ground { fill: #ffffff; } .node { stroke: #ffffff; }
 text, .node { fill: #1f2933; } .faint, .paused { fill: #9aa5b1; }
 .rim, .idle { stroke: #9aa5b1; } .near { stroke: #0b6e99; } .shortcut { stroke: #e08a00; }
-.demand { stroke: #7a3fb0; } .leaf { stroke: #2e9e5b; }
+.demand { stroke: #7a3fb0; } .relayed { stroke: #c2185b; } .leaf { stroke: #2e9e5b; }
 .dead, .gone, .misplaced { stroke: #d0342c; } .wrong, .hostile { fill: #d0342c; }
 .misplaced { fill: #ffffff; }
 @media (prefers-color-scheme: dark) {
   .ground { fill: #11161c; } .node { stroke: #11161c; }
   text, .node { fill: #e4e9ee; } .faint, .paused { fill: #5d6b7a; }
   .rim, .idle { stroke: #5d6b7a; } .near { stroke: #58c4f0; } .shortcut { stroke: #ffb547; }
-  .demand { stroke: #c79bf2; } .leaf { stroke: #6fdc9c; }
+  .demand { stroke: #c79bf2; } .relayed { stroke: #ff7eb6; } .leaf { stroke: #6fdc9c; }
   .dead, .gone, .misplaced { stroke: #ff7b72; } .wrong, .hostile { fill: #ff7b72; }
   .misplaced { fill: #11161c; } }
 </style>
@@ -68,6 +73,7 @@ Point on_circle(double turn, double radius) {
 
 LinkKind kind_of(const Simulation& simulation, const Link& link) {
   if (!simulation.is_alive(simulation.other_end(link.id))) return LinkKind::kDead;
+  if (link.relayed) return LinkKind::kRelayed;
   if (link.near()) return LinkKind::kNear;
   if (link.wants(wire::kWantsShortcut)) return LinkKind::kShortcut;
   if (link.wants(wire::kWantsOnDemand)) return LinkKind::kOnDemand;
@@ -151,7 +157,8 @@ class Picture {
     across = std::min(across, 1 - across);
     double middle = (from + to) / 2;
     if (std::abs(from - to) > 0.5) middle += 0.5;
-    const bool outside = link.kind == LinkKind::kNear && across < 0.25;
+    const bool beside = link.kind == LinkKind::kNear || link.kind == LinkKind::kRelayed;
+    const bool outside = beside && across < 0.25;
     const double bend = outside ? kRadius * (1 + std::min(0.035 + across * 0.5, 0.16))
                                 : kRadius * std::max(1 - across * 3.2, 0.0);
     const Point a = on_circle(from, kRadius);
