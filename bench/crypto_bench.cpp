@@ -72,7 +72,7 @@ class CryptoBout {
         memory_.data() + (64 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 64);
     for (std::uint32_t i = 0; i < options.batch; ++i) {
       texts_.push_back(first + i * stride);
-      jobs_.push_back({nullptr, texts_.back(), payload_bytes, false, i});
+      jobs_.push_back({nullptr, texts_.back(), payload_bytes, false, suite, i});
     }
     for (const auto engine : {RawAead::Engine::kIpsecMb, RawAead::Engine::kOpenssl}) {
       raw_.push_back(RawAead::available(engine) ? std::make_unique<RawAead>(engine, suite, key)

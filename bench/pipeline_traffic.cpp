@@ -356,7 +356,8 @@ std::uint32_t PipelineTraffic::write_messages(std::uint64_t first, std::uint32_t
     store_le(message + DataLayout::kCounter, far_end.next_counter);
     write_packet(first + i, text);
     std::memset(text + packet_bytes, 0, text_bytes - packet_bytes);
-    jobs_.push_back({far_end.key.get(), text, text_bytes, false, far_end.next_counter++});
+    jobs_.push_back(
+        {far_end.key.get(), text, text_bytes, false, shape_.suite, far_end.next_counter++});
   }
   return count * message_bytes;
 }
@@ -476,7 +477,7 @@ Result<std::vector<std::uint8_t>> PipelineTraffic::open(ConstBytes message) {
   std::vector<std::uint8_t> text(message.begin() + DataLayout::kCiphertext, message.end());
   const std::size_t text_bytes = text.size() - tunnel::kTagBytes;
   tunnel::AeadJob job{far_end.key.get(), text.data(), static_cast<std::uint32_t>(text_bytes), false,
-                      counter};
+                      shape_.suite,      counter};
   judge_.open({&job, 1});
   if (!job.ok) return wrong("a message that its peer cannot open");
   text.resize(text_bytes);

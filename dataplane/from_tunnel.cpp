@@ -26,7 +26,6 @@ struct OpenVector {
   Scratch<tunnel::AeadJob, kVectorSegments> jobs;
   Scratch<Slot*, kVectorSegments> slots;  // where each segment stands
   Scratch<ReceiverIndex, kVectorSegments> receivers;
-  Scratch<tunnel::Suite, kVectorSegments> suites;
   Scratch<tunnel::Session*, kVectorSegments> sessions;
   Scratch<Peer*, kVectorSegments> peers;
   std::size_t count = 0;
@@ -71,11 +70,13 @@ void classify(WorkerState& worker, OpenVector& vector, Slot& slot, Bytes message
     return;
   }
   const std::size_t i = vector.count++;
-  vector.jobs[i] = {nullptr, message.data() + DataLayout::kCiphertext,
-                    static_cast<std::uint32_t>(message.size() - DataLayout::kOverhead), false,
+  vector.jobs[i] = {nullptr,
+                    message.data() + DataLayout::kCiphertext,
+                    static_cast<std::uint32_t>(message.size() - DataLayout::kOverhead),
+                    false,
+                    header.suite,
                     load_le<std::uint64_t>(message.data() + DataLayout::kCounter)};
   vector.slots[i] = &slot;
-  vector.suites[i] = header.suite;
   vector.receivers[i] = {load_le<std::uint32_t>(message.data() + DataLayout::kReceiver)};
   __builtin_prefetch(&worker.session_entry(vector.receivers[i]));
 }
@@ -101,14 +102,14 @@ bool is_usable(WorkerState& worker, const tunnel::Session* session, ReceiverInde
 // Nothing more of what the peer sends can be held back, and nothing may pass. Charged and held is
 // only what has authenticated and is the peer's to send, in admit().
 bool is_past_limit(WorkerState& worker, const Peer& peer, Instant now) {
-  if (!peer.limited || peer.up.passes(now) || !worker.shaper.is_full(peer.up)) return false;
+  if (peer.up.passes(now) || !worker.shaper.is_full(peer.up)) return false;
   worker.drop(DropReason::kRateLimited);
   return true;
 }
 
-// 3 find: everything that this stage and the next ones need is sent for first; with many peers it
-// is in no near cache (docs/BENCHMARKS.md, a gateway's ways). Not what the packet before has sent
-// for.
+// 3 find: the sessions of all are sent for first; with many peers they are in no near cache
+// (docs/BENCHMARKS.md, a gateway's ways). Not what the packet before has sent for. The peers come
+// while the messages are opened.
 void find(WorkerState& worker, OpenVector& vector, Instant now) {
   const tunnel::Session* previous = nullptr;
   for (std::size_t i = 0; i < vector.count; ++i) {
@@ -118,15 +119,17 @@ void find(WorkerState& worker, OpenVector& vector, Instant now) {
     if (entry.session == previous) continue;
     previous = entry.session;
     if (previous == nullptr) continue;
-    entry.session->prefetch_to_receive();
-    entry.peer->prefetch_to_receive();
+    entry.session->prefetch();
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < vector.count; ++i) {
     const tunnel::Session* session = vector.sessions[i];
-    if (!is_usable(worker, session, vector.receivers[i], vector.suites[i], now)) continue;
-    if (is_past_limit(worker, *vector.peers[i], now)) continue;  // spares us opening it
-    vector.jobs[i].key = &session->receive_key();
+    tunnel::AeadJob& job = vector.jobs[i];
+    if (!is_usable(worker, session, vector.receivers[i], job.suite, now)) continue;
+    // Spares us opening it.
+    if (session->limited() && is_past_limit(worker, *vector.peers[i], now)) continue;
+    job.key = &session->receive_key();
+    job.afterwards = vector.peers[i];
     vector.move(i, kept++);
   }
   vector.count = kept;
@@ -146,16 +149,29 @@ void open(WorkerState& worker, OpenVector& vector) {
   vector.count = kept;
 }
 
+bool is_from_best_path(const Peer& peer, const Slot& slot) {
+  return !peer.paths.empty() && peer.paths.best().same_remote(slot.remote);
+}
+
 // A stock peer's endpoint follows its packets. A Ringway peer's does not: control probes first, but
-// for the first packet of a session that the peer has asked for from there. Rare, and apart: within
-// the stage it costs every packet 3 cycles, for copies that few need.
-[[gnu::noinline]] void note_other_source(WorkerState& worker, Peer& peer, const Slot& slot,
-                                         Instant now) {
+// for the first packet of a session that the peer has asked for from there.
+void note_other_source(WorkerState& worker, Peer& peer, const Slot& slot, Instant now) {
   if (!peer.ringway || peer.paths.empty()) {
     peer.paths.prefer(path_back(slot));
   }
   if (now - peer.source_reported < kSourceReportInterval) return;
   if (worker.push_event(event::SourceSeen{peer.id, source_of(slot)})) peer.source_reported = now;
+}
+
+// What a packet may tell of its peer: that it uses a new session, or stands elsewhere. Rare, and
+// apart: within the stage it costs every packet 4 cycles, for questions and copies that few need.
+[[gnu::noinline]] void note_news(WorkerState& worker, Peer& peer, const tunnel::Session& session,
+                                 const Slot& slot, Instant now) {
+  const bool confirms = peer.next.get() == &session;
+  if (confirms) confirm_next_session(worker, peer, path_back(slot));
+  if (!is_from_best_path(peer, slot)) note_other_source(worker, peer, slot, now);
+  if (confirms && peer.staged_count > 0) send_staged_or_keepalive(worker, peer, now);
+  if (peer.confirmation_owed && !confirms) report_confirmation(worker, peer);
 }
 
 // Each costs control some work and perhaps an answer: a peer gets 20 a second, 10 at once.
@@ -186,12 +202,9 @@ bool accept(WorkerState& worker, Peer& peer, tunnel::Session& session, const Slo
     worker.drop(DropReason::kReplayed);
     return false;
   }
-  const bool confirms = peer.next.get() == &session;
-  if (confirms) confirm_next_session(worker, peer, path_back(slot));
-  const bool is_known = !peer.paths.empty() && peer.paths.best().same_remote(slot.remote);
-  if (!is_known) note_other_source(worker, peer, slot, now);
-  if (confirms && peer.staged_count > 0) send_staged_or_keepalive(worker, peer, now);
-  if (peer.confirmation_owed && !confirms) report_confirmation(worker, peer);
+  const bool is_plain =
+      peer.next.get() != &session && !peer.confirmation_owed && is_from_best_path(peer, slot);
+  if (!is_plain) note_news(worker, peer, session, slot, now);
   peer.rx_bytes += job.text_bytes + DataLayout::kOverhead;
   ++peer.rx_packets;
   if (session.rekey_due_on_receive(now)) request_session(worker, peer, now, false);
@@ -209,7 +222,7 @@ void accept(WorkerState& worker, OpenVector& vector, Instant now) {
   for (std::size_t i = 0; i < vector.count; ++i) {
     const std::size_t ahead = i + kAcceptAhead;
     if (ahead < vector.count && vector.peers[ahead] != vector.peers[ahead - 1]) {
-      vector.sessions[ahead]->prefetch_to_accept();
+      vector.sessions[ahead]->prefetch();
       vector.peers[ahead]->prefetch_to_receive();
     }
     if (accept(worker, *vector.peers[i], *vector.sessions[i], *vector.slots[i], vector.jobs[i],
@@ -324,7 +337,9 @@ void admit(WorkerState& worker, OpenVector& vector, Admitted& admitted, Instant 
       continue;
     }
     if (!passes_limit(worker, *vector.peers[i], {job.text, job.text_bytes}, now)) continue;
-    narrow_to_packet(slot_for_packet(vector, slot, admitted), job);
+    Slot& packet = slot_for_packet(vector, slot, admitted);
+    narrow_to_packet(packet, job);
+    packet.subscriber = owners[i];
     admitted.senders[admitted.count++] = owners[i];
   }
 }

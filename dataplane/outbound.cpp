@@ -131,7 +131,7 @@ void Outbound::add_job(const tunnel::Session& session, std::uint64_t counter, st
   // Less than 16 bytes of padding, but the tag is not there yet.
   static_assert(tunnel::kPaddingMultiple <= tunnel::kTagBytes);
   std::memset(text + text_bytes, 0, tunnel::kTagBytes);
-  jobs_[job_count_++] = {&session.send_key(), text, padded, false, counter};
+  jobs_[job_count_++] = {&session.send_key(), text, padded, false, session.suite(), counter};
 }
 
 void Outbound::flush() {

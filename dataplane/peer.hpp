@@ -23,7 +23,8 @@ namespace ringway {
 struct alignas(64) Peer : InSlab<Peer> {
   explicit Peer(PeerId peer_id, bool is_ringway) : ringway(is_ringway), id(peer_id) {}
 
-  // Has the lines fetched that a packet from the peer, or to it, will need.
+  // Has the lines fetched that a packet from the peer, or to it, will need: from the peer the first
+  // two.
   void prefetch_to_receive() const {
     __builtin_prefetch(&timers, 1);
     __builtin_prefetch(&rx_bytes, 1);
@@ -38,6 +39,8 @@ struct alignas(64) Peer : InSlab<Peer> {
     up.limiter.set_rate(limits.up_mbps);
     down.limiter.set_rate(limits.down_mbps);
     limited = up.limiter.limits() || down.limiter.limits();
+    for (const auto* session : {&next, &current, &previous})
+      if (*session != nullptr) (*session)->set_limited(limited);
   }
 
   [[no_unique_address]] tunnel::DataTimers timers;  // leaves room for the next four

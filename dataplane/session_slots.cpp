@@ -26,6 +26,7 @@ void install_session(WorkerState& worker, std::unique_ptr<tunnel::Session> sessi
     return;
   }
   worker.session_entry(session->local_index()) = {session.get(), peer};
+  session->set_limited(peer->limited);
   if (session->initiator()) {
     if (peer->next != nullptr) {
       // The peer answered us before it used the session that we had answered: both stay readable.

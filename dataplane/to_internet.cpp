@@ -102,7 +102,7 @@ void translate(WorkerState& worker, Translation& vector, TurnedBack& back, Insta
     switch (packet.verdict) {
       case nat::Verdict::kForward:
         if (forward != i) vector.slots[forward] = slot;
-        vector.slots[forward++].subscriber = packet.subscriber;
+        ++forward;
         continue;
       case nat::Verdict::kHairpin:
         back.add(slot, packet.subscriber);

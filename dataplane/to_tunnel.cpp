@@ -151,7 +151,7 @@ constexpr std::size_t kSessionsAhead = 6;
 [[gnu::always_inline]] inline void fetch_session(std::span<Peer* const> peers, std::size_t i) {
   if (i >= peers.size() || peers[i] == nullptr) return;
   if ((i > 0 && peers[i] == peers[i - 1]) || peers[i]->current == nullptr) return;
-  peers[i]->current->prefetch_to_send();
+  peers[i]->current->prefetch();
 }
 
 // A message that carries no packet. False when there is no session or no path.

@@ -12,6 +12,7 @@
 #include "overlay/link_table.hpp"
 #include "overlay/output_queue.hpp"
 #include "overlay/parameters.hpp"
+#include "overlay/relay/relay_messages.hpp"
 #include "overlay/wire/routed_message.hpp"
 
 namespace ringway::overlay {
@@ -62,11 +63,8 @@ struct Core {
         static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(most.count_ns()) + 1)));
   }
 
-  void send(const Link& link, const wire::LinkMessage& message) {
-    wire::ByteWriter writer;
-    wire::emit(writer, message);
-    output.send(link.id, writer.view());
-  }
+  void send(const Link& link, const wire::LinkMessage& message) { emit_to(link, message); }
+  void send(const Link& link, const wire::RelayMessage& message) { emit_to(link, message); }
   [[nodiscard]] wire::Heartbeat heartbeat(const Link& link) const {
     return {link.ours, network_size, list_version, coordinate};
   }
@@ -76,6 +74,14 @@ struct Core {
     link.ours = wants;
     if (!link.wanted()) link.unwanted_since = now();
     send(link, heartbeat(link));
+  }
+
+ private:
+  template <typename Message>
+  void emit_to(const Link& link, const Message& message) {
+    wire::ByteWriter writer;
+    wire::emit(writer, message);
+    output.send(link.id, writer.view());
   }
 };
 

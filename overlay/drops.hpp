@@ -35,7 +35,10 @@ namespace ringway::overlay {
   X(kNotReplica,     "not_replica",     "a key for which this node does not answer")         \
   X(kSubscribersFull, "subscribers_full", "no room for another subscription or notice")      \
   X(kOperationsFull, "operations_full", "too many operations of this node on the DHT")       \
-  X(kRolledBack,     "rolled_back",     "an earlier version than this node has read before")
+  X(kRolledBack,     "rolled_back",     "an earlier version than this node has read before")   \
+  /* relays */                                                                               \
+  X(kRelayUnasked,   "relay_unasked",   "a relay's or neighbour's answer to nothing asked")    \
+  X(kRelayRefused,   "relay_refused",   "no room to relay, or no direct links for it")
 // clang-format on
 
 enum class Drop : std::uint8_t {

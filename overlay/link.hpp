@@ -42,6 +42,7 @@ struct Link {
   std::uint32_t list_version = 0;  // of near_list
   bool list_known = false;
   bool opened_here = false;
+  bool relayed = false;  // through another node, since no direct link could be had
   std::uint16_t next_sequence = 0;
   Instant last_received;
   Instant last_probe;
@@ -55,6 +56,7 @@ struct Link {
   Instant last_used;       // by routed messages
   Instant unwanted_since;  // when both ends began to want nothing
   double queue_mean = 0;
+  float loss = 0;  // share of messages that should have been acknowledged and were not
   Candidates candidates;
   std::vector<Contact> near_list;  // the other end's near neighbours, kept while either wants near
 
@@ -70,7 +72,11 @@ struct Link {
   [[nodiscard]] bool near() const { return (ours & theirs & wire::kWantsNear) != 0; }
   // Part of the ring, as seen from here: one that only joins through us is not.
   [[nodiscard]] bool in_ring() const {
-    return near() || wants(wire::kWantsShortcut | wire::kWantsOnDemand);
+    return near() || wants(wire::kWantsShortcut | wire::kWantsOnDemand | wire::kWantsRelay);
+  }
+  void count_loss(bool lost) {
+    constexpr float kGain = 1.0F / 16;
+    loss += kGain * ((lost ? 1.0F : 0.0F) - loss);
   }
   [[nodiscard]] bool routable() const { return in_ring() && !suspect(); }
 };

@@ -4,8 +4,14 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "overlay/spare_room.hpp"
 
 namespace ringway::overlay {
+namespace {
+
+constexpr std::size_t kSpareLinks = 4;
+
+}  // namespace
 
 Link* LinkTable::find(LinkId id) {
   const auto found = std::find(ids_.begin(), ids_.end(), id);
@@ -26,8 +32,8 @@ Link& LinkTable::add(Link link) {
   CHECK(find(link.node) == nullptr);
   // In small steps: doubling would leave room for as many links again in each of many nodes.
   if (links_.size() == links_.capacity()) {
-    links_.reserve(links_.size() + 4);
-    ids_.reserve(links_.size() + 4);
+    links_.reserve(links_.size() + kSpareLinks);
+    ids_.reserve(links_.size() + kSpareLinks);
   }
   ids_.push_back(link.id);
   links_.push_back(std::move(link));
@@ -44,6 +50,7 @@ void LinkTable::remove(LinkId id) {
   CHECK(found != ids_.end());
   links_.erase(links_.begin() + (found - ids_.begin()));
   ids_.erase(found);
+  give_back_beyond(links_, kSpareLinks);
 }
 
 std::size_t LinkTable::count_wanted_here(std::uint8_t kinds) const {
@@ -62,7 +69,9 @@ std::size_t LinkTable::count_leaves() const {
       [&](const Link& link) { return !link.in_ring() && (link.theirs & wire::kWantsLeaf) != 0; }));
 }
 
-bool newer_link_wins(const NodeId& self, const Link& older, bool newer_opened_here) {
+bool newer_link_wins(const NodeId& self, const Link& older, bool newer_opened_here,
+                     bool newer_relayed) {
+  if (older.relayed != newer_relayed) return older.relayed;
   if (older.opened_here == newer_opened_here) return true;
   const bool we_are_larger = self > older.node;
   return newer_opened_here == we_are_larger;

@@ -37,9 +37,10 @@ class LinkTable {
   std::vector<Link> links_;
 };
 
-// Of two links between the same two nodes, both ends must keep the same one: that which the larger
-// ID opened; of two that the same end opened the newer, since it opened that one for lack of the
-// other.
-[[nodiscard]] bool newer_link_wins(const NodeId& self, const Link& older, bool newer_opened_here);
+// Of two links between the same two nodes, both ends must keep the same one: the direct one; of two
+// alike that which the larger ID opened; of two that the same end opened the newer, since it opened
+// that one for lack of the other.
+[[nodiscard]] bool newer_link_wins(const NodeId& self, const Link& older, bool newer_opened_here,
+                                   bool newer_relayed);
 
 }  // namespace ringway::overlay

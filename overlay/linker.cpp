@@ -3,7 +3,21 @@
 #include <algorithm>
 #include <utility>
 
+#include "overlay/spare_room.hpp"
+
 namespace ringway::overlay {
+
+namespace {
+
+// What a link is needed for, not only looked for or measured: the other end is asked to call as
+// well, and a relay is sought.
+constexpr std::uint8_t kServesRing = wire::kWantsNear | wire::kWantsOnDemand;
+
+}  // namespace
+
+Instant Linker::Attempt::next_step() const {
+  return std::min({opened ? deadline : open_at, ask_at, stuck_at});
+}
 
 Linker::Attempt* Linker::find(const NodeId& node) {
   for (Attempt& attempt : attempts_)
@@ -43,14 +57,50 @@ Linker::Begun Linker::begin(Attempt attempt) {
   attempt.id = AttemptId{next_attempt_++};
   attempt.deadline = attempt.open_at + core_.parameters.attempt_timeout;
   if (attempt.open_at <= core_.now()) open(attempt);
-  core_.wake_at(attempt.opened ? attempt.deadline : attempt.open_at);
+  core_.wake_at(attempt.next_step());
   attempts_.push_back(std::move(attempt));
   return Begun::kBegun;
 }
 
 void Linker::open(Attempt& attempt) {
   attempt.opened = true;
-  core_.output.open({attempt.id, attempt.node_known, attempt.to});
+  if (attempt.node_known && !attempt.asked)
+    attempt.ask_at = core_.now() + core_.parameters.relay.punch_after;
+  core_.output.open({attempt.id, attempt.node_known, attempt.relayed, attempt.to});
+}
+
+void Linker::ask_other_end(Attempt& attempt) {
+  attempt.ask_at = Instant::never();
+  if ((attempt.wants & kServesRing) == 0) return;
+  attempt.asked = true;
+  link_through_ring(attempt.to.node, attempt.wants, 1);
+}
+
+std::optional<NodeId> Linker::neighbour_of(const NodeId& node) const {
+  for (const Link& link : core_.links) {
+    for (const Contact& contact : link.near_list)
+      if (contact.node == node && !link.suspect()) return link.node;
+  }
+  return std::nullopt;
+}
+
+void Linker::link_over_relays(const NodeId& node, std::uint8_t wants) {
+  if (Attempt* const attempt = find(node); attempt != nullptr && attempt->relayed) return;
+  Attempt attempt;
+  attempt.node_known = attempt.asked = attempt.relayed = true;
+  attempt.to.node = node;
+  attempt.wants = wants;
+  attempt.open_at = core_.now();
+  begin(std::move(attempt));
+}
+
+void Linker::link_directly(const Contact& contact) {
+  if (under_way(contact.node) || contact.candidates.empty()) return;
+  Attempt attempt;
+  attempt.node_known = attempt.asked = true;
+  attempt.to = contact;
+  attempt.open_at = core_.now();
+  begin(std::move(attempt));
 }
 
 Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants) {
@@ -88,14 +138,23 @@ void Linker::link_through_ring(const NodeId& node, std::uint8_t wants, int tries
   query.route = {wire::Direction::kNearest, true, true};
   query.wants = wants;
   query.tries = tries;
+  query.via = neighbour_of(node);
   rpc_.ask(query);
 }
 
 void Linker::on_connect_answer(const Answer& answer) {
   if (!answer.answered) return;
   const Contact contact{answer.responder, answer.candidates};
-  if (core_.links.find(contact.node) != nullptr || under_way(contact.node)) {
-    link_to(contact, answer.query.wants);
+  if (const Link* const link = core_.links.find(contact.node)) {
+    link->relayed ? link_directly(contact)
+                  : static_cast<void>(link_to(contact, answer.query.wants));
+    return;
+  }
+  const Duration relay_after = core_.parameters.relay.relay_after;
+  if (Attempt* const attempt = find(contact.node)) {
+    attempt->wants |= answer.query.wants;
+    if (!attempt->relayed) attempt->stuck_at = core_.now() + relay_after;
+    core_.wake_at(attempt->stuck_at);
     return;
   }
   Attempt attempt;
@@ -104,6 +163,7 @@ void Linker::on_connect_answer(const Answer& answer) {
   attempt.to = contact;
   attempt.wants = answer.query.wants;
   attempt.open_at = core_.now() + core_.parameters.yield;
+  attempt.stuck_at = attempt.open_at + relay_after;
   begin(std::move(attempt));
 }
 
@@ -127,18 +187,22 @@ void Linker::on_open_failed(AttemptId id) {
   const auto found = std::find_if(attempts_.begin(), attempts_.end(),
                                   [&](const Attempt& attempt) { return attempt.id == id; });
   if (found == attempts_.end()) return;
-  const Attempt attempt = *found;
+  Attempt attempt = std::move(*found);
   attempts_.erase(found);
-  give_up(attempt);
+  give_up(std::move(attempt));
 }
 
-void Linker::give_up(const Attempt& attempt) {
+void Linker::report_stuck(Attempt& attempt) {
+  attempt.stuck_at = Instant::never();
+  if ((attempt.wants & kServesRing) != 0) stuck_.push_back({true, attempt.to.node, attempt.wants});
+}
+
+void Linker::give_up(Attempt attempt) {
   failed_.push_back({attempt.node_known, attempt.to.node, attempt.wants});
-  if (!attempt.node_known) return;
+  if (!attempt.node_known || attempt.relayed) return;
+  if (attempt.stuck_at != Instant::never()) report_stuck(attempt);  // the driver knew it sooner
   back_off(attempt.to.node);
   // A node that nobody can call may yet be able to call: the ring carries the request.
-  // Not so for one that is only looked for, or measured.
-  constexpr std::uint8_t kServesRing = wire::kWantsNear | wire::kWantsOnDemand;
   if (!attempt.asked && rpc_.in_ring() && (attempt.wants & kServesRing) != 0)
     link_through_ring(attempt.to.node, attempt.wants, 1);
 }
@@ -166,22 +230,32 @@ void Linker::tick() {
   for (std::size_t i = 0; i < attempts_.size();) {
     Attempt& attempt = attempts_[i];
     if (!attempt.opened && attempt.open_at <= core_.now()) open(attempt);
+    if (attempt.ask_at <= core_.now()) ask_other_end(attempt);
+    if (attempt.stuck_at <= core_.now()) report_stuck(attempt);
     if (attempt.deadline <= core_.now()) {
       expired.push_back(std::move(attempt));
       attempts_.erase(attempts_.begin() + static_cast<std::ptrdiff_t>(i));
       continue;
     }
-    core_.wake_at(attempt.opened ? attempt.deadline : attempt.open_at);
+    core_.wake_at(attempt.next_step());
     ++i;
   }
-  for (const Attempt& attempt : expired)
-    give_up(attempt);
+  for (Attempt& attempt : expired)
+    give_up(std::move(attempt));
+  give_back_if_empty(attempts_);
 }
 
 bool Linker::poll_failed(Failed& failed) {
   if (failed_.empty()) return false;
   failed = failed_.back();
   failed_.pop_back();
+  return true;
+}
+
+bool Linker::poll_stuck(Failed& stuck) {
+  if (stuck_.empty()) return false;
+  stuck = stuck_.back();
+  stuck_.pop_back();
   return true;
 }
 

@@ -8,8 +8,13 @@
 //      │ asked: no link   │     ▼
 //      └───── ASKED ◄─────┘   BACK-OFF (in failures), doubled each time
 //      a connect request for it went through the ring; opens itself when the other end has not
+//
+// A call that is not answered soon makes the ring carry that request already while it goes on, so
+// that both ends call at once, which opens the way through most NATs. If the other end answers and
+// no link comes up all the same, the attempt is stuck: it takes a relay.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "overlay/core.hpp"
@@ -28,6 +33,10 @@ class Linker {
   Begun link_to_address(const Candidates& candidates, std::uint8_t wants);
   // By its place on the ring alone: the ring carries a request.
   void link_through_ring(const NodeId& node, std::uint8_t wants, int tries);
+  // Through the relays that the driver was told of.
+  void link_over_relays(const NodeId& node, std::uint8_t wants);
+  // Directly, though there is a relayed link.
+  void link_directly(const Contact& contact);
   // The other end answered a connect request: it opens the link, and if not, so shall we.
   void on_connect_answer(const Answer& answer);
 
@@ -43,8 +52,12 @@ class Linker {
   };
   // Attempts that came to nothing, for those who wanted them.
   [[nodiscard]] bool poll_failed(Failed& failed);
+  // Attempts whose other end is there, but cannot be reached.
+  [[nodiscard]] bool poll_stuck(Failed& stuck);
 
   [[nodiscard]] bool under_way(const NodeId& node) const;
+  // A node with a link here that says to have one with `node`.
+  [[nodiscard]] std::optional<NodeId> neighbour_of(const NodeId& node) const;
   [[nodiscard]] std::size_t attempts(std::uint8_t wants) const;
   [[nodiscard]] std::size_t attempts() const { return attempts_.size(); }
   [[nodiscard]] std::size_t failures() const { return failures_.size(); }
@@ -60,10 +73,14 @@ class Linker {
     bool node_known = false;
     bool opened = false;  // the driver is at it; else waiting for open_at
     bool asked = false;   // the ring was asked already
+    bool relayed = false;
     std::uint8_t wants = 0;
     Contact to;
     Instant open_at;
+    Instant ask_at = Instant::never();  // the ring, to have the other end open as well
+    Instant stuck_at = Instant::never();
     Instant deadline;
+    [[nodiscard]] Instant next_step() const;
   };
   struct Failure {
     NodeId node;
@@ -72,7 +89,9 @@ class Linker {
   };
   Begun begin(Attempt attempt);
   void open(Attempt& attempt);
-  void give_up(const Attempt& attempt);
+  void ask_other_end(Attempt& attempt);
+  void report_stuck(Attempt& attempt);
+  void give_up(Attempt attempt);
   void back_off(const NodeId& node);
   [[nodiscard]] Attempt* find(const NodeId& node);
 
@@ -82,6 +101,7 @@ class Linker {
   std::vector<Attempt> attempts_;
   std::vector<Failure> failures_;
   std::vector<Failed> failed_;
+  std::vector<Failed> stuck_;
 };
 
 }  // namespace ringway::overlay

@@ -54,6 +54,7 @@ void Liveness::check(Link& link, DeadLinks& dead) {
   } else if (link.probes >= p.probes) {
     dead.add(link.id);
   } else {
+    link.count_loss(true);
     probe(core_, link);
   }
 }

@@ -1,18 +1,14 @@
 #include "overlay/output_queue.hpp"
 
+#include "overlay/spare_room.hpp"
+
 namespace ringway::overlay {
 namespace {
 
-// A burst, such as the first seconds of a ring, should not hold its memory for good.
-constexpr std::size_t kKeptBytes = 1024;
-
 template <typename T>
 void empty(std::vector<T>& list) {
-  if (list.capacity() * sizeof(T) > kKeptBytes) {
-    std::vector<T>().swap(list);
-  } else {
-    list.clear();
-  }
+  list.clear();
+  give_back_if_empty(list);
 }
 
 }  // namespace
@@ -37,6 +33,9 @@ bool OutputQueue::poll(Output& out) {
     case Kind::kEvent:
       out = std::move(events_[item.value]);
       break;
+    case Kind::kRelaying:
+      out = relayings_[item.value];
+      break;
   }
   return true;
 }
@@ -46,6 +45,7 @@ void OutputQueue::reset() {
   empty(bytes_);
   empty(opens_);
   empty(events_);
+  empty(relayings_);
   next_ = 0;
   next_byte_ = 0;
 }

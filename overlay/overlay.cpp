@@ -16,6 +16,9 @@ Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer&
       shortcuts_(core_, rpc_, linker_),
       joining_(core_, rpc_, linker_),
       liveness_(core_),
+      relayed_(core_, rpc_, linker_),
+      relay_service_(core_),
+      observed_(core_),
       broadcast_(core_, router_),
       crawl_(core_, rpc_, near_),
       coordinates_(core_),
@@ -61,6 +64,8 @@ void Overlay::tick(Clock clock) {
   linker_.tick();
   near_.tick();
   joining_.tick(rpc_.in_ring());
+  relayed_.tick();
+  relay_service_.tick();
   dht_.tick();
   settle();
 }
@@ -73,6 +78,8 @@ void Overlay::settle() {
   while (linker_.poll_failed(failed))
     neighbour_failed |= (failed.wants & wire::kWantsNear) != 0;
   if (neighbour_failed) near_.reconsider();
+  while (linker_.poll_stuck(failed))
+    relayed_.seek(failed.node, failed.wants);
   shortcuts_.tick();
 }
 
@@ -100,7 +107,7 @@ void Overlay::link_up(Clock clock, const LinkUp& up) {
   const bool opened_here = up.attempt != AttemptId{};
   if (up.node == core_.self()) {
     core_.output.close(up.link);  // our own address, by whatever way we were told it
-  } else if (older != nullptr && !newer_link_wins(core_.self(), *older, opened_here)) {
+  } else if (older != nullptr && !newer_link_wins(core_.self(), *older, opened_here, up.relayed)) {
     Link refused;
     refused.id = up.link;
     say_goodbye(refused, wire::GoodbyeReason::kDuplicate);
@@ -117,14 +124,16 @@ void Overlay::link_up(Clock clock, const LinkUp& up) {
     link.id = up.link;
     link.node = up.node;
     link.opened_here = opened_here;
+    link.relayed = up.relayed;
     link.ours = wants;
     link.up_since = link.last_received = link.last_used = link.unwanted_since = core_.now();
     if (up.rtt > Duration{}) link.rtt.add(up.rtt);
-    link.candidates.add(up.observed);
+    if (!up.relayed) link.candidates.add(up.observed);
     Link& added = core_.links.add(std::move(link));
-    core_.send(added, wire::Hello{core_.heartbeat(added), core_.candidates});
+    core_.send(added, hello(added, up));
     near_.update();
     joining_.on_link_up(added);
+    relayed_.on_link_up(added);
     if (added.wants(wire::kWantsNear)) near_.send_status(added);
   }
   settle();
@@ -132,16 +141,26 @@ void Overlay::link_up(Clock clock, const LinkUp& up) {
 
 void Overlay::replace_link(Link& older, const LinkUp& up, std::uint8_t wants) {
   say_goodbye(older, wire::GoodbyeReason::kDuplicate);
-  const LinkId gone = older.id;
+  const Link gone = older;
   core_.links.rename(older, up.link);
   older.opened_here = up.attempt != AttemptId{};
+  if (older.relayed != up.relayed) older.rtt = {};
+  older.relayed = up.relayed;
   older.ours |= wants;
   older.probes = 0;
   older.last_received = core_.now();
   if (up.rtt > Duration{}) older.rtt.add(up.rtt);
-  core_.send(older, wire::Hello{core_.heartbeat(older), core_.candidates});
-  router_.on_link_gone(gone);
-  broadcast_.on_link_gone(gone);
+  core_.send(older, hello(older, up));
+  router_.on_link_gone(gone.id);
+  broadcast_.on_link_gone(gone.id);
+  relay_service_.on_link_gone(gone);
+  relayed_.on_link_up(older);
+}
+
+wire::Hello Overlay::hello(const Link& link, const LinkUp& up) const {
+  wire::Hello hello{core_.heartbeat(link), core_.candidates, {}};
+  if (!up.relayed && up.observed.valid()) hello.observed.add(up.observed);
+  return hello;
 }
 
 void Overlay::link_down(Clock clock, LinkId id) {
@@ -179,6 +198,8 @@ void Overlay::drop_link(LinkId id, bool lost) {
   const Link link = *core_.links.find(id);
   core_.links.remove(id);
   router_.on_link_gone(id);
+  relay_service_.on_link_gone(link);
+  relayed_.on_link_gone(link);
   broadcast_.on_link_gone(id);
   if (lost && link.in_ring()) joining_.remember({link.node, link.candidates});
   if (lost) dht_.on_link_lost();
@@ -220,6 +241,8 @@ void Overlay::receive(Clock clock, LinkId id, ConstBytes message) {
   if (type == wire::LinkMessageType::kRouted) {
     link->heard_at(core_.now());
     handle_routed(*link, message);
+  } else if (wire::is_relay_message(message)) {
+    handle_relay_message(*link, message);
   } else if (type == wire::LinkMessageType::kBroadcast) {
     link->heard_at(core_.now());
     broadcast_.on_message(*link, message);
@@ -241,12 +264,14 @@ void Overlay::handle(Link& link, const wire::Hello& hello) {
   link.candidates = hello.candidates;
   for (const net::Endpoint& endpoint : observed)
     if (!link.candidates.contains(endpoint)) link.candidates.add(endpoint);
+  if (!hello.observed.empty() && !link.relayed) observed_.add(link.node, hello.observed[0]);
   handle(link, hello.state);
 }
 
 void Overlay::handle(Link& link, const wire::Heartbeat& heartbeat) {
   link.network_size = heartbeat.network_size;
-  coordinates_.on_heard(link, heartbeat.coordinate);
+  // Over a relay the round trip says nothing about the distance.
+  if (!link.relayed) coordinates_.on_heard(link, heartbeat.coordinate);
   if (link.theirs != heartbeat.wants) {
     const std::uint8_t before = std::exchange(link.theirs, heartbeat.wants);
     if (!link.wanted()) link.unwanted_since = core_.now();
@@ -266,8 +291,9 @@ void Overlay::handle(Link& link, const wire::Ping& ping) {
 }
 
 void Overlay::handle(Link& link, const wire::Pong& pong) {
-  if (pong.nonce == link.ping_nonce && link.last_probe <= core_.now())
-    link.rtt.add(core_.now() - link.last_probe);
+  if (pong.nonce != link.ping_nonce || link.last_probe > core_.now()) return;
+  link.rtt.add(core_.now() - link.last_probe);
+  link.count_loss(false);
 }
 
 void Overlay::handle(Link& link, const wire::StatusRequest&) {
@@ -289,6 +315,30 @@ void Overlay::handle(Link& link, const wire::Goodbye& goodbye) {
 void Overlay::handle(Link& link, const wire::HopAck& ack) {
   router_.on_hop_ack(link, ack.sequence);
   broadcast_.on_hop_ack(link, ack.sequence);
+}
+
+void Overlay::handle_relay_message(Link& link, ConstBytes bytes) {
+  const auto parsed = wire::parse_relay_message(bytes);
+  if (!parsed) {
+    core_.drops.add(Drop::kMalformed);
+    return;
+  }
+  link.heard_at(core_.now());
+  if (const auto* const request = std::get_if<wire::RelayRequest>(&*parsed)) {
+    relay_service_.handle(link, *request);
+  } else if (const auto* const accept = std::get_if<wire::RelayAccept>(&*parsed)) {
+    relay_service_.handle(link, *accept);
+  } else if (const auto* const release = std::get_if<wire::RelayRelease>(&*parsed)) {
+    if (!relay_service_.handle(link, *release)) relayed_.handle(link, *release);
+  } else if (const auto* const list = std::get_if<wire::NeighbourList>(&*parsed)) {
+    relayed_.handle(link, *list);
+  } else if (const auto* const offer = std::get_if<wire::RelayOffer>(&*parsed)) {
+    relayed_.handle(link, *offer);
+  } else if (const auto* const grant = std::get_if<wire::RelayGrant>(&*parsed)) {
+    relayed_.handle(link, *grant);
+  } else {
+    relayed_.handle(link, std::get<wire::RelaySilence>(*parsed));
+  }
 }
 
 // --- What comes through the ring ---------------------------------------------------------------
@@ -331,7 +381,12 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
   if (request->method == wire::Method::kConnect) {
     const Contact source{message.source, request->candidates};
     if ((request->wants & wire::kWantsNear) != 0) near_.consider(source);
-    if (message.destination == core_.self()) linker_.link_to(source, wire::kWantsNothing);
+    if (message.destination == core_.self()) {
+      const Link* const link = core_.links.find(message.source);
+      link != nullptr && link->relayed
+          ? linker_.link_directly(source)
+          : static_cast<void>(linker_.link_to(source, wire::kWantsNothing));
+    }
     contacts = near_.contacts_around(message.source);
   } else if (request->method == wire::Method::kFind) {
     contacts = near_.contacts_around(message.destination);
@@ -342,7 +397,9 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
 // Each service takes the requests with its methods here.
 void Overlay::handle_service_request(const wire::RoutedMessage& message,
                                      const wire::Request& request) {
-  if (dht::is_dht(request.method)) {
+  if (request.method == wire::kNeighboursMethod) {
+    relayed_.on_request(message, request);
+  } else if (dht::is_dht(request.method)) {
     dht_.on_request(message, request);
   } else if (request.method == wire::Method::kCrawl) {
     crawl_.reply(message, request);
@@ -365,6 +422,9 @@ void Overlay::handle_answer(const Answer& answer) {
       break;
     case Purpose::kWellKnown:
       joining_.on_answer(answer);
+      break;
+    case Purpose::kRelay:
+      relayed_.on_answer(answer);
       break;
     case Purpose::kCrawl:
       crawl_.on_answer(answer);

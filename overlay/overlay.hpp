@@ -9,7 +9,8 @@
 //   4. Router, Rpc     carry signed requests and replies, hop by hop
 //   5. Liveness        notices who is gone; NearNeighbours closes the gap
 //   6. Joining         calls those who were lost, so that separated rings become one again
-//   7. Dht             keeps signed values near their keys, and its own alive at other nodes
+//   7. RelayedLinks    links through a third node where a direct one is not to be had
+//   8. Dht             keeps signed values near their keys, and its own alive at other nodes
 // docs/OVERLAY.md says why each does what it does, docs/PROTOCOL.md what is on the wire.
 #pragma once
 
@@ -24,6 +25,9 @@
 #include "overlay/linker.hpp"
 #include "overlay/liveness.hpp"
 #include "overlay/near_neighbours.hpp"
+#include "overlay/relay/observed_addresses.hpp"
+#include "overlay/relay/relay_service.hpp"
+#include "overlay/relay/relayed_links.hpp"
 #include "overlay/router.hpp"
 #include "overlay/rpc.hpp"
 #include "overlay/shortcuts.hpp"
@@ -36,6 +40,7 @@ struct LinkUp {
   net::Endpoint observed;  // where the node's packets come from
   Duration rtt;            // of the handshake; zero where this end did not measure it
   AttemptId attempt;       // of the Open that it answers; none: the other end opened the link
+  bool relayed = false;    // `observed` is a relay's then, and of no use
 };
 
 class Overlay {
@@ -88,11 +93,14 @@ class Overlay {
   [[nodiscard]] bool poll_output(Output& output) { return core_.output.poll(output); }
 
   [[nodiscard]] const NodeId& self() const { return core_.self(); }
+  [[nodiscard]] const Candidates& candidates() const { return core_.candidates; }
   [[nodiscard]] const LinkTable& links() const { return core_.links; }
   [[nodiscard]] const NearNeighbours& near_neighbours() const { return near_; }
   [[nodiscard]] const DropCounters& drops() const { return core_.drops; }
   [[nodiscard]] const Linker& linker() const { return linker_; }
   [[nodiscard]] const Router& router() const { return router_; }
+  [[nodiscard]] const RelayedLinks& relayed_links() const { return relayed_; }
+  [[nodiscard]] const RelayService& relay_service() const { return relay_service_; }
   [[nodiscard]] const Coordinate& coordinate() const { return core_.coordinate; }
   [[nodiscard]] const Broadcast& broadcasts() const { return broadcast_; }
   [[nodiscard]] const CrawlResult* crawl_result() const { return crawl_.result(); }
@@ -104,6 +112,7 @@ class Overlay {
   void enter(Clock clock) { core_.clock = clock; }
   void settle();  // after each input: what parts have for each other
   void replace_link(Link& older, const LinkUp& up, std::uint8_t wants);
+  [[nodiscard]] wire::Hello hello(const Link& link, const LinkUp& up) const;
   [[nodiscard]] bool has_room(const NodeId& node, std::uint8_t wants) const;
   void drop_link(LinkId id, bool lost);
   void say_goodbye(const Link& link, wire::GoodbyeReason reason);
@@ -117,6 +126,7 @@ class Overlay {
   void handle(Link& link, const wire::Status& status);
   void handle(Link& link, const wire::Goodbye& goodbye);
   void handle(Link& link, const wire::HopAck& ack);
+  void handle_relay_message(Link& link, ConstBytes bytes);
   void handle_routed(Link& link, ConstBytes bytes);
   void handle_delivered(const wire::RoutedMessage& message);
   void handle_request(const wire::RoutedMessage& message);
@@ -131,6 +141,9 @@ class Overlay {
   Shortcuts shortcuts_;
   Joining joining_;
   Liveness liveness_;
+  RelayedLinks relayed_;
+  RelayService relay_service_;
+  ObservedAddresses observed_;
   Broadcast broadcast_;
   Crawl crawl_;
   Coordinates coordinates_;

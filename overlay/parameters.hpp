@@ -10,6 +10,7 @@
 #include "overlay/coordinates/coordinate_parameters.hpp"
 #include "overlay/crawl/crawl_parameters.hpp"
 #include "overlay/dht/parameters.hpp"
+#include "overlay/relay/relay_parameters.hpp"
 
 namespace ringway::overlay {
 
@@ -101,6 +102,8 @@ struct Parameters {
   Duration shortest_request_timeout = Duration::seconds(4);
   Duration longest_request_timeout = Duration::seconds(10);
 
+  // Parts with numbers of their own.
+  RelayParameters relay;
   BroadcastParameters broadcast;
   CrawlParameters crawl;
   CoordinateParameters coordinates;

@@ -24,26 +24,26 @@ bool ReplayCache::below_floor(Source source, WallTime sent) const {
          });
 }
 
-ReplayCache::Verdict ReplayCache::check(const NodeId& node, std::uint64_t message_id, WallTime sent,
-                                        Clock clock) {
+ReplayCache::Verdict ReplayCache::check(const NodeId& source, std::uint64_t message_id,
+                                        WallTime sent, Clock clock) {
   // `sent` is as large as the sender likes: nothing may be added to it.
   if (sent < clock.wall + lifetime_ * -1 || clock.wall + lifetime_ < sent)
     return Verdict::kOutdated;
-  const Source source = source_of(node);
-  if (below_floor(source, sent)) return Verdict::kOutdated;
+  const Source key = source_of(source);
+  if (below_floor(key, sent)) return Verdict::kOutdated;
   forget_old(clock);
   const bool known = std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return entry.message_id == message_id && entry.source == source;
+    return entry.message_id == message_id && entry.source == key;
   });
   return known ? Verdict::kReplayed : Verdict::kFresh;
 }
 
-void ReplayCache::remember(const NodeId& node, std::uint64_t message_id, WallTime sent,
+void ReplayCache::remember(const NodeId& source, std::uint64_t message_id, WallTime sent,
                            Clock clock) {
   if (entries_.size() >= capacity_) make_room(clock);
   if (entries_.size() == entries_.capacity())
     entries_.reserve(std::min(capacity_, entries_.size() + entries_.size() / 2 + 8));
-  entries_.push_back({message_id, sent, source_of(node), seconds_of(clock.now)});
+  entries_.push_back({message_id, sent, source_of(source), seconds_of(clock.now)});
 }
 
 // What came a lifetime ago may have been dated ahead by another. Whether it is outdated by the

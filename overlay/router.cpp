@@ -97,6 +97,7 @@ void Router::on_hop_ack(Link& link, std::uint16_t sequence) {
       });
   if (found == in_flight_.end()) return;  // late: it went another way too
   link.rtt.add(core_.now() - found->sent);
+  link.count_loss(false);
   *found = std::move(in_flight_.back());
   in_flight_.pop_back();
 }
@@ -159,8 +160,10 @@ void Router::tick() {
     in_flight_.pop_back();
   }
   for (InFlight& state : overdue) {
-    if (Link* const link = core_.links.find(state.over); link != nullptr && !link->probed())
-      probe(core_, *link);
+    if (Link* const link = core_.links.find(state.over)) {
+      link->count_loss(true);
+      if (!link->probed()) probe(core_, *link);
+    }
     send_elsewhere(std::move(state));
   }
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "overlay/spare_room.hpp"
+
 namespace ringway::overlay {
 
 Link* Rpc::choose_first_hop(const Query& query) {
@@ -37,7 +39,12 @@ Router::Sent Rpc::transmit(Pending& pending) {
   // Asked again it goes another way, and its answer comes by one: what lost it may be a node on the
   // way that lets messages vanish.
   const bool again = pending.tries > 1;
-  if (!in_ring_ || query.first_hop != FirstHop::kBest || again) {
+  const Link* const via = query.via && !again ? core_.links.find(*query.via) : nullptr;
+  if (via != nullptr) {
+    outgoing.first_hop = via->id;
+    outgoing.via = query.via;
+    request.reply_via = query.via;
+  } else if (!in_ring_ || query.first_hop != FirstHop::kBest || again) {
     const Link* const link = choose_first_hop(query);
     if (link == nullptr) return Router::Sent::kNoRoute;
     outgoing.first_hop = link->id;
@@ -177,6 +184,7 @@ void Rpc::tick() {
 Answer Rpc::take_answer() {
   Answer answer = std::move(answers_.front());
   answers_.erase(answers_.begin());
+  give_back_if_empty(answers_);
   return answer;
 }
 

@@ -21,7 +21,8 @@ enum class Purpose : std::uint8_t {
   kWellKnown,
   kLookup,
   kCrawl,
-  kDht
+  kDht,
+  kRelay
 };
 
 // Over which link a request leaves.
@@ -37,8 +38,9 @@ struct Query {
   NodeId destination;
   wire::Route route;
   FirstHop first_hop = FirstHop::kBest;
-  LinkId link;             // kLink
-  std::uint8_t wants = 0;  // find, connect
+  LinkId link;                // kLink
+  std::uint8_t wants = 0;     // find, connect
+  std::optional<NodeId> via;  // has a link with the destination: the first try goes through it
   int tries = 1;
   std::vector<std::uint8_t> body;  // of a service
 };

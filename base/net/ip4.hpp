@@ -87,8 +87,10 @@ class Ip4View {
   [[nodiscard]] static bool well_formed(ConstBytes bytes) {
     if (bytes.size() < kMinHeaderBytes || bytes[0] >> 4 != 4) return false;
     const std::size_t header = std::size_t{bytes[0] & 0x0fU} * 4;
+    if (header < kMinHeaderBytes) return false;
     const std::size_t total = load_be<std::uint16_t>(bytes.data() + kTotalLengthAt);
-    return header >= kMinHeaderBytes && total >= header && total <= bytes.size();
+    if (total < header) return false;
+    return total <= bytes.size();
   }
   [[nodiscard]] std::uint16_t be16(std::size_t at) const {
     return load_be<std::uint16_t>(data_ + at);

@@ -328,6 +328,7 @@ struct EthernetLink::State {
     }
     end_stage(stage_clock, Stage::kOuterChecksum);
     Departure departure(*this, slots);
+    mark_used({hops.data(), slots.size()});
     for (std::size_t i = 0; i < slots.size(); ++i) {
       if (carried[i]) {
         send_packet(slots[i], hops[i], departure);
@@ -351,6 +352,13 @@ struct EthernetLink::State {
     return nullptr;
   }
 
+  // Once for packets in a row that leave alike: each would wait for the mark before.
+  void mark_used(std::span<const NextHopId> hops) {
+    for (std::size_t i = 0; i < hops.size(); ++i) {
+      if (i == 0 || hops[i] != hops[i - 1]) use.mark(hops[i]);
+    }
+  }
+
   // An IP packet to where its route leads.
   void send_packet(Slot& slot, NextHopId id, Departure& departure) {
     const NextHop& hop = table->next_hop(id);
@@ -358,7 +366,6 @@ struct EthernetLink::State {
       keep_back(slot, id, hop.state);
       return;
     }
-    use.mark(id);
     put_header(slot, hop);
     departure.add(slot, hop.port);
   }
@@ -526,6 +533,7 @@ class EthernetLink::Packets final : public io::Port {
     for (std::size_t i = 0; i < slots.size(); ++i)
       headers[i] = slots[i].data;
     state_.table->lookup_packets({headers.data(), slots.size()}, hops.data());
+    state_.mark_used({hops.data(), slots.size()});
     State::Departure departure(state_, slots);
     for (std::size_t i = 0; i < slots.size(); ++i)
       state_.send_packet(slots[i], hops[i], departure);

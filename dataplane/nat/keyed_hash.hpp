@@ -22,8 +22,7 @@ class KeyedHash {
 
   // The step of which it is made: wyhash's (Wang Yi, 2019).
   [[nodiscard]] static std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
-    const Uint128 product = static_cast<Uint128>(a) * b;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+    return a * b ^ static_cast<std::uint64_t>(static_cast<Uint128>(a) * b >> 64);
   }
 
  private:

@@ -36,14 +36,11 @@ class BulkKey {
   // ipsec-mb's expanded key of AES-256-GCM, on a cache line's boundary.
   [[nodiscard]] const std::uint8_t* gcm() const { return gcm_.data(); }
 
-  // Has that part fetched which says what kind of key it is: a batch is sorted by it.
-  void prefetch() const { __builtin_prefetch(&suite_); }
-
   static constexpr std::size_t kGcmBytes = 1008;
 
  private:
   alignas(64) std::array<std::uint8_t, kGcmBytes> gcm_{};
-  Suite suite_;  // on the last line of what GCM reads
+  Suite suite_;
   alignas(32) SecretBytes<kKeyBytes> raw_;
 };
 
@@ -57,7 +54,11 @@ struct AeadJob {
   std::uint8_t* text;
   std::uint32_t text_bytes;
   bool ok;
+  Suite suite;  // the key's, which for that need not be looked at
   std::uint64_t counter;
+  // Two cache lines that whoever asks will look at afterwards: they are fetched with the key, while
+  // the messages before are worked on. Null: none.
+  const void* afterwards = nullptr;
 };
 
 class CryptoBatch {

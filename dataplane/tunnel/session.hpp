@@ -59,18 +59,13 @@ class alignas(64) Session : public InSlab<Session> {
     return initiator_ && now - created_ >= kRekeyOnReceiveAfter;
   }
 
-  // Has fetched what a message of the other end needs, or one to it; of the key the beginning,
-  // CryptoBatch does the rest.
-  void prefetch_to_receive() const {
-    __builtin_prefetch(this, 1);
-    receive_key_.prefetch();
-  }
-  // Likewise, after its key has been used.
-  void prefetch_to_accept() const { __builtin_prefetch(this, 1); }
-  void prefetch_to_send() const {
-    __builtin_prefetch(this, 1);
-    send_key_.prefetch();
-  }
+  // Has fetched what a message looks at, but for the keys, which CryptoBatch sees to.
+  void prefetch() const { __builtin_prefetch(this, 1); }
+
+  // Whether the peer's bandwidth is limited. Here as well, so that a message of a peer without a
+  // limit is opened before its peer is looked at.
+  [[nodiscard]] bool limited() const { return limited_; }
+  void set_limited(bool limited) { limited_ = limited; }
 
   // After authentication only.
   [[nodiscard]] bool accept_counter(std::uint64_t counter) {
@@ -88,6 +83,7 @@ class alignas(64) Session : public InSlab<Session> {
   ReceiverIndex remote_index_;
   Suite suite_;
   bool initiator_;
+  bool limited_ = false;
   ReplayWindow replay_;
   BulkKey send_key_;
   BulkKey receive_key_;

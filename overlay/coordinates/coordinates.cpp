@@ -29,11 +29,13 @@ void Coordinates::on_heard(Link& link, const Coordinate& theirs) {
   sample(link.rtt.mean(), theirs);
 }
 
-// Two nodes at the same place push each other away, in whatever direction.
-Coordinates::Direction Coordinates::random_direction() {
-  const auto draw = [&] { return static_cast<float>(core_.rng.below(2001)) - 1000; };
-  const float x = draw();
-  const float y = draw();
+// Two nodes at the same place push each other away, each in a direction of its own: that of some
+// bits of its ID.
+Coordinates::Direction Coordinates::own_direction() const {
+  constexpr std::uint32_t kMost = 1023;
+  const Distance& bits = core_.self().from_zero();
+  const float x = static_cast<float>(bits.low & kMost) - kMost / 2;
+  const float y = static_cast<float>((bits.low >> 16) & kMost) - kMost / 2;
   const float length = std::sqrt(x * x + y * y);
   if (length == 0) return {1, 0};
   return {x / length, y / length};
@@ -58,7 +60,7 @@ void Coordinates::sample(Duration rtt, const Coordinate& theirs) {
 
   const float most = p.most_move_ms * error_;
   const float force = std::clamp(p.move_gain * weight * (rtt_ms - distance), -most, most);
-  const Direction away = plane > 0 ? Direction{dx / plane, dy / plane} : random_direction();
+  const Direction away = plane > 0 ? Direction{dx / plane, dy / plane} : own_direction();
   const float part = distance > 0 ? plane / distance : 1;
   x_ms_ += force * part * away.x;
   y_ms_ += force * part * away.y;

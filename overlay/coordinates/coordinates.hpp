@@ -21,7 +21,7 @@ class Coordinates {
   struct Direction {
     float x, y;
   };
-  [[nodiscard]] Direction random_direction();
+  [[nodiscard]] Direction own_direction() const;
   void publish();
 
   Core& core_;

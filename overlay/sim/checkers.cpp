@@ -161,7 +161,9 @@ class Quiet final : public Checker, public Onlooker {
  private:
   static constexpr unsigned kWindow = 10;      // looks, one a second
   static constexpr std::uint64_t kFree = 400;  // messages in a window, of its own will
-  static constexpr std::uint64_t kEach = 3;    // for each that it received
+  // For each that it received: an acknowledgement, and each next hop that it may try, whose silence
+  // costs a probe.
+  static constexpr std::uint64_t kEach = 6;
   struct Count {
     std::uint64_t sent = 0;
     std::uint64_t received = 0;

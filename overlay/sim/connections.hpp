@@ -8,6 +8,9 @@
 //     │ 3. certificate ─────────►│ its link is up
 //     │◄──────── 4. certificate  │
 //     │ its link is up           │
+//
+// Behind NATs the opener repeats the initiation, to each port that it was told of, until it has the
+// response; the NATs decide what comes through. Through a relay each message goes over two legs.
 #pragma once
 
 #include <array>
@@ -21,12 +24,14 @@ namespace ringway::overlay::sim {
 
 using NodeIndex = std::uint32_t;
 
+// Where a node listens; a NAT gives it another port outside.
+inline constexpr std::uint16_t kPort = 51820;
+
 // 2001:db8::/96 is for documentation; the node's index stands behind it.
-[[nodiscard]] inline net::Endpoint endpoint_of(NodeIndex node) {
-  constexpr std::uint16_t kPort = 51820;
+[[nodiscard]] inline net::Endpoint endpoint_of(NodeIndex node, std::uint16_t port = kPort) {
   std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
   store_be(bytes.data() + 12, node);
-  return {net::IpAddress::v6(bytes.data()), kPort};
+  return {net::IpAddress::v6(bytes.data()), port};
 }
 
 enum class End : std::uint8_t { kAbsent, kPending, kUp, kClosed };
@@ -36,7 +41,10 @@ struct Connection {
   End end[2] = {End::kAbsent, End::kAbsent};
   AttemptId attempt;  // of node[0]
   std::uint32_t generation = 0;
-  Duration one_way;
+  Duration one_way;                        // when it was opened, if through relays
+  bool relayed = false;                    // the nodes' relay tables say through whom
+  bool answered = false;                   // the opener had a response
+  std::uint16_t port[2] = {kPort, kPort};  // of the other end, to which each end sends
 };
 
 // A side of a connection, as a node's LinkId.
@@ -66,6 +74,8 @@ class Connections {
     connection.end[1] = End::kAbsent;
     connection.attempt = attempt;
     connection.one_way = one_way;
+    connection.relayed = connection.answered = false;
+    connection.port[0] = connection.port[1] = kPort;
     return index;
   }
   [[nodiscard]] Connection& operator[](std::uint32_t index) { return connections_[index]; }

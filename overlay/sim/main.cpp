@@ -62,6 +62,14 @@ void add_run(CLI::App& app, RunOptions& options, ScenarioOptions& scenario) {
   app.add_option("--loss-percent", options.loss_percent, "Of messages")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 99.0));
+  app.add_option("--linkable-percent", options.linkable_percent,
+                 "Of pairs of nodes; the others need a relay. Give more --well-known ones")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 100.0));
+  app.add_option("--nat-percent", options.nat_percent,
+                 "Of nodes that are behind a NAT or firewall, except well-known ones")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 100.0));
   app.add_flag("--all-at-once", options.all_at_once, "All nodes start in the same moment");
   app.add_option("--session-min", options.session_minutes,
                  "Median session in minutes; who goes is replaced; 0: nobody goes")

@@ -87,6 +87,8 @@ int run(const RunOptions& options) {
   Options settings;
   settings.seed = options.seed;
   settings.loss_ppm = static_cast<std::uint32_t>(options.loss_percent * 10'000);
+  settings.linkable_ppm = static_cast<std::uint32_t>(options.linkable_percent * 10'000);
+  settings.nat_ppm = static_cast<std::uint32_t>(options.nat_percent * 10'000);
   const std::uint32_t well_known = std::min(options.nodes, options.well_known);
   settings.well_known = well_known;
   settings.lookup_interval =
@@ -151,8 +153,13 @@ int run(const RunOptions& options) {
   const std::size_t misplaced = simulation.misplaced_nodes();
   const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));
   double links = 0;
-  for (const NodeIndex node : simulation.alive())
-    links += static_cast<double>(simulation.overlay(node).links().size());
+  double relayed_links = 0;
+  for (const NodeIndex node : simulation.alive()) {
+    const LinkTable& table = simulation.overlay(node).links();
+    links += static_cast<double>(table.size());
+    relayed_links += static_cast<double>(
+        std::count_if(table.begin(), table.end(), [](const Link& link) { return link.relayed; }));
+  }
   const double bytes_per_node = static_cast<double>(heap_bytes() - heap_before) / alive;
   nlohmann::ordered_json result = {
       {"nodes", options.nodes},
@@ -177,6 +184,10 @@ int run(const RunOptions& options) {
       {"hops_mean", statistics.hops_mean()},
       {"hops_p99", statistics.hops_percentile(99)},
       {"links_per_node", links / alive},
+      {"linkable_percent", options.linkable_percent},
+      {"nat_percent", options.nat_percent},
+      {"relayed_links_per_node", relayed_links / alive},
+      {"relayed_messages", statistics.relayed_messages},
       {"bytes_per_node", bytes_per_node},
       {"peak_memory_mb", peak_memory_mb()},
       {"drops", drops(simulation)},

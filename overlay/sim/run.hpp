@@ -13,9 +13,11 @@ struct RunOptions {
   std::string latency = "planetlab";  // or geometric:MS (one way across), fixed:MS (one way)
   std::string data_folder;            // of the PlanetLab matrix
   double loss_percent = 0;
-  bool all_at_once = false;    // else ten nodes a second
-  double session_minutes = 0;  // the median; zero: nobody goes. Who goes is replaced by another
-  double crash_percent = 100;  // of those who go; the others say goodbye
+  double linkable_percent = 100;  // of the pairs of nodes; the others need a relay
+  double nat_percent = 0;         // of the nodes, except well-known ones
+  bool all_at_once = false;       // else ten nodes a second
+  double session_minutes = 0;     // the median; zero: nobody goes. Who goes is replaced by another
+  double crash_percent = 100;     // of those who go; the others say goodbye
   double lookup_interval_s = 600;
   std::uint32_t values = 0;    // in the DHT, with living owners
   double value_minutes = 60;   // until a value must be renewed

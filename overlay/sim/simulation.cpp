@@ -48,7 +48,8 @@ Simulation::Simulation(const Options& options, std::unique_ptr<LatencyModel> lat
     : options_(options),
       latency_(latency ? std::move(latency) : make_fixed_latency(kOneWay)),
       world_rng_(options.seed),
-      network_rng_(options.seed ^ 0x6e6574776f726b) {}
+      network_rng_(options.seed ^ 0x6e6574776f726b),
+      reach_(options.seed, options.linkable_ppm) {}
 
 Simulation::~Simulation() = default;
 
@@ -60,6 +61,8 @@ NodeIndex Simulation::add_node(Instant start) {
   Node& node = nodes_.emplace_back();
   node.id = id;
   node.program = make_program(index);
+  if (index >= options_.well_known && network_rng_.below(1'000'000) < options_.nat_ppm)
+    set_nat(index, draw_nat(network_rng_));
   queue_.push(start, {.what = Happening::kStart, .subject = index});
   return index;
 }
@@ -69,7 +72,7 @@ std::unique_ptr<Simulation::Program> Simulation::make_program(NodeIndex index) {
       std::make_unique<Program>(options_, nodes_[index].id, world_rng_.next_u64(), verifier_);
   ++nodes_[index].incarnation;
   Overlay& overlay = program->overlay;
-  overlay.set_candidates(candidates_of(index));
+  overlay.set_candidates(reach_.knows_own_address(index) ? candidates_of(index) : Candidates{});
   for (NodeIndex known = 0; known < options_.well_known; ++known)
     if (known != index) overlay.add_well_known(candidates_of(known));
   return program;
@@ -100,6 +103,7 @@ void Simulation::take_out(NodeIndex index) {
   nodes_[index].paused = false;
   nodes_[index].timer_at = Instant::never();
   if (hostile(index) != nullptr) hostiles_[index].reset();
+  nodes_[index].relay_tables = {};
   ring_order_.erase(std::find(ring_order_.begin(), ring_order_.end(), index));
   statistics_.lookups_abandoned +=
       std::erase_if(lookups_, [&](const Lookup& lookup) { return lookup.asking == index; });
@@ -120,7 +124,7 @@ void Simulation::leave(NodeIndex index) {
 }
 
 bool Simulation::reaches(NodeIndex from, NodeIndex to) const {
-  return nodes_[to].alive && !nodes_[to].paused && nodes_[from].part == nodes_[to].part;
+  return nodes_[to].alive && !nodes_[to].paused && reach_.hears(to, from);
 }
 
 void Simulation::schedule(Instant when, std::function<void()> action) {
@@ -141,6 +145,7 @@ void Simulation::run_until(Instant end) {
 
 void Simulation::handle(const Occurrence& occurrence) {
   ++statistics_.events;
+  if (occurrence.at_relay) return handle_at_relay(occurrence);
   switch (occurrence.what) {
     case Happening::kTimer: {
       Node& node = nodes_[occurrence.subject];
@@ -154,6 +159,8 @@ void Simulation::handle(const Occurrence& occurrence) {
       return handle_message(occurrence);
     case Happening::kSetUp:
       return handle_set_up(occurrence);
+    case Happening::kInitiate:
+      return handle_initiate(occurrence);
     case Happening::kDown:
       return handle_down(occurrence);
     case Happening::kOpenTimeout:
@@ -169,10 +176,12 @@ void Simulation::handle(const Occurrence& occurrence) {
 
 void Simulation::handle_message(const Occurrence& occurrence) {
   const Side side = Side::of(LinkId{occurrence.subject});
-  const Connection& connection = connections_[side.connection];
+  Connection& connection = connections_[side.connection];
   const NodeIndex to = connection.node[side.side];
   if (connection.generation == occurrence.generation && connection.end[side.side] == End::kUp &&
-      reaches(connection.node[1 - side.side], to)) {
+      arrives(occurrence, side)) {
+    if (!connection.relayed)  // as WireGuard roams
+      connection.port[side.side] = static_cast<std::uint16_t>(occurrence.header >> 16);
     const ConstBytes bytes = buffers_[occurrence.buffer];
     history_.add(static_cast<std::uint64_t>(now_.ns()));
     history_.add((std::uint64_t{connection.node[1 - side.side]} << 32) | to);
@@ -191,7 +200,8 @@ void Simulation::handle_down(const Occurrence& occurrence) {
   if (connection.generation != occurrence.generation || connection.end[side.side] != End::kUp)
     return;
   const NodeIndex node = connection.node[side.side];
-  if (!reaches(connection.node[1 - side.side], node) && nodes_[node].alive) return;
+  const NodeIndex other = connection.node[1 - side.side];
+  if (!connection.relayed && !reaches(other, node) && nodes_[node].alive) return;
   connections_.close(side);
   if (!nodes_[node].alive) return;
   input(node).link_down(clock(node), side.link());
@@ -201,38 +211,55 @@ void Simulation::handle_down(const Occurrence& occurrence) {
 // --- Links come up -------------------------------------------------------------------------------
 
 void Simulation::open(NodeIndex from, const output::Open& open) {
-  const NodeIndex to = node_at(open.to.candidates[0]);
-  if (onlooker_ != nullptr) onlooker_->on_open(from, to);
-  const Duration one_way = to < nodes_.size() ? latency_->between(from, to) : kOneWay;
-  const std::uint32_t index = connections_.open(from, to, open.attempt, one_way);
-  const Connection& connection = connections_[index];
+  std::optional<NodeIndex> to;
+  Duration one_way = kOneWay;
+  if (open.relayed) {
+    to = find(open.to.node);
+    if (const output::RelayPath* const path = path_of(from, open.to.node); to && path != nullptr) {
+      const NodeIndex relay = relay_of(*path);
+      one_way = latency_->between(from, relay) + latency_->between(relay, *to);
+    }
+  } else if (const NodeIndex node = node_at(open.to.candidates[0]); node < nodes_.size()) {
+    to = node;
+    one_way = latency_->between(from, node);
+  }
+  if (onlooker_ != nullptr)
+    onlooker_->on_open(from, to.value_or(static_cast<NodeIndex>(nodes_.size())));
+  const std::uint32_t index = connections_.open(from, to.value_or(from), open.attempt, one_way);
+  Connection& connection = connections_[index];
+  connection.relayed = open.relayed;
   queue_.push(now_ + kOpenTimeout, {.what = Happening::kOpenTimeout,
                                     .subject = Side{index, 0}.link().value,
                                     .generation = connection.generation});
-  if (to < nodes_.size()) schedule_set_up(index, 1);
+  if (to) initiate(index, open.to.candidates);
 }
 
-void Simulation::schedule_set_up(std::uint32_t index, std::uint8_t step) {
+void Simulation::send_set_up(std::uint32_t index, std::uint8_t step, std::uint16_t port) {
   const Connection& connection = connections_[index];
   ++statistics_.set_up_messages;
-  const std::uint32_t receiver = step % 2;  // odd ones reach the other end
-  const Instant arrival = set_up_arrival(connection, Side{index, 1 - receiver});
+  const Side receiver{index, step % 2U};  // odd ones reach the other end
+  const auto leg = first_leg(receiver.other(), port);
+  if (!leg) return;
+  const Instant arrival =
+      set_up_arrival(connection.node[receiver.other().side], receiver.other().link(), leg->one_way);
   queue_.push(arrival, {.what = Happening::kSetUp,
                         .step = step,
-                        .subject = Side{index, receiver}.link().value,
-                        .generation = connection.generation});
+                        .at_relay = leg->to_relay,
+                        .subject = receiver.link().value,
+                        .generation = connection.generation,
+                        .header = leg->header,
+                        .relay = leg->relay});
 }
 
-Instant Simulation::set_up_arrival(const Connection& connection, Side from) {
+Instant Simulation::set_up_arrival(NodeIndex from, LinkId link, Duration one_way) {
   Instant sent = now_;
   if (network_ == nullptr) {
     while (lost())
       sent = sent + kSetUpRetry;
-    return sent + connection.one_way;
+    return sent + one_way;
   }
   for (int repeats = 0; repeats < kSetUpRepeats; ++repeats, sent = sent + kSetUpRetry) {
-    const auto arrivals = network_->carry(connection.node[from.side], from.link(), kSetUpBytes,
-                                          sent, connection.one_way);
+    const auto arrivals = network_->carry(from, link, kSetUpBytes, sent, one_way);
     if (arrivals.count > 0) return arrivals.at[0];
   }
   return Instant::never();  // the attempt times out before
@@ -240,11 +267,17 @@ Instant Simulation::set_up_arrival(const Connection& connection, Side from) {
 
 void Simulation::handle_set_up(const Occurrence& occurrence) {
   const Side side = Side::of(LinkId{occurrence.subject});
-  const Connection& connection = connections_[side.connection];
+  Connection& connection = connections_[side.connection];
   if (connection.generation != occurrence.generation || connection.end[0] != End::kPending) return;
-  if (!reaches(connection.node[1 - side.side], connection.node[side.side])) return;
+  if (!arrives(occurrence, side)) return;
+  // What was repeated is answered, but goes on once.
+  if (occurrence.step == 2 && std::exchange(connection.answered, true)) return;
+  if (occurrence.step == 3 && connection.end[1] != End::kAbsent) return;
+  if (!connection.relayed)
+    connection.port[side.side] = static_cast<std::uint16_t>(occurrence.header >> 16);
   if (occurrence.step < kLastStep)
-    schedule_set_up(side.connection, static_cast<std::uint8_t>(occurrence.step + 1));
+    send_set_up(side.connection, static_cast<std::uint8_t>(occurrence.step + 1),
+                connection.port[side.side]);
   if (occurrence.step + 1 >= kLastStep) bring_up(side);
 }
 
@@ -254,9 +287,10 @@ void Simulation::bring_up(Side side) {
   const NodeIndex node = connection.node[side.side];
   const NodeIndex other = connection.node[1 - side.side];
   history_.add(static_cast<std::uint64_t>(now_.ns()) ^ node);
-  input(node).link_up(clock(node),
-                      {side.link(), nodes_[other].id, endpoint_of(other), connection.one_way * 2,
-                       side.side == 0 ? connection.attempt : AttemptId{}});
+  input(node).link_up(
+      clock(node), {side.link(), nodes_[other].id, endpoint_of(other, connection.port[side.side]),
+                    connection.one_way * 2, side.side == 0 ? connection.attempt : AttemptId{},
+                    connection.relayed});
   drain(node);
 }
 
@@ -304,6 +338,8 @@ void Simulation::drain(NodeIndex index) {
       open(index, *opened);
     } else if (const auto* const closed = std::get_if<output::Close>(&output)) {
       close(closed->link);
+    } else if (const auto* const relaying = std::get_if<Relaying>(&output)) {
+      nodes_[index].relay_tables.take(*relaying);
     } else {
       const auto& event = std::get<Event>(output);
       if (const auto* const done = std::get_if<output::LookupDone>(&event))
@@ -333,14 +369,16 @@ void Simulation::send(NodeIndex from, LinkId link, ConstBytes bytes) {
   ++statistics_.messages;
   statistics_.message_bytes += bytes.size();
   if (onlooker_ != nullptr) onlooker_->on_sent(from, connection.node[1 - side.side], bytes);
+  const auto leg = first_leg(side, connection.port[side.side]);
+  if (!leg) return;
   if (network_ != nullptr) {
-    send_by_network(from, link, bytes);
+    send_by_network(from, link, bytes, *leg);
   } else if (!lost()) {
-    post(now_ + connection.one_way, connection, side.other().link(), bytes);
+    post(now_ + leg->one_way, side.other(), bytes, *leg);
   }
 }
 
-void Simulation::post(Instant arrival, const Connection& connection, LinkId to, ConstBytes bytes) {
+void Simulation::post(Instant arrival, Side to, ConstBytes bytes, const FirstLeg& leg) {
   if (free_buffers_.empty()) {
     free_buffers_.push_back(static_cast<std::uint32_t>(buffers_.size()));
     buffers_.emplace_back();
@@ -349,9 +387,12 @@ void Simulation::post(Instant arrival, const Connection& connection, LinkId to, 
   free_buffers_.pop_back();
   buffers_[buffer].assign(bytes.begin(), bytes.end());
   queue_.push(arrival, {.what = Happening::kMessage,
-                        .subject = to.value,
-                        .generation = connection.generation,
-                        .buffer = buffer});
+                        .at_relay = leg.to_relay,
+                        .subject = to.link().value,
+                        .generation = connections_[to.connection].generation,
+                        .buffer = buffer,
+                        .header = leg.header,
+                        .relay = leg.relay});
 }
 
 // --- Lookups, and whether all is right -----------------------------------------------------------

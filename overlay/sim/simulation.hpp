@@ -19,6 +19,8 @@
 #include "overlay/sim/modelled_signatures.hpp"
 #include "overlay/sim/node_clocks.hpp"
 #include "overlay/sim/onlooker.hpp"
+#include "overlay/sim/reach.hpp"
+#include "overlay/sim/relay_tables.hpp"
 
 namespace ringway::overlay::sim {
 
@@ -26,6 +28,10 @@ struct Options {
   std::uint64_t seed = 1;
   // Parts of a million of the messages that are lost.
   std::uint32_t loss_ppm = 0;
+  // Parts of a million of the pairs of nodes that can reach each other without a relay.
+  std::uint32_t linkable_ppm = 1'000'000;
+  // Parts of a million of the nodes that are behind a NAT or firewall; well-known ones never are.
+  std::uint32_t nat_ppm = 0;
   // Each node is told of this many nodes that are meant to be there always: the first ones.
   std::size_t well_known = 4;
   // A node asks for a random place this often, on average; zero: never.
@@ -40,7 +46,8 @@ struct Statistics {
   std::uint64_t events = 0;
   std::uint64_t messages = 0;  // over links that are up
   std::uint64_t message_bytes = 0;
-  std::uint64_t set_up_messages = 0;  // handshakes and certificates
+  std::uint64_t set_up_messages = 0;   // handshakes and certificates
+  std::uint64_t relayed_messages = 0;  // of either kind, by a relay
   std::uint64_t lookups = 0;
   std::uint64_t lookups_ok = 0;       // by the right node, at the first try
   std::uint64_t lookups_retried = 0;  // by the right node, later
@@ -69,7 +76,11 @@ class Simulation {
   void crash(NodeIndex index);
   void leave(NodeIndex index);
   // Nodes of different parts cannot hear each other. All begin in part 0.
-  void set_part(NodeIndex node, std::uint8_t part) { nodes_[node].part = part; }
+  void set_part(NodeIndex node, std::uint8_t part) { reach_.set_part(node, part); }
+  // One direction between two nodes fails: `to` does not hear `from`.
+  void set_deaf(NodeIndex to, NodeIndex from, bool deaf) { reach_.set_deaf(to, from, deaf); }
+  // Of a node that is not started yet.
+  void set_nat(NodeIndex node, const NatBehaviour& behaviour);
 
   // --- What goes wrong in it (simulation_faults.cpp)
   // The same node, with nothing that it knew before.
@@ -132,6 +143,14 @@ class Simulation {
   }
   [[nodiscard]] Duration one_way(NodeIndex a, NodeIndex b) const { return latency_->between(a, b); }
   [[nodiscard]] const NodeId& id_of(NodeIndex node) const { return nodes_[node].id; }
+  [[nodiscard]] const Reach& reach() const { return reach_; }
+  // One way, as messages go at the moment; none where two nodes have no link.
+  [[nodiscard]] std::optional<Duration> link_latency(NodeIndex from, NodeIndex to) const;
+  // Who relays what `from` sends to `to`; none where nobody does.
+  [[nodiscard]] std::optional<NodeIndex> relay_between(NodeIndex from, NodeIndex to) const;
+  [[nodiscard]] const RelayTables& relay_tables(NodeIndex node) const {
+    return nodes_[node].relay_tables;
+  }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t history_hash() const { return history_.hash(); }
   [[nodiscard]] Rng& rng() { return world_rng_; }
@@ -156,13 +175,14 @@ class Simulation {
     bool alive = false;
     bool paused = false;
     bool was_hostile = false;  // now or before
-    std::uint8_t part = 0;
     std::uint32_t incarnation = 0;
+    RelayTables relay_tables;
   };
   enum class Happening : std::uint8_t {
     kTimer,
     kMessage,
     kSetUp,
+    kInitiate,
     kDown,
     kOpenTimeout,
     kStart,
@@ -172,9 +192,19 @@ class Simulation {
   struct Occurrence {
     Happening what = Happening::kTimer;
     std::uint8_t step = 0;         // of a link's set-up
+    bool at_relay = false;         // on the first of two legs
     std::uint32_t subject = 0;     // node, action, or the LinkId of the end that it reaches
     std::uint32_t generation = 0;  // of the connection
     std::uint32_t buffer = 0;      // of the message
+    std::uint32_t header = 0;      // source and destination port, or a relay's label
+    NodeIndex relay = 0;           // whose label it is
+  };
+  // Where a message goes first: to the other end, or to a relay.
+  struct FirstLeg {
+    Duration one_way;
+    bool to_relay = false;
+    NodeIndex relay = 0;
+    std::uint32_t header = 0;
   };
   struct Lookup {
     std::uint64_t request_id;
@@ -201,18 +231,30 @@ class Simulation {
   // Does what the node's overlay wants done, and sets its timer.
   void drain(NodeIndex index);
   void send(NodeIndex from, LinkId link, ConstBytes bytes);
-  void post(Instant arrival, const Connection& connection, LinkId to, ConstBytes bytes);
-  void send_by_network(NodeIndex from, LinkId link, ConstBytes bytes);
-  [[nodiscard]] Instant set_up_arrival(const Connection& connection, Side from);
+  void post(Instant arrival, Side to, ConstBytes bytes, const FirstLeg& leg);
+  void send_by_network(NodeIndex from, LinkId link, ConstBytes bytes, const FirstLeg& leg);
+  [[nodiscard]] Instant set_up_arrival(NodeIndex from, LinkId link, Duration one_way);
   void open(NodeIndex from, const output::Open& open);
   void close(LinkId link);
   void set_timer(NodeIndex index);
-  void schedule_set_up(std::uint32_t index, std::uint8_t step);
+  void send_set_up(std::uint32_t index, std::uint8_t step, std::uint16_t port);
   void bring_up(Side side);
   [[nodiscard]] bool reaches(NodeIndex from, NodeIndex to) const;
   [[nodiscard]] bool lost() {
     return options_.loss_ppm > 0 && network_rng_.below(1'000'000) < options_.loss_ppm;
   }
+  // --- Through NATs and relays (simulation_paths.cpp)
+  void initiate(std::uint32_t index, const Candidates& candidates);
+  void handle_initiate(const Occurrence& occurrence);
+  // Of what that end sends, to that port of the other; none where there is no relay.
+  [[nodiscard]] std::optional<FirstLeg> first_leg(Side from, std::uint16_t port);
+  void handle_at_relay(const Occurrence& occurrence);
+  // Whether it gets through to the end that it is for: the last leg, and the NAT there.
+  [[nodiscard]] bool arrives(const Occurrence& occurrence, Side at) const;
+  [[nodiscard]] const output::RelayPath* path_of(NodeIndex from, const NodeId& to) const;
+  [[nodiscard]] NodeIndex relay_of(const output::RelayPath& path) const;
+  [[nodiscard]] std::optional<NodeIndex> find(const NodeId& id) const;
+
   [[nodiscard]] Hostile* hostile(NodeIndex node) const {
     return node < hostiles_.size() ? hostiles_[node].get() : nullptr;
   }
@@ -238,6 +280,7 @@ class Simulation {
   std::vector<Node> nodes_;
   std::vector<NodeIndex> ring_order_;  // nodes alive, by ID
   Connections connections_;
+  Reach reach_;
   EventQueue<Occurrence> queue_;
   std::vector<std::function<void()>> actions_;
   std::vector<Observer> observers_;

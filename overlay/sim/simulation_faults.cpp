@@ -54,12 +54,11 @@ void Simulation::set_uplink(NodeIndex node, const Uplink& uplink) {
   network_->set_uplink(node, uplink);
 }
 
-void Simulation::send_by_network(NodeIndex from, LinkId link, ConstBytes bytes) {
-  const Side side = Side::of(link);
-  const Connection& connection = connections_[side.connection];
-  const auto arrivals = network_->carry(from, link, bytes.size(), now_, connection.one_way);
+void Simulation::send_by_network(NodeIndex from, LinkId link, ConstBytes bytes,
+                                 const FirstLeg& leg) {
+  const auto arrivals = network_->carry(from, link, bytes.size(), now_, leg.one_way);
   for (std::size_t i = 0; i < arrivals.count; ++i)
-    post(arrivals.at[i], connection, side.other().link(), bytes);
+    post(arrivals.at[i], Side::of(link).other(), bytes, leg);
   // The driver tells of the link's queue whenever it adds to it.
   if (network_->limits(from))
     input(from).send_queue(clock(from), link, network_->waiting(from, link, now_));

@@ -12,42 +12,48 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr double kSize = 1000;     // of the picture, in its own units
-constexpr double kRadius = 420;    // of the ring
-constexpr double kMostNames = 48;  // nodes, beyond which their numbers would overlap
+constexpr double kSize = 1000;      // of the picture, in its own units
+constexpr double kRadius = 420;     // of the ring
+constexpr double kNameTurn = 0.01;  // of the circle, that a node's number takes
+constexpr double kMostNames = 48;   // nodes, beyond which their numbers would overlap
 
 // What a link is for, the strongest of both ends' reasons first; drawn from the last to the first.
-enum class LinkKind { kNear, kShortcut, kOnDemand, kLeaf, kIdle, kDead };
+enum class LinkKind { kNear, kRelayed, kShortcut, kOnDemand, kLeaf, kIdle, kDead };
 struct KindText {
   const char* css_class;
   const char* text;
 };
 constexpr KindText kKinds[] = {
-    {"near", "near neighbours"}, {"shortcut", "shortcuts"},  {"demand", "on demand"},
-    {"leaf", "leaves"},          {"idle", "wanted no more"}, {"dead", "to nodes that are gone"},
+    {"near", "near neighbours"},
+    {"relayed", "through relays"},
+    {"shortcut", "shortcuts"},
+    {"demand", "on demand"},
+    {"leaf", "leaves"},
+    {"idle", "wanted no more"},
+    {"dead", "to nodes that are gone"},
 };
 
-// Colours by custom properties: one set for light ground, one for dark. The two hues of near links
-// and shortcuts differ in brightness too, for those who tell few colours apart.
+// One set of colours for light ground, which every viewer knows, and one for dark. The two hues of
+// near links and shortcuts differ in brightness too, for those who tell few colours apart.
 constexpr const char* kStyle = R"(<style>
-svg { --ground: #ffffff; --ink: #1f2933; --faint: #9aa5b1; --near: #0b6e99; --shortcut: #e08a00;
-  --demand: #7a3fb0; --leaf: #2e9e5b; --dead: #d0342c; background: var(--ground); }
-@media (prefers-color-scheme: dark) {
-  svg { --ground: #11161c; --ink: #e4e9ee; --faint: #5d6b7a; --near: #58c4f0; --shortcut: #ffb547;
-    --demand: #c79bf2; --leaf: #6fdc9c; --dead: #ff7b72; } }
-text { font: 15px system-ui, sans-serif; fill: var(--ink); }
-.small { font-size: 12px; } .title { font-size: 24px; font-weight: 600; } .faint { fill: var(--faint); }
+text { font: 15px system-ui, sans-serif; }
+.small { font-size: 12px; } .title { font-size: 24px; font-weight: 600; }
 path { fill: none; stroke-linecap: round; }
-.rim { stroke: var(--faint); stroke-opacity: .35; }
-.near { stroke: var(--near); } .shortcut { stroke: var(--shortcut); }
-.demand { stroke: var(--demand); } .leaf { stroke: var(--leaf); stroke-dasharray: 5 4; }
-.idle { stroke: var(--faint); stroke-dasharray: 1 4; }
-.dead { stroke: var(--dead); stroke-dasharray: 2 4; }
-circle.node { fill: var(--ink); stroke: var(--ground); }
-circle.misplaced { fill: var(--ground); stroke: var(--dead); }
-circle.hostile { fill: var(--dead); stroke: var(--ground); }
-circle.paused { fill: var(--faint); stroke: var(--ground); }
-circle.gone { fill: none; stroke: var(--dead); stroke-opacity: .7; }
+.rim { fill: none; stroke-opacity: .35; } .gone { fill: none; stroke-opacity: .7; }
+.leaf { stroke-dasharray: 5 4; } .idle { stroke-dasharray: 1 4; } .dead { stroke-dasharray: 2 4; }
+.ground { fill: #ffffff; } .node { stroke: #ffffff; }
+text, .node { fill: #1f2933; } .faint, .paused { fill: #9aa5b1; }
+.rim, .idle { stroke: #9aa5b1; } .near { stroke: #0b6e99; } .shortcut { stroke: #e08a00; }
+.demand { stroke: #7a3fb0; } .relayed { stroke: #c2185b; } .leaf { stroke: #2e9e5b; }
+.dead, .gone, .misplaced { stroke: #d0342c; } .wrong, .hostile { fill: #d0342c; }
+.misplaced { fill: #ffffff; }
+@media (prefers-color-scheme: dark) {
+  .ground { fill: #11161c; } .node { stroke: #11161c; }
+  text, .node { fill: #e4e9ee; } .faint, .paused { fill: #5d6b7a; }
+  .rim, .idle { stroke: #5d6b7a; } .near { stroke: #58c4f0; } .shortcut { stroke: #ffb547; }
+  .demand { stroke: #c79bf2; } .relayed { stroke: #ff7eb6; } .leaf { stroke: #6fdc9c; }
+  .dead, .gone, .misplaced { stroke: #ff7b72; } .wrong, .hostile { fill: #ff7b72; }
+  .misplaced { fill: #11161c; } }
 </style>
 )";
 
@@ -67,6 +73,7 @@ Point on_circle(double turn, double radius) {
 
 LinkKind kind_of(const Simulation& simulation, const Link& link) {
   if (!simulation.is_alive(simulation.other_end(link.id))) return LinkKind::kDead;
+  if (link.relayed) return LinkKind::kRelayed;
   if (link.near()) return LinkKind::kNear;
   if (link.wants(wire::kWantsShortcut)) return LinkKind::kShortcut;
   if (link.wants(wire::kWantsOnDemand)) return LinkKind::kOnDemand;
@@ -88,9 +95,8 @@ class Picture {
     text("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" role=\"img\">\n", kSize,
          kSize);
     out_ += kStyle;
-    text("<rect width=\"100%%\" height=\"100%%\" fill=\"var(--ground)\"/>\n");
-    text("<circle class=\"rim\" cx=\"%g\" cy=\"%g\" r=\"%g\" fill=\"none\"/>\n", kSize / 2,
-         kSize / 2, kRadius);
+    text("<rect class=\"ground\" width=\"100%%\" height=\"100%%\"/>\n");
+    text("<circle class=\"rim\" cx=\"%g\" cy=\"%g\" r=\"%g\"/>\n", kSize / 2, kSize / 2, kRadius);
     collect_links();
     for (std::size_t kind = std::size(kKinds); kind-- > 0;)
       draw_links(static_cast<LinkKind>(kind));
@@ -133,8 +139,10 @@ class Picture {
   void draw_links(LinkKind kind) {
     const KindText& look = kKinds[static_cast<std::size_t>(kind)];
     const bool near = kind == LinkKind::kNear;
+    // Shortcuts are the many; what is rare stays visible.
+    const double opacity = kind == LinkKind::kShortcut ? opacity_ : std::max(opacity_, 0.65);
     text("<g class=\"%s\" stroke-width=\"%.2f\" stroke-opacity=\"%.2f\">\n", look.css_class,
-         near ? width_ * 1.8 : width_, near ? std::max(opacity_, 0.65) : opacity_);
+         near ? width_ * 1.8 : width_, opacity);
     for (const Drawn& link : links_)
       if (link.kind == kind) draw_link(link);
     out_ += "</g>\n";
@@ -149,7 +157,8 @@ class Picture {
     across = std::min(across, 1 - across);
     double middle = (from + to) / 2;
     if (std::abs(from - to) > 0.5) middle += 0.5;
-    const bool outside = link.kind == LinkKind::kNear && across < 0.25;
+    const bool beside = link.kind == LinkKind::kNear || link.kind == LinkKind::kRelayed;
+    const bool outside = beside && across < 0.25;
     const double bend = outside ? kRadius * (1 + std::min(0.035 + across * 0.5, 0.16))
                                 : kRadius * std::max(1 - across * 3.2, 0.0);
     const Point a = on_circle(from, kRadius);
@@ -164,6 +173,8 @@ class Picture {
       text("<circle class=\"gone\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>\n", at.x, at.y, dot_);
     }
     const std::vector<NodeIndex> misplaced = simulation_.misplaced();
+    double last_turn = -1;
+    bool staggered = false;
     for (const NodeIndex node : simulation_.alive()) {
       const double turn = turn_of(simulation_.id(node));
       const Point at = on_circle(turn, kRadius);
@@ -178,7 +189,10 @@ class Picture {
            simulation_.id(node).to_string().substr(0, 8).c_str(),
            simulation_.overlay(node).links().size());
       if (static_cast<double>(simulation_.alive().size()) > kMostNames) continue;
-      const Point name = on_circle(turn, kRadius + 40);
+      // Beside the name of a node right before it there is no room.
+      staggered = turn - last_turn < kNameTurn && !staggered;
+      last_turn = turn;
+      const Point name = on_circle(turn, kRadius + (staggered ? 60 : 40));
       text(
           "<text class=\"small\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" "
           "dominant-baseline=\"middle\">%u</text>\n",
@@ -192,7 +206,7 @@ class Picture {
     if (misplaced == 0) {
       text("<text x=\"28\" y=\"66\">the ring is right</text>\n");
     } else {
-      text("<text x=\"28\" y=\"66\" style=\"fill: var(--dead)\">%zu misplaced</text>\n", misplaced);
+      text("<text class=\"wrong\" x=\"28\" y=\"66\">%zu misplaced</text>\n", misplaced);
     }
     text("<text class=\"faint small\" x=\"28\" y=\"86\">after %.0f s</text>\n",
          static_cast<double>(simulation_.now().ns()) * 1e-9);

@@ -166,8 +166,8 @@ class Drawing {
     add(IncidentKind::kResume, at + ms_up_to(kLongestPause), nodes);
   }
   void draw_partition(Duration at) {
-    for (std::uint8_t part = 1; part <= 1 + below(2); ++part)
-      add(IncidentKind::kPart, at, draw_nodes(80)).part = part;
+    for (unsigned part = 1; part <= 1 + below(2); ++part)
+      add(IncidentKind::kPart, at, draw_nodes(80)).part = static_cast<std::uint8_t>(part);
     add(IncidentKind::kHeal, at + ms_up_to(kLongestPartition), {});
   }
 

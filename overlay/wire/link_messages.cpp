@@ -28,6 +28,8 @@ LinkMessage read_body(LinkMessageType type, ByteReader& reader) {
       Hello hello;
       hello.state = read_heartbeat(reader);
       hello.candidates = reader.candidates();
+      hello.observed = reader.candidates();
+      if (hello.observed.size() > 1) reader.fail();
       return hello;
     }
     case LinkMessageType::kHeartbeat:
@@ -72,6 +74,7 @@ struct Emitter {
     head(LinkMessageType::kHello);
     state(hello.state);
     writer.candidates(hello.candidates);
+    writer.candidates(hello.observed);
   }
   void operator()(const Heartbeat& heartbeat) const {
     head(LinkMessageType::kHeartbeat);

@@ -56,8 +56,9 @@ enum Wants : std::uint8_t {
   kWantsLeaf = 4,
   kWantsOnDemand = 8,
   kWantsTrial = 16,  // to measure it, before one of several becomes a shortcut
+  kWantsRelay = 32,  // its other end relays between this one and a third, or may be asked to
 };
-inline constexpr std::uint8_t kAllWants = 31;
+inline constexpr std::uint8_t kAllWants = 63;
 
 struct Heartbeat {
   std::uint8_t wants = kWantsNothing;
@@ -68,6 +69,7 @@ struct Heartbeat {
 struct Hello {
   Heartbeat state;
   Candidates candidates;  // the sender's
+  Candidates observed;    // where the sender sees the receiver; at most one, none over a relay
 };
 struct Ping {
   std::uint32_t nonce = 0;

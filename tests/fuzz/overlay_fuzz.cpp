@@ -41,6 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CHECK(node.links().size() <= parameters.max_links + parameters.max_leaves);
     CHECK(node.linker().attempts() <= parameters.max_attempts);
     CHECK(node.router().in_flight() <= parameters.max_in_flight);
+    CHECK(node.relayed_links().peers() <= parameters.relay.max_peers);
+    CHECK(node.relay_service().pairs() <= parameters.relay.max_pairs);
     CHECK(node.broadcasts().in_flight() <= parameters.broadcast.max_flights);
     CHECK(node.broadcasts().remembered_arcs() <= parameters.broadcast.remembered_arcs);
   }

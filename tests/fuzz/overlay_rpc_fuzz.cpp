@@ -1,5 +1,5 @@
-// Any bytes as a request and as a reply, and as what the DHT says in them; what is understood is
-// emitted again, byte for byte.
+// Any bytes as a request and as a reply, as what the DHT and crawls say in them, and as a member of
+// a private overlay; what is understood is emitted again, byte for byte.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -8,7 +8,9 @@
 #include "base/check.hpp"
 #include "overlay/dht/messages.hpp"
 #include "overlay/dht/records.hpp"
+#include "overlay/meeting/meeting.hpp"
 #include "overlay/wire/byte_writer.hpp"
+#include "overlay/wire/crawl_messages.hpp"
 #include "overlay/wire/rpc_messages.hpp"
 
 namespace {
@@ -48,6 +50,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ringway::ConstBytes bytes(data, size);
   expect_same(parse_request(bytes), bytes);
   expect_same(parse_reply(bytes), bytes);
+  expect_same(parse_crawl_reply(bytes), bytes);
+  if (const auto member = ringway::overlay::parse_member(bytes)) {
+    const auto again = ringway::overlay::encode_member(*member);
+    CHECK(std::equal(again.begin(), again.end(), bytes.begin(), bytes.end()));
+  }
   read_dht_body(bytes);
   return 0;
 }

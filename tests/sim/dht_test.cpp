@@ -12,7 +12,7 @@ namespace {
 
 constexpr Duration kAMinute = Duration::seconds(60);
 
-Options seeded(std::uint64_t seed) {
+Options without_lookups(std::uint64_t seed) {
   Options options;
   options.seed = seed;
   options.lookup_interval = {};
@@ -32,7 +32,7 @@ DhtWorkloadOptions some_values(std::size_t values) {
 }
 
 TEST(RingDht, KeepsValuesWhileNodesCrashAndOthersJoin) {
-  Simulation simulation(seeded(21));
+  Simulation simulation(without_lookups(21));
   form(simulation, 100);
   DhtWorkload workload(simulation, some_values(50));
   workload.start();
@@ -48,7 +48,7 @@ TEST(RingDht, KeepsValuesWhileNodesCrashAndOthersJoin) {
 }
 
 TEST(RingDht, ReadsWhatOwnersKeepAMinuteAfterHalfOfTheRingVanished) {
-  Simulation simulation(seeded(22));
+  Simulation simulation(without_lookups(22));
   form(simulation, 200);
   DhtWorkload workload(simulation, some_values(200));
   workload.put_all();
@@ -68,7 +68,7 @@ TEST(RingDht, ReadsWhatOwnersKeepAMinuteAfterHalfOfTheRingVanished) {
 }
 
 TEST(RingDht, OneNodeKeepsALeaseThatBothHalvesGave) {
-  Simulation simulation(seeded(23));
+  Simulation simulation(without_lookups(23));
   form(simulation, 60);
   const std::vector<NodeIndex> nodes = simulation.alive();
   for (std::size_t i = 0; i < nodes.size(); ++i)

@@ -49,8 +49,8 @@ struct Message {
   Message(const BulkKey& key, std::uint64_t counter, std::vector<std::uint8_t> text)
       : bytes(std::move(text)) {
     bytes.resize(bytes.size() + kTagBytes);
-    job = {&key, bytes.data(), static_cast<std::uint32_t>(bytes.size() - kTagBytes), false,
-           counter};
+    job = {&key,  bytes.data(), static_cast<std::uint32_t>(bytes.size() - kTagBytes),
+           false, key.suite(),  counter};
   }
   Message(const Message& other) : bytes(other.bytes), job(other.job) { job.text = bytes.data(); }
   Message& operator=(const Message&) = delete;
@@ -264,7 +264,8 @@ TEST_P(BothSuites, TouchesNothingBeyondTextAndTag) {
     CryptoBatch batch(selection);
     for (std::size_t length = 0; length < 300; ++length) {
       std::vector<std::uint8_t> memory(kMargin + length + kTagBytes + kMargin, 0xa5);
-      AeadJob job{&key, memory.data() + kMargin, static_cast<std::uint32_t>(length), false, 7};
+      AeadJob job{
+          &key, memory.data() + kMargin, static_cast<std::uint32_t>(length), false, key.suite(), 7};
       const auto margins_intact = [&] {
         const auto is_margin = [](std::uint8_t byte) { return byte == 0xa5; };
         return std::all_of(memory.begin(), memory.begin() + kMargin, is_margin) &&
@@ -322,6 +323,7 @@ TEST_P(BothSuites, RefusesWrongCounterKeyLengthAndSuite) {
     EXPECT_FALSE(wrong_key.open(batch));
     Message wrong_suite = sealed;
     wrong_suite.job.key = &key_of_other_suite;
+    wrong_suite.job.suite = other_suite;
     EXPECT_FALSE(wrong_suite.open(batch));
     Message shorter = sealed;
     --shorter.job.text_bytes;

@@ -30,6 +30,12 @@ Candidates two_candidates() {
   return candidates;
 }
 
+Candidates one_candidate() {
+  Candidates candidates;
+  candidates.add(endpoint("192.0.2.9:4000"));
+  return candidates;
+}
+
 Contacts contacts(std::size_t count) {
   SeededRng rng(7);
   Contacts result;
@@ -45,7 +51,7 @@ Buffer emitted(const LinkMessage& message) {
 }
 
 std::vector<LinkMessage> one_of_each() {
-  return {Hello{{kWantsNear, 80, 5, {}}, two_candidates()},
+  return {Hello{{kWantsNear, 80, 5, {}}, two_candidates(), one_candidate()},
           Heartbeat{kWantsNear | kWantsLeaf, 81, 6, {7, -8, 9, 10}},
           Ping{0x01020304},
           Pong{0x01020304},
@@ -86,7 +92,7 @@ TEST(LinkMessages, HaveTheBytesOfTheSpecification) {
   Hello hello;
   hello.candidates.add(endpoint("192.0.2.1:258"));
   EXPECT_EQ(emitted(hello),
-            (Buffer{1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 1, 4, 192, 0, 2, 1, 1, 2}));
+            (Buffer{1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 1, 4, 192, 0, 2, 1, 1, 2, 0}));
 }
 
 TEST(LinkMessages, AreRefusedUnlessWhole) {
@@ -109,7 +115,7 @@ TEST(LinkMessages, RefusesUnknownValues) {
   EXPECT_FALSE(parse_link_message(Buffer{2, 5}));   // version
   EXPECT_FALSE(parse_link_message(Buffer{1, 0}));   // type
   EXPECT_FALSE(parse_link_message(Buffer{1, 10}));  // type
-  EXPECT_FALSE(parse_link_message(Buffer{1, 2, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));  // wants
+  EXPECT_FALSE(parse_link_message(Buffer{1, 2, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));  // wants
   EXPECT_FALSE(parse_link_message(Buffer{1, 2, 0, 0, 0, 0, 0, 0, 0x3E, 0x81, 0, 0, 0, 0,
                                          0}));  // beyond any network: 4 s and more
   EXPECT_TRUE(parse_link_message(Buffer{1, 2, 0, 0, 0, 0, 0, 0, 0x3E, 0x80, 0, 0, 0, 0, 0}));

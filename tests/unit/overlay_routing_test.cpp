@@ -124,8 +124,8 @@ TEST(DuplicateLinks, BothEndsKeepTheSameOne) {
       Link at_small;
       at_small.node = large;
       at_small.opened_here = !older_by_large;
-      const bool large_takes_newer = newer_link_wins(large, at_large, newer_by_large);
-      EXPECT_EQ(large_takes_newer, newer_link_wins(small, at_small, !newer_by_large));
+      const bool large_takes_newer = newer_link_wins(large, at_large, newer_by_large, false);
+      EXPECT_EQ(large_takes_newer, newer_link_wins(small, at_small, !newer_by_large, false));
       EXPECT_EQ(large_takes_newer, newer_by_large || !older_by_large);
     }
   }

@@ -12,6 +12,7 @@
 
 #include "overlay/overlay.hpp"
 #include "overlay/sim/modelled_signatures.hpp"
+#include "overlay/sim/relay_tables.hpp"
 
 namespace ringway::overlay {
 
@@ -49,6 +50,8 @@ class Village {
   void revive(std::size_t node) { houses_[node]->up = true; }
   // No link between the two can be opened from either side.
   void part(std::size_t a, std::size_t b) { parted_.push_back({a, b}); }
+  // From now on it can again.
+  void rejoin() { parted_.clear(); }
 
   void pass(Duration duration) {
     const Instant end = now_ + duration;
@@ -110,11 +113,13 @@ class Village {
     SeededRng rng;
     sim::ModelledSigner signer;
     Overlay overlay;
+    sim::RelayTables relay_tables;
     bool up = false;
   };
   // A link has a number, and each end the name 2 * number + (0 for who opened it).
   struct Ends {
     std::size_t node[2];
+    bool relayed = false;
   };
 
   static net::Endpoint address_of(std::size_t node) {
@@ -126,21 +131,41 @@ class Village {
       Output output;
       while ((*this)[node].poll_output(output)) {
         if (const auto* const sent = std::get_if<output::Send>(&output)) {
-          const std::uint32_t other = 1 - (sent->link.value & 1);
-          under_way_.push_back({node,
-                                ends_[sent->link.value / 2].node[other],
-                                LinkId{sent->link.value ^ 1},
-                                {sent->bytes.begin(), sent->bytes.end()}});
+          const Ends& ends = ends_[sent->link.value / 2];
+          const std::size_t to = ends.node[1 - (sent->link.value & 1)];
+          if (ends.relayed && !relays(node, to)) continue;
+          under_way_.push_back(
+              {node, to, LinkId{sent->link.value ^ 1}, {sent->bytes.begin(), sent->bytes.end()}});
         } else if (const auto* const opened = std::get_if<output::Open>(&output)) {
           open(node, *opened);
         } else if (const auto* const event = std::get_if<Event>(&output)) {
           events.push_back({node, *event});
+        } else if (const auto* const relaying = std::get_if<Relaying>(&output)) {
+          houses_[node]->relay_tables.take(*relaying);
         }
       }
     }
   }
+  // Whether the relay that `from` prefers swaps the labels to `to`, and `to` knows what comes out.
+  [[nodiscard]] bool relays(std::size_t from, std::size_t to) {
+    const auto* const paths = houses_[from]->relay_tables.paths_to((*this)[to].self());
+    if (paths == nullptr || paths->empty()) return false;
+    const output::RelayPath& path = (*paths)[0];
+    const std::size_t relay = ends_[path.relay.value / 2].node[1 - (path.relay.value & 1)];
+    const auto* const forward = houses_[relay]->relay_tables.forward(path.send_label);
+    return houses_[relay]->up && forward != nullptr &&
+           houses_[to]->relay_tables.receives((*this)[from].self(), forward->to_label);
+  }
+  void open_over_relays(std::size_t node, const output::Open& open) {
+    for (std::size_t other = 0; other < houses_.size(); ++other) {
+      if ((*this)[other].self() != open.to.node || !houses_[other]->up) continue;
+      if (relays(node, other) && relays(other, node)) return bring_up(node, other, open);
+    }
+    (*this)[node].open_failed(clock(), open.attempt);
+  }
   void open(std::size_t node, const output::Open& open) {
     ++opens;
+    if (open.relayed) return open_over_relays(node, open);
     const std::size_t other = open.to.candidates[0].address.bytes[3];
     const bool apart = std::any_of(parted_.begin(), parted_.end(), [&](const auto& pair) {
       return (pair[0] == node && pair[1] == other) || (pair[1] == node && pair[0] == other);
@@ -149,15 +174,19 @@ class Village {
       (*this)[node].open_failed(clock(), open.attempt);
       return;
     }
+    bring_up(node, other, open);
+  }
+  void bring_up(std::size_t node, std::size_t other, const output::Open& open) {
     const auto number = static_cast<std::uint32_t>(ends_.size());
-    ends_.push_back({{node, other}});
+    ends_.push_back({{node, other}, open.relayed});
     (*this)[other].link_up(clock(), {LinkId{2 * number + 1},
                                      (*this)[node].self(),
                                      address_of(node),
                                      Duration::milliseconds(10),
-                                     {}});
+                                     {},
+                                     open.relayed});
     (*this)[node].link_up(clock(), {LinkId{2 * number}, (*this)[other].self(), address_of(other),
-                                    Duration::milliseconds(10), open.attempt});
+                                    Duration::milliseconds(10), open.attempt, open.relayed});
   }
 
   Parameters parameters_;

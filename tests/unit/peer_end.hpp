@@ -47,8 +47,12 @@ class PeerEnd {
     store_le(message.data() + Layout::kReceiver, keys_.local_index.value);
     store_le(message.data() + Layout::kCounter, counter_);
     std::ranges::copy(packet, message.begin() + Layout::kCiphertext);
-    tunnel::AeadJob job{bulk_.get(), message.data() + Layout::kCiphertext,
-                        static_cast<std::uint32_t>(packet.size()), false, counter_++};
+    tunnel::AeadJob job{bulk_.get(),
+                        message.data() + Layout::kCiphertext,
+                        static_cast<std::uint32_t>(packet.size()),
+                        false,
+                        keys_.suite,
+                        counter_++};
     crypto_.seal({&job, 1});
     return message;
   }
@@ -56,8 +60,9 @@ class PeerEnd {
   [[nodiscard]] std::optional<Bytes> opened(Bytes message) {
     using Layout = tunnel::DataLayout;
     const auto text_bytes = static_cast<std::uint32_t>(message.size() - Layout::kOverhead);
-    tunnel::AeadJob job{bulk_.get(), message.data() + Layout::kCiphertext, text_bytes, false,
-                        load_le<std::uint64_t>(message.data() + Layout::kCounter)};
+    tunnel::AeadJob job{bulk_.get(),    message.data() + Layout::kCiphertext,
+                        text_bytes,     false,
+                        bulk_->suite(), load_le<std::uint64_t>(message.data() + Layout::kCounter)};
     crypto_.open({&job, 1});
     EXPECT_TRUE(job.ok);
     if (text_bytes == 0) return std::nullopt;

@@ -94,6 +94,19 @@ TEST_F(SessionSlots, AnsweredSessionWaitsUntilItIsConfirmed) {
   EXPECT_FALSE(peer_.confirmation_owed);
 }
 
+TEST_F(SessionSlots, SessionsSayWhetherTheirPeerIsLimited) {
+  install_session(worker_, answered(7), theirs_.remote, kStart);
+  confirm_next_session(worker_, peer_, theirs_);
+  EXPECT_FALSE(peer_.current->limited());
+  peer_.set_limits({.up_mbps = 1});
+  EXPECT_TRUE(peer_.current->limited());
+  install_session(worker_, answered(8), theirs_.remote, kStart);
+  EXPECT_TRUE(peer_.next->limited());
+  peer_.set_limits({});
+  EXPECT_FALSE(peer_.current->limited());
+  EXPECT_FALSE(peer_.next->limited());
+}
+
 TEST_F(SessionSlots, PeerMovesToWhereItConfirmsFromIfOurResponseWentThere) {
   peer_.paths.prefer(before_);
   install_session(worker_, answered(7), theirs_.remote, kStart);

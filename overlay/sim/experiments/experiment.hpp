@@ -44,8 +44,10 @@ struct Experiment {
 
 // The experiments of each file.
 [[nodiscard]] std::vector<Experiment> ring_experiments();
+[[nodiscard]] std::vector<Experiment> relay_experiments();
 [[nodiscard]] std::vector<Experiment> broadcast_experiments();
 [[nodiscard]] std::vector<Experiment> coordinate_experiments();
+[[nodiscard]] std::vector<Experiment> private_experiments();
 [[nodiscard]] std::vector<Experiment> dht_experiments();
 [[nodiscard]] std::vector<Experiment> growth_experiments();
 [[nodiscard]] std::vector<Experiment> hostile_experiments();

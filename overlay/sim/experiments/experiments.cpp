@@ -14,9 +14,9 @@ namespace {
 
 std::vector<Experiment> all_experiments() {
   std::vector<Experiment> all;
-  for (const auto& list :
-       {ring_experiments(), growth_experiments(), scale_experiments(), dht_experiments(),
-        broadcast_experiments(), coordinate_experiments(), hostile_experiments()})
+  for (const auto& list : {ring_experiments(), growth_experiments(), scale_experiments(),
+                           dht_experiments(), broadcast_experiments(), coordinate_experiments(),
+                           private_experiments(), relay_experiments(), hostile_experiments()})
     all.insert(all.end(), list.begin(), list.end());
   return all;
 }

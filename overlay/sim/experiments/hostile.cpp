@@ -54,6 +54,37 @@ double expected_percent(const SampledLookups& lookups, double hostile_share, Hos
   return all == 0 ? 0 : 100 * sum / all;
 }
 
+// What addresses hear at which no member is, beside what the hostile nodes sent.
+class Strangers final : public Onlooker {
+ public:
+  explicit Strangers(Simulation& simulation) : simulation_(simulation) {
+    simulation.set_onlooker(this);
+  }
+  ~Strangers() override { simulation_.set_onlooker(nullptr); }
+  Strangers(const Strangers&) = delete;
+  Strangers& operator=(const Strangers&) = delete;
+
+  void on_sent(NodeIndex from, NodeIndex, ConstBytes message) override {
+    if (simulation_.is_hostile(from)) hostile_bytes_ += message.size();
+  }
+  void on_open(NodeIndex, NodeIndex to) override {
+    if (to >= simulation_.nodes()) bytes_ += kInitiationBytes * kInitiations;
+  }
+  void on_accepted(NodeIndex, const NodeId&, ConstBytes) override {}
+
+  [[nodiscard]] double bytes_a_byte() const {
+    return hostile_bytes_ == 0 ? 0
+                               : static_cast<double>(bytes_) / static_cast<double>(hostile_bytes_);
+  }
+
+ private:
+  static constexpr std::uint64_t kInitiationBytes = 148;
+  static constexpr std::uint64_t kInitiations = 2;  // within an attempt's 10 s, 5 s apart
+  Simulation& simulation_;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t hostile_bytes_ = 0;
+};
+
 void add_rows(const ExperimentOptions& options, std::uint64_t seed, HostileKind kind,
               unsigned share_percent, std::vector<Row>& rows) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kNodes;
@@ -67,6 +98,7 @@ void add_rows(const ExperimentOptions& options, std::uint64_t seed, HostileKind 
   }
   simulation->run_for(kLastAnswers);
 
+  const Strangers strangers(*simulation);
   turn_hostile(*simulation, nodes * share_percent / 100, kind);
   const std::vector<NodeIndex> honest = honest_nodes(*simulation);
   SampledLookups lookups(*simulation, seed + 1);
@@ -84,6 +116,13 @@ void add_rows(const ExperimentOptions& options, std::uint64_t seed, HostileKind 
   add("by theory", expected_percent(before, share_percent / 100.0, kind));
   add("at first try", percent(lookups.found_at_first(), lookups.ended()));
   add("in " + std::to_string(kTries) + " tries", percent(lookups.found(), lookups.ended()));
+  if (kind == HostileKind::kLiar)
+    rows.push_back({who + ", bytes to strangers a byte sent",
+                    "",
+                    "",
+                    Better::kLower,
+                    {},
+                    {strangers.bytes_a_byte()}});
 }
 
 std::vector<Row> run_hostile(const ExperimentOptions& options, std::uint64_t seed) {
