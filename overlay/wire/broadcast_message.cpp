@@ -11,8 +11,8 @@
 namespace ringway::overlay::wire {
 namespace {
 
-constexpr std::size_t kSignedFrom = 45;
-constexpr std::string_view kDomain = "Ringway broadcast 1";
+constexpr std::size_t kOriginAt = 45;
+constexpr std::string_view kBroadcastDomain = "Ringway broadcast 1";
 
 void read_from_origin(ByteReader& reader, BroadcastMessage& message) {
   message.origin = reader.node_id();
@@ -43,13 +43,13 @@ std::optional<BroadcastMessage> parse_broadcast(ConstBytes message) {
   const ConstBytes signature = reader.bytes(kSignatureBytes);
   if (!reader.complete()) return std::nullopt;
   std::copy(signature.begin(), signature.end(), parsed.signature.begin());
-  parsed.signed_part = message.subspan(kSignedFrom, signed_to - kSignedFrom);
-  parsed.from_origin = message.subspan(kSignedFrom);
+  parsed.signed_part = message.subspan(kOriginAt, signed_to - kOriginAt);
+  parsed.from_origin = message.subspan(kOriginAt);
   return parsed;
 }
 
 bool verify(const BroadcastMessage& message, const GroupId& group, Verifier& verifier) {
-  const SignedText text(kDomain, group, message.signed_part);
+  const SignedText text(kBroadcastDomain, group, message.signed_part);
   return verifier.verify(message.origin, message.credential, text.view(), message.signature);
 }
 
@@ -63,7 +63,7 @@ void emit_signed(ByteWriter& writer, const BroadcastMessage& message, const Grou
   writer.bytes(message.credential);
   writer.number(static_cast<std::uint16_t>(message.payload.size()));
   writer.bytes(message.payload);
-  const SignedText text(kDomain, group, writer.view());
+  const SignedText text(kBroadcastDomain, group, writer.view());
   writer.bytes(signer.sign(text.view()));
 }
 

@@ -92,7 +92,7 @@ class Crawls : public VillageTest {
   // Replies of this node to a crawl are changed before they leave it, and signed by it.
   template <typename Change>
   void lies(std::size_t node, Change change) {
-    village_.on_message = [this, node, change](Village::Message& message) {
+    village_.on_message = [node, change](Village::Message& message) {
       const auto routed = wire::parse_routed(message.bytes);
       if (message.from != node || !routed || routed->source != eighth(node)) return;
       auto reply = wire::parse_reply(routed->payload);
