@@ -33,9 +33,10 @@ void Coordinates::on_heard(Link& link, const Coordinate& theirs) {
 // bits of its ID.
 Coordinates::Direction Coordinates::own_direction() const {
   constexpr std::uint32_t kMost = 1023;
+  constexpr float kMiddle = 511;
   const Distance& bits = core_.self().from_zero();
-  const float x = static_cast<float>(bits.low & kMost) - kMost / 2;
-  const float y = static_cast<float>((bits.low >> 16) & kMost) - kMost / 2;
+  const float x = static_cast<float>(bits.low & kMost) - kMiddle;
+  const float y = static_cast<float>((bits.low >> 16) & kMost) - kMiddle;
   const float length = std::sqrt(x * x + y * y);
   if (length == 0) return {1, 0};
   return {x / length, y / length};

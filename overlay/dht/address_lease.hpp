@@ -24,7 +24,7 @@ class AddressLease {
   // `fixed`: by the certificate, where there is one: no other is tried.
   void take_from(const net::Prefix& network, std::optional<net::IpAddress> fixed = {});
   void on_done(const Done& done);
-  void on_lost(const std::vector<std::uint8_t>& name, const NodeId& holder);
+  void on_lost(const std::vector<std::uint8_t>& lost, const NodeId& holder);
   void tick();
 
   // To be begun by whoever holds this.

@@ -20,8 +20,9 @@ std::uint16_t age_of(const Link& link, Instant now) {
 }
 
 Duration share(Duration whole, float part) {
-  return Duration::microseconds(static_cast<std::int64_t>(
-      static_cast<float>(whole.count_ns() / 1000) * std::clamp(part, 0.0F, 1.0F)));
+  const std::int64_t whole_us = whole.count_ns() / 1000;
+  return Duration::microseconds(
+      static_cast<std::int64_t>(static_cast<float>(whole_us) * std::clamp(part, 0.0F, 1.0F)));
 }
 
 }  // namespace

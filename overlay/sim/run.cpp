@@ -74,108 +74,99 @@ double ratio(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-}  // namespace
+Duration milliseconds_of(double count, double unit_ms) {
+  return Duration::milliseconds(static_cast<std::int64_t>(count * unit_ms));
+}
 
-int run(const RunOptions& options) {
-  const Stopwatch stopwatch;
-  auto latency = choose_latency(options.latency, options.seed, options.data_folder);
-  if (!latency) {
-    std::fprintf(stderr, "ringway-sim: %s\n", latency.error().text().c_str());
-    return 2;
-  }
-  const std::size_t heap_before = heap_bytes();
+constexpr double kSecondMs = 1000;
+constexpr double kMinuteMs = 60'000;
+constexpr double kHourMs = 3'600'000;
+
+Duration joining_time(const RunOptions& options) {
+  return options.all_at_once ? Duration{} : Duration::seconds(options.nodes / kNodesASecond);
+}
+
+Options settings_of(const RunOptions& options) {
   Options settings;
   settings.seed = options.seed;
   settings.loss_ppm = static_cast<std::uint32_t>(options.loss_percent * 10'000);
   settings.linkable_ppm = static_cast<std::uint32_t>(options.linkable_percent * 10'000);
   settings.nat_ppm = static_cast<std::uint32_t>(options.nat_percent * 10'000);
-  const std::uint32_t well_known = std::min(options.nodes, options.well_known);
-  settings.well_known = well_known;
-  settings.lookup_interval =
-      Duration::milliseconds(static_cast<std::int64_t>(options.lookup_interval_s * 1000));
-  const Duration joining =
-      options.all_at_once ? Duration{} : Duration::seconds(options.nodes / kNodesASecond);
-  settings.lookups_begin = joining + kSettling;
-  Simulation simulation(settings, std::move(*latency));
-  simulation.add_nodes(well_known, simulation.now(), {});
-  simulation.add_nodes(options.nodes - well_known, simulation.now(), joining);
-  const auto median =
-      Duration::milliseconds(static_cast<std::int64_t>(options.session_minutes * 60'000));
-  Churn churn(simulation, {median, static_cast<unsigned>(options.crash_percent), well_known,
-                           joining + kSettling});
-  std::optional<DhtWorkload> workload;
-  if (options.values > 0) {
-    DhtWorkloadOptions wanted;
-    wanted.values = options.values;
-    wanted.ttl = Duration::milliseconds(static_cast<std::int64_t>(options.value_minutes * 60'000));
-    wanted.read_interval =
-        Duration::milliseconds(static_cast<std::int64_t>(options.read_interval_s * 1000));
-    workload.emplace(simulation, wanted);
-    simulation.schedule(simulation.now() + joining + kSettling, [&] { workload->start(); });
-  }
+  settings.well_known = std::min(options.nodes, options.well_known);
+  settings.lookup_interval = milliseconds_of(options.lookup_interval_s, kSecondMs);
+  settings.lookups_begin = joining_time(options) + kSettling;
+  return settings;
+}
 
-  std::optional<CrawlRecorder> recorder;
-  if (!options.crawl_store.empty()) {
-    auto store = store::CrawlStore::open(options.crawl_store);
-    if (!store) {
-      std::fprintf(stderr, "ringway-sim: %s\n", store.error().text().c_str());
-      return 2;
-    }
-    recorder.emplace(simulation, std::move(*store), joining + kSettling,
-                     Duration::seconds(static_cast<std::int64_t>(options.crawl_interval_min * 60)));
-  }
-
-  const auto end = Instant::from_ns(0) +
-                   Duration::milliseconds(static_cast<std::int64_t>(options.hours * 3.6e6));
-  ProgressLine progress;
+// What was seen on the way.
+struct Course {
   std::optional<Duration> right_after;
   double node_seconds = 0;
+};
+
+Course run_through(const RunOptions& options, Simulation& simulation, Churn& churn) {
+  const auto begin = Instant::from_ns(0);
+  const Instant end = begin + milliseconds_of(options.hours, kHourMs);
+  ProgressLine progress;
+  Course course;
   while (simulation.now() < end) {
     // Until the ring stands it is looked at closely, then twice a minute.
-    const Duration look = right_after ? Duration::seconds(30) : Duration::milliseconds(200);
+    const Duration look = course.right_after ? Duration::seconds(30) : Duration::milliseconds(200);
     const Instant until = std::min(end, simulation.now() + look);
-    node_seconds +=
+    course.node_seconds +=
         static_cast<double>(simulation.alive().size()) * (until - simulation.now()).count_s();
     churn.run_until(until);
-    if (!right_after && simulation.now() >= Instant::from_ns(0) + joining &&
+    if (!course.right_after && simulation.now() >= begin + joining_time(options) &&
         simulation.ring_right())
-      right_after = simulation.now() - Instant::from_ns(0);
+      course.right_after = simulation.now() - begin;
     show_progress(progress, simulation, options.hours);
   }
+  return course;
+}
 
-  if (!options.svg.empty()) {
-    if (const auto drawn = save_svg(options.svg, simulation); !drawn) {
-      std::fprintf(stderr, "ringway-sim: %s\n", drawn.error().text().c_str());
-      return 2;
-    }
-  }
-  const Statistics& statistics = simulation.statistics();
-  const std::size_t misplaced = simulation.misplaced_nodes();
-  const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));
-  double links = 0;
-  double relayed_links = 0;
+struct LinksANode {
+  double all = 0;
+  double relayed = 0;
+};
+
+LinksANode links_of(const Simulation& simulation) {
+  LinksANode sum;
   for (const NodeIndex node : simulation.alive()) {
     const LinkTable& table = simulation.overlay(node).links();
-    links += static_cast<double>(table.size());
-    relayed_links += static_cast<double>(
+    sum.all += static_cast<double>(table.size());
+    sum.relayed += static_cast<double>(
         std::count_if(table.begin(), table.end(), [](const Link& link) { return link.relayed; }));
   }
-  const double bytes_per_node = static_cast<double>(heap_bytes() - heap_before) / alive;
-  nlohmann::ordered_json result = {
+  const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));
+  return {sum.all / alive, sum.relayed / alive};
+}
+
+struct Cost {
+  double wall_s = 0;
+  double bytes_per_node = 0;
+};
+
+nlohmann::ordered_json figures_of(const RunOptions& options, const Simulation& simulation,
+                                  const Course& course, const Cost& cost) {
+  const Statistics& statistics = simulation.statistics();
+  const std::size_t misplaced = simulation.misplaced_nodes();
+  const LinksANode links = links_of(simulation);
+  return {
       {"nodes", options.nodes},
       {"hours", options.hours},
       {"seed", options.seed},
       {"latency", options.latency},
-      {"wall_s", stopwatch.seconds()},
+      {"wall_s", cost.wall_s},
       {"events", statistics.events},
       {"messages", statistics.messages},
-      {"messages_per_node_s", static_cast<double>(statistics.messages) / node_seconds},
-      {"traffic_bytes_per_node_s", static_cast<double>(statistics.message_bytes) / node_seconds},
+      {"messages_per_node_s", static_cast<double>(statistics.messages) / course.node_seconds},
+      {"traffic_bytes_per_node_s",
+       static_cast<double>(statistics.message_bytes) / course.node_seconds},
       {"set_up_messages", statistics.set_up_messages},
       {"history_hash", hexadecimal(simulation.history_hash())},
       {"ring_ok", misplaced == 0},
       {"misplaced_nodes", misplaced},
-      {"ring_right_after_s", right_after ? right_after->count_s() : -1},
+      {"ring_right_after_s", course.right_after ? course.right_after->count_s() : -1},
       {"lookups", statistics.lookups},
       {"lookups_ok_ratio", ratio(statistics.lookups_ok, statistics.lookups_ended())},
       {"lookups_retried", statistics.lookups_retried},
@@ -183,27 +174,75 @@ int run(const RunOptions& options) {
       {"lookups_unanswered", statistics.lookups_unanswered},
       {"hops_mean", statistics.hops_mean()},
       {"hops_p99", statistics.hops_percentile(99)},
-      {"links_per_node", links / alive},
+      {"links_per_node", links.all},
       {"linkable_percent", options.linkable_percent},
       {"nat_percent", options.nat_percent},
-      {"relayed_links_per_node", relayed_links / alive},
+      {"relayed_links_per_node", links.relayed},
       {"relayed_messages", statistics.relayed_messages},
-      {"bytes_per_node", bytes_per_node},
+      {"bytes_per_node", cost.bytes_per_node},
       {"peak_memory_mb", peak_memory_mb()},
       {"drops", drops(simulation)},
   };
-  if (workload) result["dht"] = dht_figures(*workload);
-  if (options.json) {
-    std::printf("%s\n", result.dump(2).c_str());
-  } else {
-    for (const auto& [name, value] : result.items())
-      std::printf("%-26s %s\n", name.c_str(), value.dump().c_str());
+}
+
+void print(const nlohmann::ordered_json& figures, bool json) {
+  if (json) {
+    std::printf("%s\n", figures.dump(2).c_str());
+    return;
   }
-  if (recorder && !recorder->written()) {
-    std::fprintf(stderr, "ringway-sim: %s\n", recorder->written().error().text().c_str());
-    return 2;
+  for (const auto& [name, value] : figures.items())
+    std::printf("%-26s %s\n", name.c_str(), value.dump().c_str());
+}
+
+int could_not(const Error& error) {
+  std::fprintf(stderr, "ringway-sim: %s\n", error.text().c_str());
+  return 2;
+}
+
+}  // namespace
+
+int run(const RunOptions& options) {
+  const Stopwatch stopwatch;
+  auto latency = choose_latency(options.latency, options.seed, options.data_folder);
+  if (!latency) return could_not(latency.error());
+  const std::size_t heap_before = heap_bytes();
+  const Options settings = settings_of(options);
+  const Duration joined = joining_time(options);
+  Simulation simulation(settings, std::move(*latency));
+  simulation.add_nodes(settings.well_known, simulation.now(), {});
+  simulation.add_nodes(options.nodes - settings.well_known, simulation.now(), joined);
+  Churn churn(simulation, {milliseconds_of(options.session_minutes, kMinuteMs),
+                           static_cast<unsigned>(options.crash_percent), settings.well_known,
+                           joined + kSettling});
+  std::optional<DhtWorkload> workload;
+  if (options.values > 0) {
+    DhtWorkloadOptions wanted;
+    wanted.values = options.values;
+    wanted.ttl = milliseconds_of(options.value_minutes, kMinuteMs);
+    wanted.read_interval = milliseconds_of(options.read_interval_s, kSecondMs);
+    workload.emplace(simulation, wanted);
+    simulation.schedule(simulation.now() + joined + kSettling, [&] { workload->start(); });
   }
-  return misplaced == 0 ? 0 : 1;
+  std::optional<CrawlRecorder> recorder;
+  if (!options.crawl_store.empty()) {
+    auto store = store::CrawlStore::open(options.crawl_store);
+    if (!store) return could_not(store.error());
+    recorder.emplace(simulation, std::move(*store), joined + kSettling,
+                     Duration::seconds(static_cast<std::int64_t>(options.crawl_interval_min * 60)));
+  }
+
+  const Course course = run_through(options, simulation, churn);
+  if (!options.svg.empty()) {
+    if (const auto drawn = save_svg(options.svg, simulation); !drawn)
+      return could_not(drawn.error());
+  }
+  const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));
+  const Cost cost{stopwatch.seconds(), static_cast<double>(heap_bytes() - heap_before) / alive};
+  nlohmann::ordered_json figures = figures_of(options, simulation, course, cost);
+  if (workload) figures["dht"] = dht_figures(*workload);
+  print(figures, options.json);
+  if (recorder && !recorder->written()) return could_not(recorder->written().error());
+  return simulation.ring_right() ? 0 : 1;
 }
 
 }  // namespace ringway::overlay::sim
