@@ -9,7 +9,7 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr Duration kLook = Duration::seconds(1);
+constexpr Duration kCheckEvery = Duration::seconds(1);
 
 // One onlooker for a simulation, many checkers.
 class OnlookerList final : public Onlooker {
@@ -95,7 +95,7 @@ class ScenarioRun {
 
   [[nodiscard]] Duration since_begin() const { return simulation_.now() - Instant::from_ns(0); }
   void pass() {
-    simulation_.run_for(kLook);
+    simulation_.run_for(kCheckEvery);
     if (hooks_.progress) hooks_.progress(simulation_);
   }
   void violated(const Checker& checker, const std::string& what) {

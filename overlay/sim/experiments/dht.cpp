@@ -277,6 +277,7 @@ std::vector<Row> run_revocation(const ExperimentOptions& options, std::uint64_t 
   simulation->run_for(Duration::seconds(30));
 
   std::vector<Duration> times;
+  times.reserve(told.size());
   for (const auto& [node, when] : told)
     times.push_back(when - began);
   std::sort(times.begin(), times.end());
