@@ -85,6 +85,11 @@ class TunPairTest : public ::testing::Test {
     const std::string& name = (*port)->name();
     EXPECT_TRUE(run_command("ip addr add " + v4 + " dev " + name + " && ip addr add " + v6 +
                             " dev " + name + " nodad && ip link set " + name + " up"));
+    // Without detection of duplicates too, the kernel declares an address usable from a queue of
+    // work that others' namespaces can hold up; until then it drops what comes for it.
+    EXPECT_TRUE(eventually([&] {
+      return run_command("test -z \"$(ip -6 addr show dev " + name + " to " + v6 + " tentative)\"");
+    }));
     return std::move(*port);
   }
 
