@@ -1,9 +1,10 @@
 # One target per module, all with the same warnings, sanitizers and include root.
 #
-#   ringway_module(NAME [COLD] SOURCES a.cpp b.cpp USES ringway_base ...)   a static library
+#   ringway_module(NAME [COLD|FUZZED] SOURCES a.cpp b.cpp USES ringway_base ...)   a static library
 #   ringway_program(NAME [COLD] SOURCES main.cpp USES ...)                  an executable in bin/
 #       COLD: no packet, handshake or route waits for it, and its vendor headers (JSON, TOML, Asio,
 #       command lines) take long to optimise: it is compiled in batches, with less optimisation.
+#       FUZZED: the same, but its parsers are fuzzed, which takes some optimisation when instrumented.
 #   ringway_unit_test(NAME [NO_TSAN] SOURCES x_test.cpp USES ...)   a GoogleTest program, registered with CTest
 #       The target unit_tests builds them all. NO_TSAN: there is nothing for ThreadSanitizer to find
 #       (one thread, or threads that meet in sockets only), so its preset leaves the program out.
@@ -97,9 +98,12 @@ function(ringway_compile name cold)
 endfunction()
 
 function(ringway_module name)
-  cmake_parse_arguments(ARG "COLD" "" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(ARG "COLD;FUZZED" "" "SOURCES;USES" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC ringway_options ${ARG_USES})
+  if(ARG_FUZZED AND NOT RINGWAY_SANITIZE)
+    set(ARG_COLD TRUE)
+  endif()
   ringway_compile(${name} ${ARG_COLD})
 endfunction()
 
