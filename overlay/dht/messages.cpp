@@ -13,16 +13,10 @@ constexpr std::uint8_t kNoNodesFlag = 1;
 using wire::ByteReader;
 using wire::ByteWriter;
 
-ConstBytes read_sized(ByteReader& reader, std::size_t most) {
-  const auto size = reader.number<std::uint16_t>();
-  if (size > most) reader.fail();
-  return reader.bytes(size);
-}
-
 Record read_record(ByteReader& reader) {
   Record record;
-  record.value = read_sized(reader, kMaxValueBytes);
-  record.credential = read_sized(reader, kMaxCredentialBytes);
+  record.value = reader.sized_bytes(kMaxValueBytes);
+  record.credential = reader.sized_bytes(kMaxCredentialBytes);
   return record;
 }
 
@@ -44,11 +38,6 @@ std::uint8_t read_flags(ByteReader& reader, std::uint8_t known) {
   const auto flags = reader.number<std::uint8_t>();
   if ((flags & ~known) != 0) reader.fail();
   return flags;
-}
-
-void write_sized(ByteWriter& writer, ConstBytes bytes) {
-  writer.number(static_cast<std::uint16_t>(bytes.size()));
-  writer.bytes(bytes);
 }
 
 void write_nodes(ByteWriter& writer, const Nodes& nodes) {
@@ -123,7 +112,7 @@ std::optional<NodeId> parse_credential_request(ConstBytes body) {
 
 std::optional<ConstBytes> parse_credential_reply(ConstBytes body) {
   ByteReader reader(body);
-  const ConstBytes credential = read_sized(reader, kMaxCredentialBytes);
+  const ConstBytes credential = reader.sized_bytes(kMaxCredentialBytes);
   return if_complete(reader, credential);
 }
 
@@ -184,12 +173,12 @@ void emit_credential_request(ByteWriter& writer, const NodeId& owner) {
 }
 
 void emit_credential_reply(ByteWriter& writer, ConstBytes credential) {
-  write_sized(writer, credential);
+  writer.sized_bytes(credential);
 }
 
 void emit(ByteWriter& writer, const Record& record) {
-  write_sized(writer, record.value);
-  write_sized(writer, record.credential);
+  writer.sized_bytes(record.value);
+  writer.sized_bytes(record.credential);
 }
 
 void emit(ByteWriter& writer, const Versions& versions) {

@@ -11,7 +11,6 @@ namespace {
 constexpr std::string_view kValueDomain = "Ringway DHT value 1";
 constexpr std::string_view kKeyDomain = "Ringway DHT key 1";
 constexpr std::uint8_t kRemovedFlag = 1;
-constexpr std::int64_t kNsPerMs = 1'000'000;
 
 }  // namespace
 
@@ -26,16 +25,12 @@ std::optional<Value> parse_value(ConstBytes bytes) {
   value.removed = flags == kRemovedFlag;
   value.owner = reader.node_id();
   value.sequence = reader.number<std::uint64_t>();
-  const auto milliseconds = reader.number<std::uint64_t>();
-  if (milliseconds > static_cast<std::uint64_t>(INT64_MAX / kNsPerMs)) reader.fail();
+  value.not_after = reader.wall_time();
   value.name = reader.bytes(reader.count(kMaxNameBytes));
-  const auto payload_bytes = reader.number<std::uint16_t>();
-  if (payload_bytes > kMaxPayloadBytes || (value.removed && payload_bytes > 0)) reader.fail();
-  value.payload = reader.bytes(payload_bytes);
+  value.payload = reader.sized_bytes(value.removed ? 0 : kMaxPayloadBytes);
   const std::size_t signed_bytes = reader.position();
   const ConstBytes signature = reader.bytes(kSignatureBytes);
   if (!reader.complete()) return std::nullopt;
-  value.not_after = WallTime::from_unix_ns(static_cast<std::int64_t>(milliseconds) * kNsPerMs);
   value.signed_part = bytes.first(signed_bytes);
   std::copy(signature.begin(), signature.end(), value.signature.begin());
   return value;
@@ -49,11 +44,10 @@ std::vector<std::uint8_t> sign_value(const Value& value, const wire::GroupId& gr
   writer.byte(value.removed ? kRemovedFlag : 0);
   writer.node_id(value.owner);
   writer.number(value.sequence);
-  writer.number(static_cast<std::uint64_t>(value.not_after.unix_ns() / kNsPerMs));
+  writer.wall_time(value.not_after);
   writer.byte(static_cast<std::uint8_t>(value.name.size()));
   writer.bytes(value.name);
-  writer.number(static_cast<std::uint16_t>(value.payload.size()));
-  writer.bytes(value.payload);
+  writer.sized_bytes(value.payload);
   const wire::SignedText text(kValueDomain, group, writer.view());
   writer.bytes(signer.sign(text.view()));
   return {writer.view().begin(), writer.view().end()};

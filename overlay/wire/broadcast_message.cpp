@@ -19,12 +19,8 @@ void read_from_origin(ByteReader& reader, BroadcastMessage& message) {
   message.message_id = reader.number<std::uint64_t>();
   message.sent = reader.wall_time();
   message.sampling = reader.number<std::uint32_t>();
-  const auto credential_bytes = reader.number<std::uint16_t>();
-  if (credential_bytes > kMaxCredentialBytes) reader.fail();
-  message.credential = reader.bytes(credential_bytes);
-  const auto payload_bytes = reader.number<std::uint16_t>();
-  if (payload_bytes > kMaxBroadcastPayload) reader.fail();
-  message.payload = reader.bytes(payload_bytes);
+  message.credential = reader.sized_bytes(kMaxCredentialBytes);
+  message.payload = reader.sized_bytes(kMaxBroadcastPayload);
 }
 
 }  // namespace
@@ -59,10 +55,8 @@ void emit_signed(ByteWriter& writer, const BroadcastMessage& message, const Grou
   writer.number(message.message_id);
   writer.wall_time(message.sent);
   writer.number(message.sampling);
-  writer.number(static_cast<std::uint16_t>(message.credential.size()));
-  writer.bytes(message.credential);
-  writer.number(static_cast<std::uint16_t>(message.payload.size()));
-  writer.bytes(message.payload);
+  writer.sized_bytes(message.credential);
+  writer.sized_bytes(message.payload);
   const SignedText text(kBroadcastDomain, group, writer.view());
   writer.bytes(signer.sign(text.view()));
 }

@@ -32,6 +32,12 @@ class ByteReader {
     return WallTime::from_unix_ns(static_cast<std::int64_t>(milliseconds) * 1'000'000);
   }
   [[nodiscard]] ConstBytes bytes(std::size_t count) { return take(count); }
+  // So many as a length of two bytes says, refused above `most`.
+  [[nodiscard]] ConstBytes sized_bytes(std::size_t most) {
+    const std::size_t size = number<std::uint16_t>();
+    if (size > most) fail();
+    return take(size);
+  }
   [[nodiscard]] ConstBytes rest() { return take(bytes_.size() - at_); }
   // A count of one byte, refused above `bound`.
   [[nodiscard]] std::size_t count(std::size_t bound) {

@@ -27,6 +27,11 @@ class ByteWriter {
   void bytes(ConstBytes from) {
     if (!from.empty()) std::memcpy(room(from.size()), from.data(), from.size());
   }
+  // A length of two bytes before them.
+  void sized_bytes(ConstBytes from) {
+    number(static_cast<std::uint16_t>(from.size()));
+    bytes(from);
+  }
   void coordinate(const Coordinate& coordinate);
   void candidates(const Candidates& list);
   // As many as leave `reserved` bytes of the message; the count says how many they are.

@@ -51,10 +51,8 @@ void read_content(ByteReader& reader, RoutedMessage& message) {
                       type == static_cast<std::uint8_t>(PayloadType::kReply);
   if (!of_rpc && type < kFirstServicePayload) reader.fail();
   message.payload_type = static_cast<PayloadType>(type);
-  const auto credential_bytes = reader.number<std::uint16_t>();
-  if (credential_bytes > kMaxCredentialBytes) reader.fail();
-  message.credential = reader.bytes(credential_bytes);
-  message.payload = reader.bytes(reader.number<std::uint16_t>());
+  message.credential = reader.sized_bytes(kMaxCredentialBytes);
+  message.payload = reader.sized_bytes(kMaxMessageBytes);
 }
 
 }  // namespace
@@ -95,10 +93,8 @@ void emit_signed(ByteWriter& writer, const RoutedMessage& message, const GroupId
   writer.number(message.message_id);
   writer.wall_time(message.sent);
   writer.byte(static_cast<std::uint8_t>(message.payload_type));
-  writer.number(static_cast<std::uint16_t>(message.credential.size()));
-  writer.bytes(message.credential);
-  writer.number(static_cast<std::uint16_t>(message.payload.size()));
-  writer.bytes(message.payload);
+  writer.sized_bytes(message.credential);
+  writer.sized_bytes(message.payload);
   const SignedText text(kDomain, group, writer.view().subspan(kSignedFrom));
   writer.bytes(signer.sign(text.view()));
 }
