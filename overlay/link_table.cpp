@@ -69,6 +69,24 @@ std::size_t LinkTable::count_leaves() const {
       [&](const Link& link) { return !link.in_ring() && (link.theirs & wire::kWantsLeaf) != 0; }));
 }
 
+std::vector<NodeId> LinkTable::nodes_around(const NodeId& self) const {
+  std::vector<NodeId> nodes;
+  const auto add = [&](const NodeId& node) {
+    if (node != self && std::find(nodes.begin(), nodes.end(), node) == nodes.end())
+      nodes.push_back(node);
+  };
+  for (const Link& link : links_) {
+    if (!link.near()) continue;
+    add(link.node);
+    for (const Contact& contact : link.near_list)
+      add(contact.node);
+  }
+  std::sort(nodes.begin(), nodes.end(), [&](const NodeId& a, const NodeId& b) {
+    return clockwise(self, a) < clockwise(self, b);
+  });
+  return nodes;
+}
+
 bool newer_link_wins(const NodeId& self, const Link& older, bool newer_opened_here,
                      bool newer_relayed) {
   if (older.relayed != newer_relayed) return older.relayed;

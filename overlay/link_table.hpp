@@ -26,6 +26,10 @@ class LinkTable {
   [[nodiscard]] std::size_t count_in_ring() const;
   [[nodiscard]] std::size_t count_leaves() const;  // wanted as leaves by their other ends only
 
+  // Near neighbours and those that they name, without `self`, clockwise from it: who stands there
+  // is known without asking.
+  [[nodiscard]] std::vector<NodeId> nodes_around(const NodeId& self) const;
+
   [[nodiscard]] auto begin() { return links_.begin(); }
   [[nodiscard]] auto end() { return links_.end(); }
   [[nodiscard]] auto begin() const { return links_.begin(); }

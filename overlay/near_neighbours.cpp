@@ -225,22 +225,9 @@ Contacts NearNeighbours::contacts_around(const NodeId& place) const {
 void NearNeighbours::estimate_size() {
   // The nodes known around this one stand without gaps between them as far as the neighbours'
   // lists reach; their density is that of the ring.
-  std::vector<NodeId> known;
-  const auto add = [&](const NodeId& node) {
-    if (node != core_.self() && std::find(known.begin(), known.end(), node) == known.end())
-      known.push_back(node);
-  };
-  for (const Link& link : core_.links) {
-    if (!link.near()) continue;
-    add(link.node);
-    for (const Contact& contact : link.near_list)
-      add(contact.node);
-  }
+  const std::vector<NodeId> known = core_.links.nodes_around(core_.self());
   core_.network_size = 0;
   if (known.empty()) return;
-  std::sort(known.begin(), known.end(), [&](const NodeId& a, const NodeId& b) {
-    return clockwise(core_.self(), a) < clockwise(core_.self(), b);
-  });
   // The two sides are told apart by the widest gap: everything but it is counted.
   const std::size_t gaps = known.size();
   Distance widest = clockwise(core_.self(), known.front());

@@ -22,20 +22,7 @@ Nodes nearest_to(const Key& key, std::span<const NodeId> nodes) {
 }
 
 bool Neighbourhood::update() {
-  std::vector<NodeId> found;
-  const auto add = [&](const NodeId& node) {
-    if (node != core_.self() && std::find(found.begin(), found.end(), node) == found.end())
-      found.push_back(node);
-  };
-  for (const Link& link : core_.links) {
-    if (!link.near()) continue;
-    add(link.node);
-    for (const Contact& contact : link.near_list)
-      add(contact.node);
-  }
-  std::sort(found.begin(), found.end(), [&](const NodeId& a, const NodeId& b) {
-    return clockwise(core_.self(), a) < clockwise(core_.self(), b);
-  });
+  const std::vector<NodeId> found = core_.links.nodes_around(core_.self());
   BoundedList<NodeId, kKnown> known;
   for (std::size_t i = 0; i < found.size(); ++i)
     if (i < kReplicasASide || i + kReplicasASide >= found.size()) known.add(found[i]);
