@@ -23,6 +23,16 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
   return is_write(task) ? kStoreMethod : kGetMethod;
 }
 
+std::uint64_t sequence_at(WallTime wall) {
+  return static_cast<std::uint64_t>(wall.unix_ns() / kNsPerMs);
+}
+
+// Of a version that can be somewhere: its owner's clock was no further ahead, or replicas would
+// have refused it for its time.
+std::uint64_t latest_sequence(WallTime wall) {
+  return sequence_at(wall + kLongestTtl + kClockSkew);
+}
+
 template <typename Content>
 std::vector<std::uint8_t> encoded(const Content& content) {
   wire::ByteWriter writer;
@@ -51,7 +61,7 @@ std::uint64_t Client::begin(Order order) {
 }
 
 void Client::sign(Operation& operation) {
-  const auto by_clock = static_cast<std::uint64_t>(core_.clock.wall.unix_ns() / kNsPerMs);
+  const std::uint64_t by_clock = sequence_at(core_.clock.wall);
   const std::uint64_t later = memory_.last(operation.key, core_.self()) + 1;
   const Order& order = operation.order;
   Value value;
@@ -249,7 +259,10 @@ void Client::take(Operation& operation, Asked& asked, const StoreReply& reply) {
       if (!reply.holder.value.empty()) take(operation, asked, reply.holder);
       break;
     case Outcome::kStale:
-      operation.stale_sequence = std::max(operation.stale_sequence, reply.sequence);
+      // Nobody vouches for it. One that no clock explains would, once signed, leave this owner no
+      // later version.
+      if (reply.sequence <= latest_sequence(core_.clock.wall))
+        operation.stale_sequence = std::max(operation.stale_sequence, reply.sequence);
       break;
     case Outcome::kRefused:
     case Outcome::kFull:

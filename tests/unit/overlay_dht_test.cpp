@@ -186,6 +186,41 @@ TEST_F(DhtTest, CredentialsThatDoNotFitAreAskedFor) {
   EXPECT_GT(asked, 0U);
 }
 
+// Replicas say the sequence that is there, and nobody signed that.
+TEST_F(DhtTest, ASequenceThatNoClockExplainsIsNotBelieved) {
+  grow(4);
+  village_.on_message = [&](Village::Message& message) {
+    const auto routed = wire::parse_routed(message.bytes);
+    if (!routed || routed->payload_type != wire::PayloadType::kReply || message.from < 2 ||
+        routed->source != village_[message.from].self())
+      return;
+    auto reply = wire::parse_reply(routed->payload);
+    if (!reply || reply->method != kStoreMethod) return;
+    StoreReply said = *parse_store_reply(reply->body);
+    said.outcome = Outcome::kStale;
+    said.sequence = UINT64_MAX - 1;
+    wire::ByteWriter body;
+    emit(body, said);
+    reply->body = body.view();
+    wire::ByteWriter payload;
+    wire::emit(payload, *reply);
+    wire::RoutedMessage lie = *routed;
+    lie.payload = payload.view();
+    sim::ModelledSigner signer(routed->source);
+    wire::ByteWriter writer;
+    wire::emit_signed(writer, lie, {}, signer);
+    message.bytes.assign(writer.view().begin(), writer.view().end());
+  };
+  EXPECT_EQ(run(1, order_of(Task::kPut, Kind::kOwned, "note", "first")).result,
+            Result::kNoMajority);
+  village_.on_message = nullptr;
+  EXPECT_EQ(run(1, order_of(Task::kPut, Kind::kOwned, "note", "second")).result, Result::kDone);
+  const auto read = run(0, read_owned(village_[1].self(), "note"));
+  ASSERT_EQ(read.values.size(), 1U);
+  EXPECT_EQ(read.values[0].payload, text("second"));
+  EXPECT_LT(read.values[0].sequence, UINT64_MAX / 2);
+}
+
 TEST_F(DhtTest, ARemovedValueStaysRemoved) {
   grow(4);
   run(1, order_of(Task::kPut, Kind::kOwned, "note", "hello"));
