@@ -256,6 +256,7 @@ void Broadcast::on_hop_ack(Link& link, std::uint16_t sequence) {
   });
   if (found == flights_.end()) return;  // of a routed message, or late
   link.rtt.add(core_.now() - found->sent);
+  link.count_loss(false);
   *found = std::move(flights_.back());
   flights_.pop_back();
   forget_finished_waves();
@@ -279,8 +280,10 @@ void Broadcast::tick() {
     flights_.pop_back();
   }
   for (Flight& flight : overdue) {
-    if (Link* const link = core_.links.find(flight.over); link != nullptr && !link->probed())
-      probe(core_, *link);
+    if (Link* const link = core_.links.find(flight.over)) {
+      link->count_loss(true);
+      if (!link->probed()) probe(core_, *link);
+    }
     send_elsewhere(std::move(flight));
   }
   if (!overdue.empty()) forget_finished_waves();
