@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/check.hpp"
 #include "overlay/wire/byte_writer.hpp"
 
 namespace ringway::overlay::dht {
@@ -17,6 +18,7 @@ constexpr std::uint32_t kFirstHost = 2;
 }  // namespace
 
 void AddressLease::take_from(const net::Prefix& network, std::optional<net::IpAddress> fixed) {
+  CHECK(network.address.is_v4());
   network_ = network;
   fixed_ = fixed;
   wanted_ = true;

@@ -21,7 +21,8 @@ class AddressLease {
  public:
   explicit AddressLease(Core& core) : core_(core) {}
 
-  // `fixed`: by the certificate, where there is one: no other is tried.
+  // An IPv4 network: inside, IPv6 addresses derive from node IDs. `fixed`: by the certificate,
+  // where there is one: no other is tried.
   void take_from(const net::Prefix& network, std::optional<net::IpAddress> fixed = {});
   void on_done(const Done& done);
   void on_lost(const std::vector<std::uint8_t>& lost, const NodeId& holder);

@@ -24,8 +24,7 @@ namespace ringway::overlay::dht {
 
 // Two owners hold one exclusive key, each by a majority of its part of a ring that was divided: who
 // keeps it. Whose certificate names it does, else who has the lower hash of name and node ID. Both
-// sides come to the same answer, whatever they heard first; no clock
-// decides.
+// sides come to the same answer, whatever they heard first; no clock decides.
 struct Claim {
   const Value& value;
   ConstBytes credential;

@@ -76,6 +76,7 @@ void HandOver::tick() {
 
 void HandOver::offer(Partner& partner, const Link& link) {
   Versions page;
+  const Store::Entry* page_end = nullptr;
   bool more = false;
   const auto last = std::tie(partner.after_key, partner.after_owner);
   std::size_t at = partner.under_way ? store_.lower_bound(partner.after_key) : 0;
@@ -87,14 +88,11 @@ void HandOver::offer(Partner& partner, const Link& link) {
     more = page.full();
     if (more) break;
     page.add({entry.key, entry.id});
+    page_end = &entry;
   }
   if (more) {
-    const Store::Entry* end = &store_.entry(at);
-    do
-      --end;  // the last one on the page
-    while (!(end->key == page[page.size() - 1].key && end->id == page[page.size() - 1].id));
-    partner.after_key = end->key;
-    partner.after_owner = end->owner;
+    partner.after_key = page_end->key;
+    partner.after_owner = page_end->owner;
   }
   if (!page.empty()) send(link, kOfferMessage, page);
   partner.last_offer = core_.now();

@@ -1,11 +1,13 @@
 // What the DHT says: bodies of requests and replies (wire/rpc_messages.hpp), notices (payloads of
 // routed messages), and the hand-over between near neighbours (bodies of link messages).
 //
-//   method         request's body                       reply's body
-//   16 store       record                                outcome(1) settled(1) sequence(8) nodes
-//   record 17 get         key(20) flags(1): 1 no nodes; after(20)   flags(1): 1 settled, 2 more;
-//   nodes records 18 subscribe   key(20) seconds(2)                   outcome(1) nodes 19
-//   credential  owner(20)                            length(2) credential; 0: not known
+//   method           request's body             reply's body
+//   16 store         record                     outcome(1) settled(1) sequence(8) nodes record
+//   17 get           key(20) flags(1) after(20) flags(1) nodes records
+//   18 subscribe     key(20) seconds(2)         outcome(1) nodes
+//   19 credential    owner(20)                  length(2) credential; 0: not known
+//
+//   flags of a get: 1 no nodes are wanted; of its reply: 1 settled, 2 there is more
 //
 //   notice (payload type 16)   record
 //   link message 16 offer      versions
