@@ -5,7 +5,7 @@
 #       Compiled in batches, but for the preset dev. COLD: no packet, handshake or route waits for it, and
 #       its vendor headers (JSON, TOML, Asio, command lines) take long to optimise: it is optimised less.
 #       ALONE: the packet path, whose sources are optimised each by itself where it is measured: what one
-#       costs does not hang on its neighbours, and a lacking #include is noticed.
+#       costs does not hang on its neighbours.
 #       FUZZED: further sources, of a cold module, that fuzzers go through half a million times.
 #   ringway_unit_test(NAME [NO_TSAN] SOURCES x_test.cpp USES ...)   a GoogleTest program, registered with CTest
 #       The target unit_tests builds them all. NO_TSAN: there is nothing for ThreadSanitizer to find
@@ -51,8 +51,8 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
 endif()
 
 # Headers that most sources include are parsed once: the first target of a kind precompiles them for
-# all of its kind, which therefore have the same options. Modules do so where they are instrumented
-# only.
+# all of its kind, which therefore have the same options. Not in the preset dev, which notices when one
+# is lacking.
 set(RINGWAY_STD_HEADERS
   <algorithm> <array> <cstdint> <cstring> <functional> <map> <memory> <optional> <set> <span> <string>
   <string_view> <utility> <variant> <vector> <tl/expected.hpp>)
@@ -64,6 +64,10 @@ set(RINGWAY_TEST_HEADERS ${RINGWAY_STD_HEADERS}
 # less; of larger ones, the last would keep one of two cores busy alone.
 function(ringway_batch name)
   set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC takes a batch for its main file, in which such a type would be harmless.
+    target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
+  endif()
 endfunction()
 
 function(ringway_precompile name kind)
@@ -84,18 +88,16 @@ function(ringway_compile name)
     set(kind COLD)
     target_link_libraries(${name} PRIVATE ringway_cold_options)
   endif()
-  if(RINGWAY_SANITIZE)
-    ringway_precompile(${name} ${kind} ${RINGWAY_STD_HEADERS})
-    if(ARG_FUZZED)
-      set_source_files_properties(${ARG_FUZZED} PROPERTIES
-        COMPILE_OPTIONS -Og SKIP_PRECOMPILE_HEADERS ON)
-    endif()
+  if(RINGWAY_SANITIZE AND ARG_FUZZED)
+    set_source_files_properties(${ARG_FUZZED} PROPERTIES
+      COMPILE_OPTIONS -Og SKIP_PRECOMPILE_HEADERS ON)
   endif()
-  if(RINGWAY_SANITIZE OR (CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT ARG_ALONE))
-    ringway_batch(${name})
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-      # GCC takes a batch for its main file, in which such a type would be harmless.
-      target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
+  if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    if(RINGWAY_SANITIZE OR ARG_ALONE)
+      ringway_precompile(${name} ${kind} ${RINGWAY_STD_HEADERS})
+    endif()
+    if(RINGWAY_SANITIZE OR NOT ARG_ALONE)
+      ringway_batch(${name})
     endif()
   endif()
   if(RINGWAY_FUZZ) # coverage, by which libFuzzer finds its way
