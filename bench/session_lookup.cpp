@@ -108,8 +108,8 @@ std::uint64_t SessionLookup::by_peer_in_bursts() {
       peers[i] = worker_->find_peer(ids_[done + i]);
       __builtin_prefetch(&peers[i]->timers, 1);  // the line in which the session stands, too
     }
-    for (std::size_t i = 0; i < kBurstSlots; ++i)
-      peers[i]->current->prefetch();
+    for (const Peer* const peer : peers)
+      peer->current->prefetch();
     for (Peer* const peer : peers) {
       const tunnel::Session* const session = sendable_session(*peer, kNow);
       if (session != nullptr) sum += session->remote_index().value;
