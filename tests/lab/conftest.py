@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 
 import pytest
 
@@ -20,7 +21,9 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: waits for WireGuard's own timers (minutes)")
     config.addinivalue_line("markers", "load: measures under load and wants the machine for itself")
     config.addinivalue_line("markers", "matrix: one of all combinations (arrangements.py), not of the few that always run")
-    if os.geteuid() == 0:
+    # A process of pytest-xdist on a busy machine may begin in another thread, where no handler can be set: ended by a
+    # signal, it leaves its namespaces to the next run.
+    if os.geteuid() == 0 and threading.current_thread() is threading.main_thread():
         install_signal_handlers()
 
 
