@@ -44,6 +44,7 @@ struct Core {
   Rng& rng;
   Clock clock;            // of the input that is being handled
   Candidates candidates;  // at which this node may be reached
+  Networks networks;      // where it is
   LinkTable links;
   OutputQueue output;
   DropCounters drops;

@@ -56,17 +56,26 @@ Linker::Begun Linker::begin(Attempt attempt) {
   if (attempts_.size() >= core_.parameters.max_attempts) return Begun::kNoRoom;
   attempt.id = AttemptId{next_attempt_++};
   attempt.deadline = attempt.open_at + core_.parameters.attempt_timeout;
-  if (attempt.open_at <= core_.now()) open(attempt);
+  if (attempt.open_at <= core_.now() && !open(attempt)) {
+    if (attempt.node_known) back_off(attempt.to.node);
+    return Begun::kBackingOff;
+  }
   core_.wake_at(attempt.next_step());
   attempts_.push_back(std::move(attempt));
   return Begun::kBegun;
 }
 
-void Linker::open(Attempt& attempt) {
+bool Linker::open(Attempt& attempt) {
   attempt.opened = true;
+  if (!attempt.relayed && !attempt.chosen) {
+    Candidates& candidates = attempt.to.candidates;
+    candidates = gate_.pass(candidates, core_.networks, core_.now(), core_.drops);
+    if (candidates.empty()) return false;
+  }
   if (attempt.node_known && !attempt.asked)
     attempt.ask_at = core_.now() + core_.parameters.relay.punch_after;
   core_.output.open({attempt.id, attempt.node_known, attempt.relayed, attempt.to});
+  return true;
 }
 
 void Linker::ask_other_end(Attempt& attempt) {
@@ -103,7 +112,8 @@ void Linker::link_directly(const Contact& contact) {
   begin(std::move(attempt));
 }
 
-Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants) {
+// What is there already, or forbids another attempt; empty: one may begin.
+std::optional<Linker::Begun> Linker::refusal_to(const Contact& contact, std::uint8_t wants) {
   if (Link* const link = core_.links.find(contact.node)) {
     core_.set_wants(*link, link->ours | wants);
     return Begun::kLinked;
@@ -114,6 +124,11 @@ Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants) {
   }
   if (contact.node == core_.self() || contact.candidates.empty()) return Begun::kNoRoom;
   if (backs_off_until(contact.node) > core_.now()) return Begun::kBackingOff;
+  return std::nullopt;
+}
+
+Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants) {
+  if (const auto refusal = refusal_to(contact, wants)) return *refusal;
   Attempt attempt;
   attempt.node_known = true;
   attempt.to = contact;
@@ -122,9 +137,14 @@ Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants) {
   return begin(std::move(attempt));
 }
 
-Linker::Begun Linker::link_to_address(const Candidates& candidates, std::uint8_t wants) {
+Linker::Begun Linker::link_to_well_known(const std::optional<NodeId>& node,
+                                         const Candidates& candidates, std::uint8_t wants) {
   Attempt attempt;
-  attempt.to.candidates = candidates;
+  attempt.node_known = node.has_value();
+  attempt.chosen = true;
+  attempt.to = {node.value_or(NodeId{}), candidates};
+  if (node)
+    if (const auto refusal = refusal_to(attempt.to, wants)) return *refusal;
   attempt.wants = wants;
   attempt.open_at = core_.now();
   return begin(std::move(attempt));
@@ -229,7 +249,10 @@ void Linker::tick() {
   std::vector<Attempt> expired;
   for (std::size_t i = 0; i < attempts_.size();) {
     Attempt& attempt = attempts_[i];
-    if (!attempt.opened && attempt.open_at <= core_.now()) open(attempt);
+    // Where it may call none of its addresses, it may still wait for the other end's call.
+    if (!attempt.opened && attempt.open_at <= core_.now() && !open(attempt) &&
+        attempt.stuck_at == Instant::never())
+      attempt.deadline = core_.now();
     if (attempt.ask_at <= core_.now()) ask_other_end(attempt);
     if (attempt.stuck_at <= core_.now()) report_stuck(attempt);
     if (attempt.deadline <= core_.now()) {
@@ -243,6 +266,7 @@ void Linker::tick() {
   for (Attempt& attempt : expired)
     give_up(std::move(attempt));
   give_back_if_empty(attempts_);
+  gate_.forget(core_.now());
 }
 
 bool Linker::poll_failed(Failed& failed) {

@@ -51,6 +51,9 @@ class Overlay {
 
   // The addresses at which others may call this node.
   void set_candidates(const Candidates& candidates) { core_.candidates = candidates; }
+  // What addresses of others are measured by: with each change of the node's interfaces.
+  void set_networks(const Networks& networks) { core_.networks = networks; }
+  // Addresses that the user chose: they are not measured.
   void add_well_known(const Candidates& candidates) { joining_.add_well_known(candidates); }
   // A member of the same group, found by way of another overlay (meeting/meeting.hpp).
   void meet(Clock clock, const Contact& member) {

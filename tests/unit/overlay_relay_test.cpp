@@ -169,6 +169,17 @@ TEST_F(Observed, APortThatTwoNamedStaysAgainstOneThatDiffers) {
   EXPECT_EQ(core_.candidates[0].to_string(), "192.0.2.1:4000");
 }
 
+TEST_F(Observed, RefusesWhereNobodyCouldCall) {
+  core_.networks.tunnel.push_back(*net::Prefix::parse("192.0.2.0/24"));
+  for (std::uint64_t reporter = 1; reporter < 5; ++reporter) {
+    report(reporter, "127.0.0.1:4000");
+    report(reporter, "192.0.2.1:4000");
+  }
+  EXPECT_TRUE(core_.candidates.empty());
+  EXPECT_EQ(core_.drops.value(Drop::kCandidateLoopback), 4U);
+  EXPECT_EQ(core_.drops.value(Drop::kCandidateTunnel), 4U);
+}
+
 TEST_F(Observed, LeavesTheDriversOwnAlone) {
   core_.candidates.add(*net::Endpoint::parse("192.0.2.1:51820"));
   for (std::uint64_t reporter = 1; reporter < 5; ++reporter)
