@@ -59,11 +59,11 @@ Candidates CandidateGate::pass(const Candidates& candidates, const Networks& net
       drops.add(*refusal);
     } else if (!a_target_.allows(target, now)) {
       drops.add(Drop::kCallsOfTarget);
-    } else if (!in_all_.allows({}, now)) {
+    } else if (!in_all_.allows(limits_.in_all, now)) {
       drops.add(Drop::kCallsInAll);
     } else {
       a_target_.count(target, now);
-      in_all_.count({}, now);
+      in_all_.count(limits_.in_all, now);
       passed.add(endpoint);
     }
   }

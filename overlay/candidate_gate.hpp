@@ -35,8 +35,8 @@ struct CallLimits {
 
 class CandidateGate {
  public:
-  explicit CandidateGate(const CallLimits& parameters)
-      : a_target_(parameters.a_target), in_all_(parameters.in_all) {}
+  // limits: must outlive this.
+  explicit CandidateGate(const CallLimits& limits) : limits_(limits), a_target_(limits.a_target) {}
 
   // Those of the addresses that may be called now, which counts; the others are counted as drops.
   [[nodiscard]] Candidates pass(const Candidates& candidates, const Networks& networks, Instant now,
@@ -45,12 +45,9 @@ class CandidateGate {
   [[nodiscard]] std::size_t targets() const { return a_target_.size(); }
 
  private:
-  struct All {
-    bool operator==(const All&) const = default;
-  };
-
+  const CallLimits& limits_;
   BurstLimits<net::IpAddress> a_target_;
-  BurstLimits<All> in_all_;
+  BurstBucket in_all_;
 };
 
 }  // namespace ringway::overlay

@@ -17,6 +17,8 @@ namespace ringway::overlay {
   X(kHopsExhausted,  "hops_exhausted",  "no next hop acknowledged it")                        \
   X(kInFlightFull,   "in_flight_full",  "too many messages wait for acknowledgement")         \
   X(kBadSignature,   "bad_signature",   "not signed by its source for this group")            \
+  X(kSealBroken,     "seal_broken",     "sealed to another node or in another message")      \
+  X(kSealRefused,    "seal_refused",    "from a node to whom nothing can be sealed")         \
   X(kReplayed,       "replayed",        "came before")                                        \
   X(kOutdated,       "outdated",        "too old, or from the future")                        \
   X(kUnexpected,     "unexpected",      "a reply to no request, or from another than asked")  \

@@ -5,7 +5,7 @@
 namespace ringway::overlay {
 
 void Joining::add_well_known(const Candidates& candidates) {
-  well_known_.push_back({candidates, std::nullopt, true});
+  well_known_.push_back({candidates, true, std::nullopt});
 }
 
 void Joining::meet(const Contact& member) {
@@ -16,7 +16,7 @@ void Joining::meet(const Contact& member) {
   if (found != well_known_.end()) {
     if (!found->chosen) found->candidates = member.candidates;
   } else if (well_known_.size() < core_.parameters.max_known) {
-    well_known_.push_back({member.candidates, member.node, false});
+    well_known_.push_back({member.candidates, false, member.node});
     seek_due_ = std::min(seek_due_, core_.now());
     core_.wake_at(seek_due_);
   }

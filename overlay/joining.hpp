@@ -37,8 +37,8 @@ class Joining {
  private:
   struct WellKnown {
     Candidates candidates;
-    std::optional<NodeId> node;
     bool chosen = false;  // by the user, not met
+    std::optional<NodeId> node;
   };
   void seek_leaf();
   void release_leaves();

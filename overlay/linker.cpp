@@ -82,7 +82,7 @@ void Linker::ask_other_end(Attempt& attempt) {
   attempt.ask_at = Instant::never();
   if ((attempt.wants & kServesRing) == 0) return;
   attempt.asked = true;
-  link_through_ring(attempt.to.node, attempt.wants, 1);
+  link_through_ring(attempt.to.node, attempt.wants, 1, attempt.key);
 }
 
 std::optional<NodeId> Linker::neighbour_of(const NodeId& node) const {
@@ -127,11 +127,13 @@ std::optional<Linker::Begun> Linker::refusal_to(const Contact& contact, std::uin
   return std::nullopt;
 }
 
-Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants) {
+Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants,
+                              const std::optional<SealingKey>& key) {
   if (const auto refusal = refusal_to(contact, wants)) return *refusal;
   Attempt attempt;
   attempt.node_known = true;
   attempt.to = contact;
+  attempt.key = key;
   attempt.wants = wants;
   attempt.open_at = core_.now();
   return begin(std::move(attempt));
@@ -150,13 +152,15 @@ Linker::Begun Linker::link_to_well_known(const std::optional<NodeId>& node,
   return begin(std::move(attempt));
 }
 
-void Linker::link_through_ring(const NodeId& node, std::uint8_t wants, int tries) {
+void Linker::link_through_ring(const NodeId& node, std::uint8_t wants, int tries,
+                               const std::optional<SealingKey>& key) {
   Query query;
   query.purpose = Purpose::kConnect;
   query.method = wire::Method::kConnect;
   query.destination = node;
   query.route = {wire::Direction::kNearest, true, true};
   query.wants = wants;
+  query.seal_to = key;
   query.tries = tries;
   query.via = neighbour_of(node);
   rpc_.ask(query);
@@ -164,10 +168,18 @@ void Linker::link_through_ring(const NodeId& node, std::uint8_t wants, int tries
 
 void Linker::on_connect_answer(const Answer& answer) {
   if (!answer.answered) return;
-  const Contact contact{answer.responder, answer.candidates};
-  if (const Link* const link = core_.links.find(contact.node)) {
-    link->relayed ? link_directly(contact)
-                  : static_cast<void>(link_to(contact, answer.query.wants));
+  const Contact contact{answer.responder, answer.whereabouts.candidates};
+  const Link* const link = core_.links.find(contact.node);
+  if (link != nullptr && !link->relayed) {
+    link_to(contact, answer.query.wants);
+    return;
+  }
+  if (!answer.query.seal_to) {  // now it can be told where to call
+    link_through_ring(contact.node, answer.query.wants, answer.query.tries, answer.key);
+    return;
+  }
+  if (link != nullptr) {
+    link_directly(contact);
     return;
   }
   const Duration relay_after = core_.parameters.relay.relay_after;
@@ -224,7 +236,7 @@ void Linker::give_up(Attempt attempt) {
   back_off(attempt.to.node);
   // A node that nobody can call may yet be able to call: the ring carries the request.
   if (!attempt.asked && rpc_.in_ring() && (attempt.wants & kServesRing) != 0)
-    link_through_ring(attempt.to.node, attempt.wants, 1);
+    link_through_ring(attempt.to.node, attempt.wants, 1, attempt.key);
 }
 
 void Linker::back_off(const NodeId& node) {

@@ -9,6 +9,9 @@
 //      └───── ASKED ◄─────┘   BACK-OFF (in failures), doubled each time
 //      a connect request for it went through the ring; opens itself when the other end has not
 //
+// A connect request tells the other end where to call, sealed to its key. Where that is not known,
+// one without addresses goes before, whose answer brings it.
+//
 // A call that is not answered soon makes the ring carry that request already while it goes on, so
 // that both ends call at once, which opens the way through most NATs. If the other end answers and
 // no link comes up all the same, the attempt is stuck: it takes a relay.
@@ -28,12 +31,15 @@ class Linker {
 
   enum class Begun : std::uint8_t { kLinked, kBegun, kUnderWay, kBackingOff, kNoRoom };
   // Has a link with `contact`, wanted for `wants`, in the end.
-  Begun link_to(const Contact& contact, std::uint8_t wants);
+  // key: the other end's, where an answer brought it.
+  Begun link_to(const Contact& contact, std::uint8_t wants,
+                const std::optional<SealingKey>& key = std::nullopt);
   // The same for a well-known node: its addresses are the user's choice, its ID may be unknown.
   Begun link_to_well_known(const std::optional<NodeId>& node, const Candidates& candidates,
                            std::uint8_t wants);
   // By its place on the ring alone: the ring carries a request.
-  void link_through_ring(const NodeId& node, std::uint8_t wants, int tries);
+  void link_through_ring(const NodeId& node, std::uint8_t wants, int tries,
+                         const std::optional<SealingKey>& key = std::nullopt);
   // Through the relays that the driver was told of.
   void link_over_relays(const NodeId& node, std::uint8_t wants);
   // Directly, though there is a relayed link.
@@ -79,6 +85,7 @@ class Linker {
     bool chosen = false;  // its addresses are the user's
     std::uint8_t wants = 0;
     Contact to;
+    std::optional<SealingKey> key;  // of the other end, where it is known
     Instant open_at;
     Instant ask_at = Instant::never();  // the ring, to have the other end open as well
     Instant stuck_at = Instant::never();

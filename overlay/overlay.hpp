@@ -45,8 +45,8 @@ struct LinkUp {
 
 class Overlay {
  public:
-  // Parameters, signer, verifier and rng must outlive the overlay.
-  Overlay(const Parameters& parameters, const Identity& identity, Signer& signer,
+  // Parameters, signer, sealer, verifier and rng must outlive the overlay.
+  Overlay(const Parameters& parameters, const Identity& identity, Signer& signer, Sealer& sealer,
           Verifier& verifier, Rng& rng);
 
   // The addresses at which others may call this node.
@@ -133,6 +133,7 @@ class Overlay {
   void handle_routed(Link& link, ConstBytes bytes);
   void handle_delivered(const wire::RoutedMessage& message);
   void handle_request(const wire::RoutedMessage& message);
+  bool call_source(const wire::RoutedMessage& message, const wire::Request& request);
   void handle_service_request(const wire::RoutedMessage& message, const wire::Request& request);
   void handle_answer(const Answer& answer);
 

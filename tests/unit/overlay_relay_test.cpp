@@ -137,8 +137,9 @@ class Observed : public testing::Test {
   Parameters parameters_;
   SeededRng rng_{1};
   sim::ModelledSigner signer_{sixteenth(0)};
+  sim::ModelledSealer sealer_{sixteenth(0), rng_};
   sim::ModelledVerifier verifier_;
-  Core core_{parameters_, {sixteenth(0), {}}, signer_, verifier_, rng_};
+  Core core_{parameters_, {sixteenth(0), {}}, signer_, sealer_, verifier_, rng_};
   ObservedAddresses observed_{core_};
 };
 

@@ -110,9 +110,13 @@ class Village {
   struct House {
     House(const Parameters& parameters, const NodeId& id, std::uint64_t seed, Verifier& verifier,
           const sim::ModelledGrants& grants)
-        : rng(seed), signer(id, grants), overlay(parameters, {id, {}}, signer, verifier, rng) {}
+        : rng(seed),
+          signer(id, grants),
+          sealer(id, rng),
+          overlay(parameters, {id, {}}, signer, sealer, verifier, rng) {}
     SeededRng rng;
     sim::ModelledSigner signer;
+    sim::ModelledSealer sealer;
     Overlay overlay;
     sim::RelayTables relay_tables;
     bool up = false;
