@@ -19,7 +19,7 @@ constexpr Duration kResumeLook = Duration::seconds(1);    // of a driver that wa
 constexpr std::uint8_t kLastStep = 4;
 
 NodeIndex node_at(const net::Endpoint& endpoint) {
-  return load_be<NodeIndex>(endpoint.address.bytes.data() + 12);
+  return load_be<NodeIndex>(endpoint.address.bytes.data() + 4);
 }
 Candidates candidates_of(NodeIndex node) {
   Candidates candidates;

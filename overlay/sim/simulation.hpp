@@ -163,9 +163,11 @@ class Simulation {
     Program(const Options& options, const NodeId& id, std::uint64_t seed, Verifier& verifier)
         : rng(seed),
           signer(id, options.grants),
-          overlay(options.parameters, {id, {}}, signer, verifier, rng) {}
+          sealer(id, rng),
+          overlay(options.parameters, {id, {}}, signer, sealer, verifier, rng) {}
     SeededRng rng;
     ModelledSigner signer;
+    ModelledSealer sealer;
     Overlay overlay;
   };
   struct Node {
