@@ -353,6 +353,75 @@ TEST_F(DhtTest, ANodeThatComesNearerIsHandedWhatItAnswersFor) {
   EXPECT_EQ(holders(put, 1), 4U);
 }
 
+// All ten that held the value vanish, and its owner: those who answer for the key now never knew
+// it.
+TEST_F(DhtTest, NoMajoritySaysThatNothingIsThereWhereAllWhoKnewVanished) {
+  grow_sixteenths(16);
+  const std::size_t owner = 0;
+  int number = 0;
+  Order put = order_of(Task::kPut, Kind::kOwned, std::to_string(number), "hello");
+  const auto from_owner = [&] {
+    return ring_distance(village_[owner].self(), village_[owner].dht().key(put));
+  };
+  while (from_owner() < Distance{std::uint64_t{7} << 60, 0, 0})
+    put.name = text(std::to_string(++number));
+  ASSERT_EQ(run(owner, put).result, Result::kDone);
+  village_.pass(Duration::seconds(30));
+  ASSERT_EQ(holders(put, owner), 10U);
+  std::vector<std::size_t> left;
+  for (std::size_t node = 1; node < 16; ++node)
+    holds(node, put, owner) ? village_.silence(node) : left.push_back(node);
+  village_.silence(owner);
+
+  const Order read = read_owned(village_[owner].self(), std::to_string(number));
+  village_.pass(Duration::seconds(30));
+  const auto soon = run(left[0], read);
+  EXPECT_EQ(soon.result, Result::kNoMajority);
+  EXPECT_FALSE(soon.majority);
+  // Had an owner been alive, it would have put it again by then.
+  village_.pass(DhtParameters{}.orphaned_time);
+  const auto later = run(left[0], read);
+  EXPECT_EQ(later.result, Result::kNothing);
+  EXPECT_TRUE(later.majority);
+}
+
+TEST_F(DhtTest, ANodeThatComesAnswersForAKeyWhenItHasAllThatIsThere) {
+  grow(3);
+  std::vector<Order> puts;
+  for (int number = 0; number < 60; ++number) {  // two pages of an offer
+    puts.push_back(order_of(Task::kPut, Kind::kOwned, std::to_string(number), "x"));
+    begin(1, puts.back());
+    village_.pass(Duration::seconds(1));
+  }
+  village_.add(eighth(5));
+  village_.knows(3, 0);
+  enum class Lost : std::uint8_t { kValues, kSecondPages, kNothing };
+  Lost lost = Lost::kValues;
+  village_.on_message = [&](Village::Message& message) {
+    const auto type = wire::link_message_type(message.bytes);
+    const bool value = type == kHandOverMessage;
+    const bool second_page = type == kOfferMessage && message.bytes[wire::kLinkHeaderBytes] == 1;
+    if (message.to == 3 &&
+        (lost == Lost::kValues ? value : lost == Lost::kSecondPages && second_page))
+      message.bytes.clear();
+  };
+  village_.start(3);
+  const auto settled = [&] {
+    const Neighbourhood& around = village_[3].dht().replica().neighbourhood();
+    return around.settled(village_[1].dht().key(puts[0]));
+  };
+  village_.pass(Duration::seconds(20));
+  EXPECT_FALSE(settled());
+  lost = Lost::kSecondPages;
+  village_.pass(Duration::seconds(20));
+  EXPECT_FALSE(settled());
+  lost = Lost::kNothing;
+  village_.pass(Duration::seconds(10));
+  EXPECT_TRUE(settled());
+  for (const Order& put : puts)
+    EXPECT_TRUE(holds(3, put, 1));
+}
+
 TEST_F(DhtTest, ValuesOutliveTheirTimeAsLongAsTheOwnerDoes) {
   grow(3);
   Order put = order_of(Task::kPut, Kind::kOwned, "note", "hello");
