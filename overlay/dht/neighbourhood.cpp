@@ -166,7 +166,7 @@ bool Neighbourhood::settled(const Key& key) const {
 }
 
 Neighbourhood::Range Neighbourhood::current() const {
-  if (known_.size() < kKnown) return {true, {}, {}};
+  if (sees_whole_ring()) return {true, {}, {}};
   return {false, known_[kReplicasASide], known_[kReplicasASide - 1]};
 }
 

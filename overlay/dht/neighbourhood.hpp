@@ -28,6 +28,8 @@ class Neighbourhood {
   void tick();
 
   [[nodiscard]] bool empty() const { return known_.empty(); }
+  // There are not more nodes than those that are known here: each answers for every key.
+  [[nodiscard]] bool sees_whole_ring() const { return known_.size() < kKnown; }
   // Of the nodes that are known here, `node` is one of the nearest to the key.
   [[nodiscard]] bool is_replica(const NodeId& node, const Key& key) const;
   // The same, with the spare holders behind them. Of this node itself that is a guess: who stands

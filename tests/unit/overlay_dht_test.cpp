@@ -83,6 +83,34 @@ class DhtTest : public VillageTest {
     VillageTest::grow(count, grants);
     nodes_ = count;
   }
+  template <typename Content>
+  static Bytes emitted(const Content& content) {
+    wire::ByteWriter writer;
+    emit(writer, content);
+    return {writer.view().begin(), writer.view().end()};
+  }
+  // Whose reply `lie` gives another body says and signs that.
+  using Lie = std::function<std::optional<Bytes>(std::size_t from, ConstBytes body)>;
+  void let_lie(wire::Method method, const Lie& lie) {
+    village_.on_message = [=, this](Village::Message& message) {
+      const auto routed = wire::parse_routed(message.bytes);
+      if (!routed || routed->payload_type != wire::PayloadType::kReply ||
+          routed->source != village_[message.from].self())
+        return;
+      auto reply = wire::parse_reply(routed->payload);
+      if (!reply || reply->method != method) return;
+      const auto body = lie(message.from, reply->body);
+      if (!body) return;
+      reply->body = *body;
+      const Bytes payload = emitted(*reply);
+      wire::RoutedMessage lying = *routed;
+      lying.payload = payload;
+      sim::ModelledSigner signer(routed->source);
+      wire::ByteWriter writer;
+      wire::emit_signed(writer, lying, {}, signer);
+      message.bytes.assign(writer.view().begin(), writer.view().end());
+    };
+  }
   Bytes hand_over_of(const Record& record) {
     wire::ByteWriter writer;
     writer.byte(wire::kVersion);
@@ -189,28 +217,13 @@ TEST_F(DhtTest, CredentialsThatDoNotFitAreAskedFor) {
 // Replicas say the sequence that is there, and nobody signed that.
 TEST_F(DhtTest, ASequenceThatNoClockExplainsIsNotBelieved) {
   grow(4);
-  village_.on_message = [&](Village::Message& message) {
-    const auto routed = wire::parse_routed(message.bytes);
-    if (!routed || routed->payload_type != wire::PayloadType::kReply || message.from < 2 ||
-        routed->source != village_[message.from].self())
-      return;
-    auto reply = wire::parse_reply(routed->payload);
-    if (!reply || reply->method != kStoreMethod) return;
-    StoreReply said = *parse_store_reply(reply->body);
+  let_lie(kStoreMethod, [](std::size_t from, ConstBytes body) -> std::optional<Bytes> {
+    if (from < 2) return std::nullopt;
+    StoreReply said = *parse_store_reply(body);
     said.outcome = Outcome::kStale;
     said.sequence = UINT64_MAX - 1;
-    wire::ByteWriter body;
-    emit(body, said);
-    reply->body = body.view();
-    wire::ByteWriter payload;
-    wire::emit(payload, *reply);
-    wire::RoutedMessage lie = *routed;
-    lie.payload = payload.view();
-    sim::ModelledSigner signer(routed->source);
-    wire::ByteWriter writer;
-    wire::emit_signed(writer, lie, {}, signer);
-    message.bytes.assign(writer.view().begin(), writer.view().end());
-  };
+    return emitted(said);
+  });
   EXPECT_EQ(run(1, order_of(Task::kPut, Kind::kOwned, "note", "first")).result,
             Result::kNoMajority);
   village_.on_message = nullptr;
@@ -221,6 +234,39 @@ TEST_F(DhtTest, ASequenceThatNoClockExplainsIsNotBelieved) {
   EXPECT_LT(read.values[0].sequence, UINT64_MAX / 2);
 }
 
+TEST_F(DhtTest, WhoAlwaysHasMoreToSayIsNotListenedToForEver) {
+  grow(4);
+  run(1, order_of(Task::kPut, Kind::kMember, "printers", "one"));
+  std::size_t replies = 0;
+  let_lie(kGetMethod, [&](std::size_t from, ConstBytes body) -> std::optional<Bytes> {
+    if (from != 2) return std::nullopt;
+    ++replies;
+    GetReply said = *parse_get_reply(body);
+    said.more = true;
+    if (said.nodes.empty()) said.nodes.add(village_[2].self());
+    said.records = {};
+    return emitted(said);
+  });
+  const auto read = run(3, order_of(Task::kGet, Kind::kMember, "printers"));
+  EXPECT_TRUE(read.majority);
+  EXPECT_EQ(read.values.size(), 1U);
+  village_.pass(kLong);
+  EXPECT_GT(replies, 1U);
+  EXPECT_LE(replies, DhtParameters{}.max_values_a_key + 2);
+}
+
+// The two that the ring finds say that there is nobody else.
+TEST_F(DhtTest, AFewReplicasAreNoMajorityWhereThereAreEight) {
+  grow_sixteenths(14);
+  run(1, order_of(Task::kPut, Kind::kMember, "printers", "one"));
+  let_lie(kGetMethod, [](std::size_t, ConstBytes) {
+    return emitted(GetReply{true, false, {}, {}});
+  });
+  const auto read = run(12, order_of(Task::kGet, Kind::kMember, "printers"));
+  EXPECT_EQ(read.result, Result::kNoMajority);
+  EXPECT_FALSE(read.majority);
+}
+
 TEST_F(DhtTest, ARemovedValueStaysRemoved) {
   grow(4);
   run(1, order_of(Task::kPut, Kind::kOwned, "note", "hello"));
@@ -228,7 +274,10 @@ TEST_F(DhtTest, ARemovedValueStaysRemoved) {
   const auto* const entry = village_[2].dht().replica().values().find(key, village_[1].self());
   ASSERT_NE(entry, nullptr);
   const Bytes old = hand_over_of(entry->record());
-  EXPECT_EQ(run(1, order_of(Task::kRemove, Kind::kOwned, "note")).result, Result::kDone);
+  Order remove = order_of(Task::kRemove, Kind::kOwned, "note");
+  remove.ttl = Duration::seconds(60);  // the value itself would have lived longer
+  EXPECT_EQ(run(1, remove).result, Result::kDone);
+  village_.pass(Duration::seconds(120));
   inject(2, 3, old);  // a replica that brings it back
   EXPECT_GT(dropped(3, Drop::kValueStale), 0U);
   const auto read = run(3, read_owned(village_[1].self(), "note"));
@@ -452,6 +501,17 @@ TEST_F(DhtTest, WhoSubscribedIsToldOfChanges) {
   run(1, order_of(Task::kRemove, Kind::kMember, "printers"));
   changed = village_.last_event<output::DhtChanged>();
   EXPECT_TRUE(changed->removed);
+}
+
+TEST_F(DhtTest, NoticesThatNobodyAskedForAreDropped) {
+  grow(5);
+  const Order subscription = order_of(Task::kSubscribe, Kind::kMember, "printers");
+  run(3, subscription);
+  village_[3].dht(village_.clock()).unsubscribe(subscription);  // replicas do not know that yet
+  run(1, order_of(Task::kPut, Kind::kMember, "printers", "one"));
+  village_.pass(Duration::seconds(1));
+  EXPECT_EQ(village_.last_event<output::DhtChanged>(), nullptr);
+  EXPECT_GT(dropped(3, Drop::kUnexpected), 0U);
 }
 
 TEST_F(DhtTest, AReplicaCannotMakeAValueUp) {
