@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/check.hpp"
 #include "base/rng.hpp"
 #include "bench/measure.hpp"
+#include "bench/session_lookup.hpp"
 #include "dataplane/forwarding/forwarding_table.hpp"
 #include "dataplane/tunnel/allowed_ips.hpp"
 
@@ -25,6 +28,8 @@ using tunnel::AllowedIps;
 constexpr std::size_t kDestinations = 1U << 16;  // in turn, in random order
 constexpr std::size_t kBurst = 64;
 constexpr std::uint32_t kNextHops = 64;
+constexpr std::uint32_t kSessions[] = {1, 1'000, 10'000};
+static_assert(SessionLookup::kLookups == kDestinations && kBurstSlots == kBurst);
 
 IpAddress random_address(Rng& rng, Family family) {
   IpAddress address{.family = family};
@@ -45,22 +50,25 @@ std::uint8_t route_length(Rng& rng, Family family) {
   return static_cast<std::uint8_t>(draw < 5 ? 48 : 32 + rng.below(17));
 }
 
-// One table, a set of destinations that it holds, and two ways to look them up.
-struct LookupScene {
+// Two ways to look up the same kDestinations, and what they took. Their result keeps the compiler
+// honest.
+struct LookupRow {
   std::string name;
-  std::size_t prefixes = 0;
-  std::size_t memory_bytes = 0;
-  double made_ms = 0;  // how long making the table took
-  // Looks up all destinations; the result keeps the compiler honest.
-  std::uint64_t (*one_by_one)(const LookupScene&) = nullptr;
-  std::uint64_t (*in_bursts)(const LookupScene&) = nullptr;
+  std::size_t entries = 0;
+  std::size_t memory_bytes = 0;  // 0: not of a table
+  double made_ms = 0;            // how long making the table took
+  std::function<std::uint64_t()> one_by_one;
+  std::function<std::uint64_t()> in_bursts;  // where there is such a way
+  std::vector<double> single_cycles, burst_cycles;
+};
 
+// A table, and destinations that it holds.
+struct LookupScene {
   Family family = Family::kIpv4;
   std::vector<std::uint8_t> packets;  // IP headers of kIpHeaderBytes each
   std::vector<const std::uint8_t*> pointers;
   AllowedIps allowed_ips;
   ForwardingTable routes;
-  std::vector<double> single_cycles, burst_cycles;
 };
 
 constexpr std::size_t kIpHeaderBytes = 40;
@@ -134,8 +142,9 @@ double milliseconds_of(Work&& work) {
   return elapsed.count();
 }
 
-std::unique_ptr<LookupScene> allowed_scene(Family family, std::uint32_t count) {
-  auto scene = std::make_unique<LookupScene>();
+LookupRow allowed_row(Family family, std::uint32_t count) {
+  LookupRow row;
+  const auto scene = std::make_shared<LookupScene>();
   SeededRng rng(1);
   std::vector<Prefix> prefixes;
   std::vector<tunnel::AllowedIp> entries;
@@ -145,18 +154,19 @@ std::unique_ptr<LookupScene> allowed_scene(Family family, std::uint32_t count) {
     prefixes.push_back(prefix);
     entries.push_back({prefix, PeerId{i}});
   }
-  scene->name = family == Family::kIpv4 ? "allowed IPs, IPv4 hosts" : "allowed IPs, IPv6 hosts";
+  row.name = family == Family::kIpv4 ? "allowed IPs, IPv4 hosts" : "allowed IPs, IPv6 hosts";
   scene->family = family;
-  scene->made_ms = milliseconds_of([&] { scene->allowed_ips = AllowedIps(entries); });
-  scene->prefixes = scene->allowed_ips.prefix_count();
-  scene->memory_bytes = scene->allowed_ips.memory_bytes();
-  scene->one_by_one = look_up_allowed;
+  row.made_ms = milliseconds_of([&] { scene->allowed_ips = AllowedIps(entries); });
+  row.entries = scene->allowed_ips.prefix_count();
+  row.memory_bytes = scene->allowed_ips.memory_bytes();
+  row.one_by_one = [scene] { return look_up_allowed(*scene); };
   add_packets(*scene, rng, prefixes);
-  return scene;
+  return row;
 }
 
-std::unique_ptr<LookupScene> route_scene(Family family, std::uint32_t count) {
-  auto scene = std::make_unique<LookupScene>();
+LookupRow route_row(Family family, std::uint32_t count) {
+  LookupRow row;
+  const auto scene = std::make_shared<LookupScene>();
   SeededRng rng(2);
   std::vector<Prefix> prefixes;
   forwarding::ForwardingContent content;
@@ -172,65 +182,82 @@ std::unique_ptr<LookupScene> route_scene(Family family, std::uint32_t count) {
     prefixes.push_back(*Prefix::parse(text));
     content.add_route(prefixes.back(), {static_cast<std::uint32_t>(1 + rng.below(kNextHops))});
   }
-  scene->name = family == Family::kIpv4 ? "routes, IPv4" : "routes, IPv6";
+  row.name = family == Family::kIpv4 ? "routes, IPv4" : "routes, IPv6";
   scene->family = family;
-  scene->made_ms = milliseconds_of([&] { scene->routes = ForwardingTable(std::move(content)); });
-  scene->prefixes = scene->routes.prefix_count();
-  scene->memory_bytes = scene->routes.memory_bytes();
-  scene->one_by_one = look_up_routes;
-  scene->in_bursts = look_up_route_bursts;
+  row.made_ms = milliseconds_of([&] { scene->routes = ForwardingTable(std::move(content)); });
+  row.entries = scene->routes.prefix_count();
+  row.memory_bytes = scene->routes.memory_bytes();
+  row.one_by_one = [scene] { return look_up_routes(*scene); };
+  row.in_bursts = [scene] { return look_up_route_bursts(*scene); };
   add_packets(*scene, rng, prefixes);
-  return scene;
+  return row;
 }
 
-double cycles_of(std::uint64_t (*look_up)(const LookupScene&), const LookupScene& scene) {
+// As what arrives finds them, and what leaves.
+void add_session_rows(std::vector<LookupRow>& rows, std::uint32_t count) {
+  std::shared_ptr<SessionLookup> sessions;
+  LookupRow row;
+  row.entries = count;
+  row.made_ms = milliseconds_of([&] { sessions = std::make_shared<SessionLookup>(count); });
+  row.name = "sessions, by receiver index";
+  row.one_by_one = [sessions] { return sessions->by_receiver(); };
+  row.in_bursts = [sessions] { return sessions->by_receiver_in_bursts(); };
+  rows.push_back(row);
+  row.name = "sessions, by peer";
+  row.one_by_one = [sessions] { return sessions->by_peer(); };
+  row.in_bursts = [sessions] { return sessions->by_peer_in_bursts(); };
+  rows.push_back(row);
+  const std::uint64_t found = sessions->by_receiver();
+  CHECK(sessions->by_receiver_in_bursts() == found && sessions->by_peer() == found &&
+        sessions->by_peer_in_bursts() == found);
+}
+
+double cycles_of(const std::function<std::uint64_t()>& look_up) {
   const std::uint64_t start = tsc();
-  volatile std::uint64_t sum = look_up(scene);
+  volatile std::uint64_t sum = look_up();
   static_cast<void>(sum);
   return static_cast<double>(tsc() - start) / kDestinations;
 }
 
-using LookupScenes = std::vector<std::unique_ptr<LookupScene>>;
-
 // Rounds in which everything is measured in turn, so that a change of the machine's pace meets all
 // alike.
-void measure(LookupScenes& scenes, double seconds) {
+void measure(std::vector<LookupRow>& rows, double seconds) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   do {
-    for (const auto& scene : scenes) {
-      scene->single_cycles.push_back(cycles_of(scene->one_by_one, *scene));
-      if (scene->in_bursts != nullptr) {
-        scene->burst_cycles.push_back(cycles_of(scene->in_bursts, *scene));
-      }
+    for (LookupRow& row : rows) {
+      row.single_cycles.push_back(cycles_of(row.one_by_one));
+      if (row.in_bursts) row.burst_cycles.push_back(cycles_of(row.in_bursts));
     }
   } while (std::chrono::steady_clock::now() < end);
 }
 
-void print_table(const LookupScenes& scenes) {
-  std::printf("%-26s %10s %14s %10s %14s %14s\n", "", "prefixes", "bytes a prefix", "ms to make",
+// To one decimal digit; a dash where there is nothing to say.
+std::string cell(double value, bool there) {
+  if (!there) return "-";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", value);
+  return text;
+}
+
+void print_table(std::vector<LookupRow>& rows) {
+  std::printf("%-28s %10s %11s %10s %14s %14s\n", "", "entries", "bytes each", "ms to make",
               "cycles, single", "cycles, bursts");
-  for (const auto& scene : scenes) {
-    std::printf("%-26s %10zu %14.1f %10.1f %14.1f ", scene->name.c_str(), scene->prefixes,
-                static_cast<double>(scene->memory_bytes) / static_cast<double>(scene->prefixes),
-                scene->made_ms, median(scene->single_cycles));
-    if (scene->in_bursts != nullptr) {
-      std::printf("%14.1f\n", median(scene->burst_cycles));
-    } else {
-      std::printf("%14s\n", "-");
-    }
+  for (LookupRow& row : rows) {
+    const double each = static_cast<double>(row.memory_bytes) / static_cast<double>(row.entries);
+    std::printf("%-28s %10zu %11s %10.1f %14.1f %14s\n", row.name.c_str(), row.entries,
+                cell(each, row.memory_bytes != 0).c_str(), row.made_ms, median(row.single_cycles),
+                cell(median(row.burst_cycles), static_cast<bool>(row.in_bursts)).c_str());
   }
 }
 
-void print_json(const LookupScenes& scenes) {
+void print_json(std::vector<LookupRow>& rows) {
   std::printf(R"({"tables": [)");
   const char* separator = "";
-  for (const auto& scene : scenes) {
-    std::printf(R"(%s{"name": "%s", "prefixes": %zu, "bytes": %zu, "made_ms": %.2f, )", separator,
-                scene->name.c_str(), scene->prefixes, scene->memory_bytes, scene->made_ms);
-    std::printf(R"("single_cycles": %.1f)", median(scene->single_cycles));
-    if (scene->in_bursts != nullptr) {
-      std::printf(R"(, "burst_cycles": %.1f)", median(scene->burst_cycles));
-    }
+  for (LookupRow& row : rows) {
+    std::printf(R"(%s{"name": "%s", "entries": %zu, "made_ms": %.2f, "single_cycles": %.1f)",
+                separator, row.name.c_str(), row.entries, row.made_ms, median(row.single_cycles));
+    if (row.memory_bytes != 0) std::printf(R"(, "bytes": %zu)", row.memory_bytes);
+    if (row.in_bursts) std::printf(R"(, "burst_cycles": %.1f)", median(row.burst_cycles));
     std::printf("}");
     separator = ", ";
   }
@@ -246,13 +273,15 @@ int run_lookup_bench(const LookupBenchOptions& options) {
       return 1;
     }
   }
-  LookupScenes scenes;
+  std::vector<LookupRow> rows;
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    scenes.push_back(allowed_scene(family, options.prefixes));
-    scenes.push_back(route_scene(family, options.prefixes));
+    rows.push_back(allowed_row(family, options.prefixes));
+    rows.push_back(route_row(family, options.prefixes));
   }
-  measure(scenes, options.seconds);
-  options.json ? print_json(scenes) : print_table(scenes);
+  for (const std::uint32_t sessions : kSessions)
+    add_session_rows(rows, sessions);
+  measure(rows, options.seconds);
+  options.json ? print_json(rows) : print_table(rows);
   return 0;
 }
 

@@ -1,5 +1,5 @@
-// ringway-bench lookup: longest-prefix lookups as the packet path makes them, of allowed IPs and of
-// the forwarding table, and what the tables take.
+// ringway-bench lookup: what the packet path looks up: longest prefixes of allowed IPs and of the
+// forwarding table, and what the tables take; and sessions, by receiver index and by peer.
 #pragma once
 
 #include <cstdint>

@@ -105,10 +105,12 @@ constexpr const char* kHandshakeManual =
 constexpr const char* kLookupManual =
     "\n"
     "Where a destination leads: the peer (allowed IPs) or the next hop (routes), by longest "
-    "prefix, "
-    "in\n"
-    "cycles for one of 65536 destinations in random order. single: one after the other, from the\n"
-    "address to the answer. bursts: 64 packets at once, as a worker asks.\n\n"
+    "prefix;\n"
+    "and the session of a message (receiver index) or of a peer, with 1, 1000 and 10000 of them. "
+    "In\n"
+    "cycles for one of 65536 in random order. single: one after the other, from the address, index "
+    "or\n"
+    "peer to the answer. bursts: 64 at once, as a worker asks.\n\n"
     "Examples:\n"
     "  ringway-bench lookup\n"
     "  ringway-bench lookup --prefixes 1000000 --core 1";
@@ -343,7 +345,7 @@ Run add_handshake(CLI::App& app) {
 }
 
 Run add_lookup(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("lookup", "Longest-prefix lookups of peers and routes");
+  CLI::App* command = app.add_subcommand("lookup", "Lookups of peers, routes and sessions");
   command->footer(kLookupManual);
   const auto options = std::make_shared<LookupBenchOptions>();
   command->add_option("--prefixes", options->prefixes, "Prefixes a table, 1 to 1000000")

@@ -122,7 +122,9 @@ static __always_inline void rw_fragment_key(struct rw_steer_owned* key, const st
   key->source = ip->source;
   key->destination = ip->destination;
   key->identification = ip->identification;
-  key->protocol = ip->protocol;
+  // In IPv6 addresses and identification tell packets apart (RFC 8200 section 4.5), and what the
+  // first fragment carries may stand behind headers that the later ones do not have.
+  key->protocol = ip->source.family == 6 ? 0 : ip->protocol;
 }
 
 // Of a query that left from `here` to `there`.

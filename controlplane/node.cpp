@@ -117,6 +117,7 @@ Node::~Node() {
 
 Result<void> Node::stop() {
   stopping_ = true;
+  if (host_ != nullptr) keep_last_state();
   if (xdp_ != nullptr) xdp_->stop();
   Result<void> taken_back;
   if (host_ != nullptr) {
@@ -128,6 +129,14 @@ Result<void> Node::stop() {
   if (nat_records_ != nullptr) nat_records_->close_log(WallTime::now());
   nat_records_.reset();
   return taken_back;
+}
+
+// The next start shall find what there is now. With more than a second's worth of mappings, what
+// the last round wrote remains.
+void Node::keep_last_state() {
+  if (keeper_ == nullptr) return;
+  keeper_->begin_last(Instant::now());
+  (void)wait_for_worker([this] { return !keeper_->under_way(); });
 }
 
 // Buffers that one worker lent another have to come home before the memory goes.

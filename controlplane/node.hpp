@@ -65,6 +65,7 @@ class Node final : public NodeControl {
   [[nodiscard]] Result<void> open_xdp_gateway();
   [[nodiscard]] Result<void> add_configured_peers();
   void make_workers();
+  void keep_last_state();
   void close_ports();
   [[nodiscard]] Result<void> open_gateway_state();
   void restore_mappings();

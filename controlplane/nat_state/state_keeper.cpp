@@ -10,8 +10,8 @@ namespace ringway::control {
 namespace {
 
 constexpr Duration kRoundInterval = Duration::seconds(1);
-// A round that takes long, because there are many mappings, is followed by a pause this many times
-// as long: no more than a fiftieth of the time goes into it.
+// A round that is much work, because there are many mappings, is followed by a pause this many
+// times as long: no more than a fiftieth of the time goes into it.
 constexpr std::int64_t kPauseFactor = 49;
 // Where nothing has changed and there is nothing to expire, the file is only kept fresh.
 constexpr Duration kFreshInterval = Duration::seconds(60);
@@ -89,6 +89,11 @@ void StateKeeper::peers_changed() {
   next_round_ = moment_.boot + kRoundInterval;
 }
 
+void StateKeeper::begin_last(Instant now) {
+  file_.reset();
+  begin(now);
+}
+
 std::vector<KeptPeer> StateKeeper::kept_peers() {
   std::vector<KeptPeer> kept;
   places_.clear();
@@ -108,6 +113,8 @@ void StateKeeper::begin(Instant now) {
   next_round_ = Instant::never();  // finish() or fail() says when
   moment_ = kept_moment_now();
   moment_.boot = now;
+  worked_ = {};
+  step_began_ = Instant::now();
   mappings_ = 0;
   round_peers_ = kept_peers();
   file_.emplace(path_);
@@ -123,8 +130,11 @@ void StateKeeper::begin(Instant now) {
 
 void StateKeeper::ask(std::uint32_t cursor) {
   service_.request_mappings(cursor, [this, round = round_](const MappingPage& page) {
-    if (file_ && round == round_) take(page);
+    if (!file_ || round != round_) return;
+    step_began_ = Instant::now();
+    take(page);
   });
+  worked_ = worked_ + (Instant::now() - step_began_);
 }
 
 // The records of a page are as old as the page; in the file all are as old as its header says.
@@ -150,8 +160,9 @@ void StateKeeper::take(const MappingPage& page) {
 }
 
 void StateKeeper::finish(Instant now) {
-  const Instant end = Instant::now();  // reading the peers takes time too
-  next_round_ = end + std::max(kRoundInterval, (end - moment_.boot) * kPauseFactor);
+  const Instant end = Instant::now();
+  worked_ = worked_ + (end - step_began_);
+  next_round_ = end + std::max(kRoundInterval, worked_ * kPauseFactor);
   const bool as_before = mappings_ == 0 && !kept_mappings_ && round_peers_ == kept_;
   if (as_before && now - kept_at_ < kFreshInterval) {
     file_.reset();

@@ -1,7 +1,7 @@
 // Keeps a gateway's state on disk while it runs, and finds it again at the next start. In rounds of
 // a second or more: the mappings come piece by piece from the worker, go into a new file as they
-// come, and the new file replaces the old one. A crash costs what is younger than a round. Control
-// thread.
+// come, and the new file replaces the old one. A crash costs what is younger than a round, a stop
+// nothing. Control thread.
 #pragma once
 
 #include <functional>
@@ -53,6 +53,10 @@ class StateKeeper {
   [[nodiscard]] Instant next_deadline() const { return next_round_; }
   // A peer was removed: its id may become another's. The round under way is given up.
   void peers_changed();
+  // Before the end: a round of what there is now, whether or not one is due. It has been written
+  // when none is under way any more.
+  void begin_last(Instant now);
+  [[nodiscard]] bool under_way() const { return file_.has_value(); }
 
  private:
   void begin(Instant now);
@@ -75,6 +79,9 @@ class StateKeeper {
   std::vector<KeptPeer> round_peers_;
   std::map<PeerId, std::uint32_t> places_;  // in round_peers_
   KeptMoment moment_;
+  // What it has cost this thread. Not the wait for a worker, which may be long on a busy machine.
+  Duration worked_;
+  Instant step_began_;
   std::size_t mappings_ = 0;
   std::uint64_t round_ = 0;  // pages of another one come too late
 

@@ -53,6 +53,10 @@ struct Flow {
   [[nodiscard]] bool is_fragment() const {
     return kind == Kind::kFirstFragment || kind == Kind::kLaterFragment;
   }
+  // Nothing here translates what it is the first fragment of.
+  [[nodiscard]] bool begins_unsupported() const {
+    return kind == Kind::kUnsupported && more_fragments && fragment_offset == 0;
+  }
   [[nodiscard]] bool is_icmp() const {
     return protocol == net::kProtocolIcmp || protocol == net::kProtocolIcmpv6;
   }
@@ -244,10 +248,15 @@ inline void parse_ip6(ConstBytes packet, Flow& flow) {
   if (!ip || ip->total_bytes() != packet.size()) return;
   flow.family = net::Family::kIpv6;
   find_ip6_transport(packet, flow);
-  if (flow.kind != Kind::kPlain) return;
+  if (flow.kind == Kind::kMalformed) return;
+  const bool supported = flow.kind == Kind::kPlain;
   if (flow.fragment_at != 0) [[unlikely]] {
     read_ip6_fragment(packet, flow);
-    if (flow.kind != Kind::kPlain && flow.kind != Kind::kFirstFragment) return;
+    if (flow.kind == Kind::kMalformed || (supported && flow.kind == Kind::kLaterFragment)) return;
+  }
+  if (!supported) {
+    flow.kind = Kind::kUnsupported;
+    return;
   }
   read_transport(packet, flow);
 }

@@ -219,7 +219,7 @@ void SlowPath::inbound(Packet& packet, Instant now) {
     case Kind::kLaterFragment:
       return inbound_fragment(work, ours);
     default:
-      return;
+      if (work.flow.begins_unsupported()) begin_unsupported(work, ours);
   }
 }
 

@@ -87,6 +87,7 @@ class SlowPath {
   // ---- Fragments ----
   void outbound_fragment(Work work);
   void inbound_fragment(Work work, std::uint16_t external_address);
+  void begin_unsupported(Work work, std::uint16_t external_address);
   // What waited for a first fragment that has now passed.
   void release_outbound(Instant now);
   void release_inbound(Instant now);

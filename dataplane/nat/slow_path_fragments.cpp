@@ -30,6 +30,14 @@ void SlowPath::inbound_fragment(Work work, std::uint16_t external_address) {
   release_inbound(work.now);
 }
 
+// The host's, as is what came before it and could not tell: a later fragment of IPv6 says neither
+// what the first one's last header is nor, if that is ICMPv6, its type. Without ports it finds no
+// mapping.
+void SlowPath::begin_unsupported(Work work, std::uint16_t external_address) {
+  work.flow.kind = Kind::kFirstFragment;
+  inbound_fragment(work, external_address);
+}
+
 void SlowPath::release_outbound(Instant now) {
   for (Fragments::Released released; fragments_out_.pop_released(released);) {
     Packet packet{released.packet.data(), static_cast<std::uint32_t>(released.packet.size()),

@@ -59,6 +59,23 @@ TEST_F(SteerFragmentTest, FragmentsOfTheKernelFollowTheirFirst) {
   EXPECT_EQ(run(later6(0x10003)).counter, "fragment");
 }
 
+// As with ESP behind options, whose later fragments name the options.
+TEST_F(SteerFragmentTest, HeadersThatOnlyTheFirstHasKeepNothingApart) {
+  const auto first = [](std::uint32_t identification) {
+    return ethernet(ip6({.next = 44}, fragment_header(60, kMore6, identification) +
+                                          options_header(50) + Frame(16, 0)));
+  };
+  const auto later = [](std::uint32_t identification) {
+    return ethernet(ip6({.next = 44}, fragment_header(60, kLater6, identification) + Frame(16, 0)));
+  };
+  EXPECT_EQ(run(first(30)).counter, "other_service");
+  EXPECT_EQ(run(later(30)).counter, "kernel_fragment");
+  EXPECT_EQ(run(later(31)).counter, "fragment");
+  EXPECT_EQ(run(first(31)).counter, "fragment");
+  EXPECT_EQ(give_back(first(31)), "given_back");
+  EXPECT_EQ(run(later(31)).counter, "kernel_fragment");
+}
+
 TEST_F(SteerFragmentTest, AnIdentificationUsedAgainCountsAnew) {
   EXPECT_EQ(run(first4(40000, 5)).counter, "other_service");
   EXPECT_EQ(run(first4(25000, 5)).counter, "nat_port");

@@ -13,7 +13,7 @@ import pytest
 
 from ringway_lab import measure, servers, services, variants
 from ringway_lab.lab import LabError, wait_until
-from ringway_lab.nodes import AES_GCM, CHACHA, STOCK, Ringway, WireguardGo
+from ringway_lab.nodes import AES_GCM, CHACHA, STOCK, KeyPair, Peer, Ringway, WireguardGo
 from ringway_lab.topology import TUNNEL_PORT, Edge
 
 # id: (node at the edge, node at the gateway, how ringwayd is told to see its peer)
@@ -28,12 +28,15 @@ PAIRS = {
 every_pair = pytest.mark.parametrize("pair", PAIRS)
 
 
-def make_pair(topology, edge, pair, io=None, **options):
-    """Gateway and edge node of a pair, not yet started. `io`: a Ringway gateway's. Options as for
-    variants.tunnel_specs."""
+def make_pair(topology, edge, pair, io=None, workers=1, **options):
+    """Gateway and edge node of a pair, not yet started. `io`, `workers`: a Ringway gateway's; with two, the edge is the
+    second one's, to which the first hands over what it receives. Options as for variants.tunnel_specs."""
     edge_type, gateway_type, kind = PAIRS[pair]
     gateway_spec, edge_spec = variants.tunnel_specs(topology, edge, kind, **options)
-    gateway_spec.io = io
+    gateway_spec.io, gateway_spec.workers = io, workers
+    for number in range(1, workers):
+        nobody = KeyPair.generate(topology.lab).public
+        gateway_spec.peers.insert(0, Peer(f"nobody{number}", nobody, (f"198.51.100.{250 + number}/32",)))
     if gateway_type is WireguardGo:
         topology.forward_and_masquerade()
     return gateway_type(gateway_spec, "gateway"), edge_type(edge_spec, edge.name)

@@ -9,39 +9,40 @@ import time
 
 import pytest
 
+from arrangements import FAMILIES, MACHINES, WORKERS, arranged
 from pairs import check_full_tunnel, check_hole_punching, make_pair
 from ringway_lab import measure, servers, services, variants
 from ringway_lab.lab import wait_until
 from ringway_lab.nodes import AES_GCM, AF_XDP, Ringway
-from ringway_lab.topology import OneArmed, Topology, WithoutNativeXdp
+from ringway_lab.topology import OneArmed, OneArmedWithoutNativeXdp, Topology, WithoutNativeXdp
 
 FAR_MTU = 1300
 LONG_ANSWER_BYTES = 3000  # several fragments
 
-ARRANGEMENTS = [  # machines, XDP mode, pair, family of the tunnel's datagrams
-    (Topology, "native", "ringway-aes", 4),
-    (Topology, "native", "ringway-aes", 6),
-    (Topology, "native", "ringway-chacha", 4),
-    (Topology, "native", "ringway-chacha", 6),
-    (Topology, "native", "stock-ringway", 4),
-    (Topology, "native", "stock-ringway", 6),
-    (OneArmed, "native", "ringway-aes", 6),
-    (OneArmed, "native", "stock-ringway", 4),
-    (WithoutNativeXdp, "generic", "ringway-aes", 4),
-    (WithoutNativeXdp, "generic", "stock-ringway", 6),
+FULL_TUNNELS = [
+    (Topology, "ringway-aes", 1, 4),
+    (Topology, "ringway-aes", 2, 6),
+    (Topology, "ringway-chacha", 2, 4),
+    (Topology, "stock-ringway", 1, 6),
+    (OneArmed, "ringway-aes", 1, 6),
+    (OneArmed, "stock-ringway", 2, 4),
+    (WithoutNativeXdp, "ringway-aes", 2, 4),
+    (WithoutNativeXdp, "stock-ringway", 1, 6),
+    (OneArmedWithoutNativeXdp, "ringway-aes", 2, 4),
+    (OneArmedWithoutNativeXdp, "ringway-chacha", 1, 6),
 ]
 
 
-@pytest.mark.parametrize("topology, mode, pair, outer_family", ARRANGEMENTS, indirect=["topology"],
-                         ids=[f"{machines.__name__}-{pair}-{family}" for machines, _, pair, family in ARRANGEMENTS])
-def test_full_tunnel_carries_ipv4_and_ipv6(topology, edge, mode, pair, outer_family):
-    gateway, node = make_pair(topology, edge, pair, io=AF_XDP, outer_family=outer_family)
+@arranged("topology, pair, workers, outer_family", FULL_TUNNELS, MACHINES,
+          ("ringway-aes", "ringway-chacha", "stock-ringway"), WORKERS, FAMILIES)
+def test_full_tunnel_carries_ipv4_and_ipv6(topology, edge, pair, workers, outer_family):
+    gateway, node = make_pair(topology, edge, pair, io=AF_XDP, workers=workers, outer_family=outer_family)
     with gateway, node:
         check_full_tunnel(topology, edge)
         for address in (topology.internet4, topology.internet6):
             assert measure.udp_kpps(edge.namespace, topology.internet, address, 1, 1000) > 0
         status = gateway.status()["gateway"]
-        assert (status["io"], status["xdp_mode"], status["nat"]) == ("af_xdp", mode, "ringway")
+        assert (status["io"], status["xdp_mode"], status["nat"]) == ("af_xdp", topology.xdp_mode, "ringway")
         wait_until(lambda: gateway.status()["gateway"]["mappings"] > 0, "the status counts mappings")
 
 
@@ -65,6 +66,7 @@ def check_names(topology, edge):
             assert answer.count(long_answer) == len(texts), (server, options, answer)
 
 
+@arranged("topology, workers", [(Topology, 1)], MACHINES, WORKERS)
 def test_names_from_the_gateway_itself(topology, edge, xdp_tunnel):
     """Its name server listens in the tunnel and asks one on the Internet: by the kernel, both."""
     servers.start_names(topology.internet, servers.NAME_PORT, "--host-record=short.example,192.0.2.9")
@@ -120,28 +122,26 @@ def check_path_mtu(edge, far, address):
     assert edge.namespace.run("ping", "-n", "-c", 2, "-W", 1, "-i", 0.2, "-s", 1372, address)
 
 
-@pytest.mark.parametrize("topology, mode", [(Topology, "native"), (OneArmed, "native"), (WithoutNativeXdp, "generic")],
-                         indirect=["topology"])
-def test_real_clients_while_somebody_is_logged_in(topology, edge, xdp_tunnel, mode):
-    """Names, FTP, traceroute and path MTU discovery, over IPv4 and IPv6, while a session to the gateway's own sshd
-    goes on: on the address that the NAT uses, and with one interface the tunnel too."""
+@arranged("topology, workers, outer_family", [(Topology, 2, 4), (OneArmed, 1, 6), (WithoutNativeXdp, 1, 4)],
+          MACHINES, WORKERS, FAMILIES)
+def test_real_clients_while_somebody_is_logged_in(topology, edge, operator, xdp_tunnel):
+    """Names, FTP, traceroute and path MTU discovery, over IPv4 and IPv6, while sessions to the gateway's own sshd
+    go on: on the addresses that the NAT uses, and with one interface the tunnel too."""
     gateway, _ = xdp_tunnel
-    assert gateway.status()["gateway"]["xdp_mode"] == mode
+    assert gateway.status()["gateway"]["xdp_mode"] == topology.xdp_mode
     far = topology.add_far_host(FAR_MTU)
-    ssh = servers.SshServer(topology.gateway)
-    ssh.start()
-    with ssh.session(topology.internet, topology.wan4) as type_line:
-        check_names(topology, edge)
-        type_line("names")
-        for family, address in ((4, topology.far4), (6, topology.far6)):
-            check_ftp(topology, edge, family)
-            type_line("files")
-            check_path_mtu(edge, far, address)
-            type_line("path MTU")
-        check_traces(topology, edge)
-        type_line("traces")
+    check_names(topology, edge)
+    operator("names")
+    for family, address in ((4, topology.far4), (6, topology.far6)):
+        check_ftp(topology, edge, family)
+        operator("files")
+        check_path_mtu(edge, far, address)
+        operator("path MTU")
+    check_traces(topology, edge)
+    operator("traces")
 
 
+@arranged("topology, workers", [(Topology, 1)], MACHINES, WORKERS)
 def test_tcp_survives_a_path_that_becomes_narrow(topology, edge, xdp_tunnel):
     """The ends agreed on segments that no longer fit: only the routers' errors can tell."""
     far = topology.add_far_host(1500)
@@ -154,12 +154,12 @@ def test_tcp_survives_a_path_that_becomes_narrow(topology, edge, xdp_tunnel):
         topology.internet.ip("link set mtu 1500 dev to-far")
 
 
-@pytest.mark.parametrize("topology", [Topology, OneArmed], indirect=True)
-def test_subscribers_of_one_gateway_punch_holes_for_each_other(topology):
+@arranged("topology, workers", [(Topology, 1), (OneArmed, 2)], MACHINES, WORKERS)
+def test_subscribers_of_one_gateway_punch_holes_for_each_other(topology, workers):
     """Neither knows more than the other's endpoint outside; their datagrams turn round in the gateway."""
     edges = [topology.edges["edge"], topology.add_edge("second")]
     gateway_spec, edge_specs = variants.several_specs(topology, edges, AES_GCM)
-    gateway_spec.io = AF_XDP
+    gateway_spec.io, gateway_spec.workers = AF_XDP, workers
     with contextlib.ExitStack() as stack:
         stack.enter_context(Ringway(gateway_spec, "gateway"))
         for edge, spec in zip(edges, edge_specs):
@@ -169,7 +169,7 @@ def test_subscribers_of_one_gateway_punch_holes_for_each_other(topology):
 
 
 CONNECTIONS = 10_000
-SUBSCRIBERS = 3
+SUBSCRIBERS = 4  # an even number for two workers, each of which has half of the ports
 CONNECTION_PORT = 7007
 
 
@@ -180,19 +180,21 @@ def read_count(process, word):
 
 
 @pytest.mark.load
-def test_ten_thousand_connections_at_once(topology, edge):
+@arranged("topology, workers, family", [(Topology, 1, 4)], MACHINES, WORKERS, FAMILIES)
+def test_ten_thousand_connections_at_once(topology, edge, workers, family):
     """All open at the same time, data on each of them both ways, and the gateway knows how many there are."""
     edges = [edge] + [topology.add_edge(f"edge{n}") for n in range(2, SUBSCRIBERS + 1)]
     gateway_spec, edge_specs = variants.several_specs(topology, edges, AES_GCM)
-    gateway_spec.io = AF_XDP
+    gateway_spec.io, gateway_spec.workers = AF_XDP, workers
+    internet, outside = {4: (topology.internet4, topology.wan4), 6: (topology.internet6, topology.wan6)}[family]
     shares = [CONNECTIONS // SUBSCRIBERS + (n < CONNECTIONS % SUBSCRIBERS) for n in range(SUBSCRIBERS)]
     with contextlib.ExitStack() as stack:
         gateway = stack.enter_context(Ringway(gateway_spec, "gateway"))
         for each, spec in zip(edges, edge_specs):
             stack.enter_context(Ringway(spec, each.name))
-            measure.wait_for_path(each.namespace, topology.internet4)
+            measure.wait_for_path(each.namespace, internet)
         servers.start_module(topology.internet, "connections", "serve", CONNECTION_PORT)
-        clients = [each.namespace.start(sys.executable, "-m", "ringway_lab.connections", "hold", topology.internet4,
+        clients = [each.namespace.start(sys.executable, "-m", "ringway_lab.connections", "hold", internet,
                                         CONNECTION_PORT, share, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=services.PACKAGE_ENVIRONMENT)
                    for each, share in zip(edges, shares)]
@@ -204,12 +206,13 @@ def test_ten_thousand_connections_at_once(topology, edge):
             if word == "exchange":
                 assert [read_count(client, "echoed") for client in clients] == shares
         wait_until(lambda: not any(client.running() for client in clients), "the clients end")
-        assert measure.fetch_page(edge.namespace, topology.internet4) == topology.wan4
+        assert measure.fetch_page(edge.namespace, internet) == outside
 
 
 SSH_BYTES = 3_000_000
 
 
+@arranged("topology, workers", [(Topology, 1)], MACHINES, WORKERS)
 def test_ssh_to_the_gateway_beside_a_natted_flow(topology, edge, xdp_tunnel):
     """On the very addresses that the NAT and the tunnel use, while they are in use."""
     ssh = servers.SshServer(topology.gateway)

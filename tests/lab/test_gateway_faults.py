@@ -1,6 +1,7 @@
 """What goes wrong around a gateway on AF_XDP: links, neighbours, routes, and others who use XDP. Whatever it is,
 nothing leaks meanwhile, and it goes on by itself afterwards."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,12 +11,14 @@ import time
 
 import pytest
 
+from arrangements import MACHINES, WORKERS, arranged
 from pairs import make_pair
-from ringway_lab import measure, nodes, path
+from ringway_lab import lasting, measure, nodes, path
 from ringway_lab.lab import wait_until
 from ringway_lab.topology import TUNNEL_PORT, OneArmed, SlowWires, Topology, WithoutNativeXdp
 
 CHANGE_SECONDS = 3
+CONNECTION_SECONDS = 15
 KEPT_FRAMES = nodes.ROOT / "tests" / "vectors" / "hostile_frames.txt"
 HOSTILE_RATE = 100_000  # frames a second
 HOSTILE_SECONDS = 4  # all of them, and some again
@@ -30,8 +33,33 @@ def wait_until_reached(edge, *addresses, timeout=CHANGE_SECONDS):
         wait_until(lambda: reaches(edge, address), f"packets reach {address}", timeout)
 
 
-@pytest.mark.parametrize("side", ["Internet", "tunnel"])
-def test_neighbours_mac_address_may_change(topology, edge, xdp_tunnel, side):
+@contextlib.contextmanager
+def open_connection(topology, edge):
+    """Through the NAT, from before what goes wrong, and it goes on afterwards: its next try comes as long after the end as
+    it has lasted, at the latest."""
+    lasting.start_server(topology.internet)
+    connection = lasting.Connection(edge, topology.internet4, "echo")
+    connection.wait_for_more("the connection carries data", CONNECTION_SECONDS)
+    yield
+    connection.wait_for_more("the connection goes on", CONNECTION_SECONDS)
+
+
+def has_two_interfaces(topology, *_values):
+    return len(topology.gateway_interfaces) == 2
+
+
+def is_own_interface(topology, _workers, interface):
+    return interface in topology.gateway_interfaces
+
+
+def is_own_neighbour(topology, _workers, side):
+    """With one interface the Internet is no neighbour."""
+    return side == "tunnel" or has_two_interfaces(topology)
+
+
+@arranged("topology, workers, side", [(Topology, 1, "Internet"), (Topology, 2, "tunnel")], MACHINES, WORKERS,
+          ("Internet", "tunnel"), where=is_own_neighbour)
+def test_neighbours_mac_address_may_change(topology, edge, operator, xdp_tunnel, side):
     """The neighbour announces it, as hosts and routers do; what the kernel learns counts here at once."""
     neighbour, interface = (topology.internet, "uplink") if side == "Internet" else (topology.router, "to-gateway")
     neighbour.sysctl(**{f"net__ipv4__conf__{interface}__arp_notify": 1,
@@ -40,27 +68,31 @@ def test_neighbours_mac_address_may_change(topology, edge, xdp_tunnel, side):
     wait_until_reached(edge, topology.internet4, topology.internet6)
 
 
-@pytest.mark.parametrize("interface", ["wan", "lan"])
-def test_port_may_go_down_and_up(topology, edge, xdp_tunnel, interface):
-    addresses = {"wan": topology.wan6, "lan": topology.gateway6}
+@contextlib.contextmanager
+def port_down(topology, interface):
+    """The kernel forgets IPv6 addresses and routes by an interface that goes down: whoever set them does so again."""
+    address = {"wan": topology.wan6, "lan": topology.gateway6}[interface]
+    routes = [(family, line) for family in (4, 6) for line in topology.gateway.run(
+        "ip", f"-{family}", "route", "show", "dev", interface).out.splitlines() if "proto kernel" not in line]
     topology.gateway.ip(f"link set down dev {interface}")
-    assert not reaches(edge, topology.internet4)
-    # The kernel forgets IPv6 addresses and routes by an interface that goes down.
-    topology.gateway.ip(f"link set up dev {interface}", f"addr replace {addresses[interface]}/64 dev {interface} nodad")
-    if interface == "lan":
-        topology.gateway.ip(f"route replace 192.0.2.0/24 via {topology.router4}",
-                            f"route replace 2001:db8:a::/48 via {topology.router6}")
+    yield
+    topology.gateway.ip(f"link set up dev {interface}", f"addr replace {address}/64 dev {interface} nodad")
+    for family, line in routes:
+        topology.gateway.ip(f"route replace {line} dev {interface}", family=family)
+
+
+@arranged("topology, workers, interface", [(Topology, 1, "lan"), (Topology, 2, "wan")], MACHINES, WORKERS,
+          ("lan", "wan"), where=is_own_interface)
+def test_port_may_go_down_and_up(topology, edge, operator, xdp_tunnel, interface):
+    with port_down(topology, interface):
+        assert not reaches(edge, topology.internet4)
     wait_until_reached(edge, topology.internet4, topology.internet6)
 
 
-def test_connection_survives_a_port_that_flaps(topology, edge, xdp_tunnel):
-    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 4) as tcp:
+@arranged("topology, workers", [(Topology, 1)], MACHINES, WORKERS)
+def test_connection_survives_a_port_that_flaps(topology, edge, operator, xdp_tunnel):
+    with open_connection(topology, edge), port_down(topology, "wan"):
         time.sleep(0.5)
-        topology.gateway.ip("link set down dev wan")
-        time.sleep(0.5)
-        topology.gateway.ip("link set up dev wan")
-        rates = tcp.finish()
-    assert sum(rates[:4]) > 0 and sum(rates[-10:]) > 0, rates
 
 
 def ways_to_far(topology):
@@ -80,7 +112,8 @@ def second_hops(topology, edge):
                  .split()[1] for address in (topology.far4, topology.far6))
 
 
-def test_route_changes_take_effect(topology, edge, xdp_tunnel):
+@arranged("topology, workers", [(Topology, 1)], MACHINES, WORKERS, where=has_two_interfaces)
+def test_route_changes_take_effect(topology, edge, operator, xdp_tunnel):
     """From one interface to the other, to nowhere, and back: of a prefix, and the default route."""
     gateway, _ = xdp_tunnel
     ways = ways_to_far(topology)
@@ -103,6 +136,39 @@ def test_route_changes_take_effect(topology, edge, xdp_tunnel):
     wait_until_reached(edge, topology.far4, topology.far6)
 
 
+SECOND_ROUTER4, SECOND_ROUTER6 = "203.0.113.3", "2001:db8:2::3"
+
+
+def add_second_router(topology):
+    """The router once more, with addresses and a MAC address of their own; by `second` comes what is sent to it."""
+    topology.router.sysctl(**{"net__ipv4__conf__to-gateway__arp_ignore": 1})  # each answers for itself
+    topology.router.ip("link add link to-gateway name second type macvlan mode private", "link set second up",
+                       f"addr add {SECOND_ROUTER4}/32 dev second", f"addr add {SECOND_ROUTER6}/128 dev second nodad")
+
+
+@arranged("topology, workers", [(OneArmed, 2)], MACHINES, WORKERS, where=lambda *values: not has_two_interfaces(*values))
+def test_default_route_may_move_to_another_router(topology, edge, operator, xdp_tunnel):
+    add_second_router(topology)
+
+    def route(via4, via6):
+        topology.gateway.ip(f"route replace default via {via4}", f"route replace default via {via6}")
+
+    by_second = {"second4": f'iifname "second" ip daddr {topology.internet4}',
+                 "second6": f'iifname "second" ip6 daddr {topology.internet6}'}
+    with open_connection(topology, edge), path.PathCounter(topology, **by_second) as counted:
+        assert [counted[name] for name in by_second] == [0, 0]
+        route(SECOND_ROUTER4, SECOND_ROUTER6)
+        wait_until_reached(edge, topology.internet4, topology.internet6)
+        wait_until(lambda: all(counted[name] > 0 for name in by_second), "packets go by the second router")
+    for family in (4, 6):
+        topology.gateway.ip("route replace unreachable default", family=family)
+    for address in (topology.internet4, topology.internet6):
+        wait_until(lambda: not reaches(edge, address), "packets have no way any more", CHANGE_SECONDS)
+    for family, router in ((4, topology.router4), (6, topology.router6)):
+        topology.gateway.ip("route del unreachable default", f"route replace default via {router}", family=family)
+    wait_until_reached(edge, topology.internet4, topology.internet6)
+
+
 def take_program_off(topology, interface):
     """As whoever may do everything can: the link by which the program is there is cut."""
     link = json.loads(topology.gateway.run("ip", "-j", "-d", "link", "show", "dev", interface).out)[0]
@@ -115,20 +181,16 @@ def program_on(topology, interface):
     return "xdp" in topology.gateway.run("ip", "link", "show", "dev", interface).out
 
 
-@pytest.mark.parametrize("topology, interface, mode", [
-    (Topology, "wan", "native"), (OneArmed, "wan", "native"), (WithoutNativeXdp, "lan", "generic")],
-    indirect=["topology"])
-def test_program_that_somebody_took_off_comes_back(topology, edge, xdp_tunnel, interface, mode):
+@arranged("topology, workers, interface", [(Topology, 1, "wan"), (OneArmed, 2, "wan"), (WithoutNativeXdp, 1, "lan")],
+          MACHINES, WORKERS, ("lan", "wan"), where=is_own_interface)
+def test_program_that_somebody_took_off_comes_back(topology, edge, operator, xdp_tunnel, interface):
     """A connection through the NAT lives on: the kernel, which has its packets meanwhile, keeps silent."""
     gateway, _ = xdp_tunnel
-    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 4) as tcp:
-        time.sleep(0.5)
+    with open_connection(topology, edge):
         take_program_off(topology, interface)
         wait_until(lambda: program_on(topology, interface), "the program is back", CHANGE_SECONDS)
         wait_until_reached(edge, topology.internet4, topology.internet6)
-        rates = tcp.finish()
-    assert sum(rates[:4]) > 0 and sum(rates[-10:]) > 0, rates
-    assert gateway.status()["gateway"]["xdp_mode"] == mode
+    assert gateway.status()["gateway"]["xdp_mode"] == topology.xdp_mode
     assert f"XDP program off {interface}" in gateway.log()
 
 
@@ -138,30 +200,30 @@ char _license[] __attribute__((section("license"), used)) = "GPL";
 """
 
 
-def test_program_of_somebody_else_is_named_and_outlived(topology, edge, xdp_tunnel):
+@arranged("topology, workers", [(Topology, 1)], MACHINES, WORKERS)
+def test_program_of_somebody_else_is_named_and_outlived(topology, edge, operator, xdp_tunnel):
     """While another program has the interface, nothing comes from the Internet, and the kernel answers nobody: a
     connection lives on. The status says who it is."""
     gateway, _ = xdp_tunnel
     source, program = (topology.lab.directory / name for name in ("foreign.c", "foreign.o"))
     source.write_text(FOREIGN_PROGRAM)
     topology.lab.run("clang", "-target", "bpf", "-O2", "-c", source, "-o", program)
+    way = {"native": "xdpdrv", "generic": "xdpgeneric"}[topology.xdp_mode]
 
     def status():
         return gateway.status()["gateway"]
 
-    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 7) as tcp:
-        time.sleep(0.5)
+    with open_connection(topology, edge):
         take_program_off(topology, "wan")
-        topology.gateway.ip(f"link set dev wan xdp object {program} section xdp")
+        topology.gateway.ip(f"link set dev wan {way} object {program} section xdp")
         wait_until(lambda: status()["xdp_mode"] == "off", "the status shows it", CHANGE_SECONDS)
         assert "pass_all" in status()["io_reason"] and "wan" in status()["io_reason"]
         assert "pass_all" in gateway.command("status").out
         assert not reaches(edge, topology.internet4)
-        topology.gateway.ip("link set dev wan xdp off")
-        wait_until(lambda: status()["xdp_mode"] == "native", "the program is back", CHANGE_SECONDS)
+        operator("beside the other program")
+        topology.gateway.ip(f"link set dev wan {way} off")
+        wait_until(lambda: status()["xdp_mode"] == topology.xdp_mode, "the program is back", CHANGE_SECONDS)
         wait_until_reached(edge, topology.internet4, topology.internet6)
-        rates = tcp.finish()
-    assert sum(rates[:4]) > 0 and sum(rates[-10:]) > 0, rates
 
 
 def external_port(topology, port):
@@ -170,7 +232,8 @@ def external_port(topology, port):
     return int(ends.split()[3].rsplit(":", 1)[1])
 
 
-def test_full_rings_cost_packets_and_no_connection(topology, edge, xdp_tunnel):
+@arranged("topology, workers", [(Topology, 2)], MACHINES, WORKERS)
+def test_full_rings_cost_packets_and_no_connection(topology, edge, operator, xdp_tunnel):
     """While the node does not run, the rings of both its ports fill up. What is lost is counted where it was lost."""
     gateway, _ = xdp_tunnel
 
@@ -179,22 +242,20 @@ def test_full_rings_cost_packets_and_no_connection(topology, edge, xdp_tunnel):
 
     before = losses()
     assert set(before["wan"]) == {"rx_ring_full", "rx_fill_ring_empty", "rx_dropped", "rx_invalid", "tx_invalid"}
-    with measure.BackgroundTcp(edge.namespace, topology.internet, topology.internet4, 4) as tcp:
-        wait_until(lambda: topology.internet.run("ss", "-Htn", "state", "established").out, "the connection is there")
+    with open_connection(topology, edge):
         senders = ((edge.namespace, topology.gateway4, TUNNEL_PORT),
-                   (topology.internet, topology.wan4, external_port(topology, measure.IPERF_PORT)))
+                   (topology.internet, topology.wan4, external_port(topology, lasting.PORT)))
         os.kill(gateway.pid, signal.SIGSTOP)
         try:
             for namespace, address, port in senders:
                 namespace.run("bash", "-c", f"exec 3>/dev/udp/{address}/{port}; for i in {{1..3000}}; do echo >&3; done",
                               check=False)
+            operator("while the node does not run")
         finally:
             os.kill(gateway.pid, signal.SIGCONT)
-        rates = tcp.finish()
-    assert sum(rates[-10:]) > 0, rates
     after = losses()
-    assert all(sum(after[name].values()) > sum(before[name].values()) for name in ("lan", "wan")), after
-    assert after["inner"] == {}
+    assert all(sum(after[name].values()) > sum(before[name].values()) for name in topology.gateway_interfaces), after
+    assert all(counts == {} for name, counts in after.items() if name not in topology.gateway_interfaces)
     assert re.search(r"wan ring losses: rx_\w+ [1-9]", gateway.command("status").out)
 
 
@@ -217,11 +278,11 @@ while time.monotonic() < end:
 
 
 @pytest.mark.load
-@pytest.mark.parametrize("topology", [SlowWires], indirect=True)
-def test_too_few_frames_cost_packets_and_no_connection(topology, edge):
+@arranged("topology, workers", [(SlowWires, 1)], (SlowWires,), WORKERS)
+def test_too_few_frames_cost_packets_and_no_connection(topology, edge, operator, workers):
     """All of them wait: in the transmit rings of slow wires, and for neighbours that do not answer. Whatever finds none
     is lost and counted; afterwards they are all there again, and at the end all come home."""
-    gateway, node = make_pair(topology, edge, "ringway-aes", io=nodes.AF_XDP)
+    gateway, node = make_pair(topology, edge, "ringway-aes", io=nodes.AF_XDP, workers=workers)
     gateway.spec.xdp_frames = FEW_FRAMES
     nobody = [f"198.51.100.{host}" for host in range(10, 60)]
     with gateway, node:
@@ -258,8 +319,9 @@ def hostile_frames(topology, side, live_port):
 
 
 @pytest.mark.load
-@pytest.mark.parametrize("side", ["Internet", "tunnel"])
-def test_hostile_frames_do_no_harm(topology, edge, xdp_tunnel, side):
+@arranged("topology, workers, side", [(Topology, 1, "Internet"), (Topology, 1, "tunnel")], MACHINES, WORKERS,
+          ("Internet", "tunnel"), where=has_two_interfaces)
+def test_hostile_frames_do_no_harm(topology, edge, operator, xdp_tunnel, side):
     """By the hundred thousand, from the wire: the gateway drops and counts them, nobody gets what is not his, and
     it serves as before."""
     gateway, _ = xdp_tunnel

@@ -7,21 +7,19 @@ import json
 import re
 import signal
 import stat
-import subprocess
-import sys
 import time
 
 import pytest
 
+from arrangements import MACHINES, WORKERS, arranged
 from pairs import make_pair
-from ringway_lab import measure, nodes, variants
-from ringway_lab.lab import LabError, wait_until
+from ringway_lab import lasting, measure, nodes, variants
+from ringway_lab.lab import wait_until
 from ringway_lab.nodes import AES_GCM, AF_XDP, STOCK
 from ringway_lab.topology import OneArmed, Topology
 
 RESTART_SECONDS = 3
 KEPT_SECONDS = 2  # a round of the keeper and some
-PORT = 7777
 
 
 def make_gateway(topology, edge):
@@ -51,73 +49,13 @@ def in_json(gateway, *words):
     return json.loads(gateway.command(*words, "--json").out)
 
 
-SERVER = """
-import socket, sys, threading
-def serve(c):
-    try:
-        if c.recv(1) == b"d":                # down: as much as goes
-            while True:
-                c.sendall(bytes(4096))
-        while data := c.recv(65536):         # echo
-            c.sendall(data)
-    except OSError:
-        pass                                 # the client is gone
-s = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True)
-print("listening", flush=True)
-while True:
-    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
-"""
-
-CLIENT = """
-import socket, sys, threading, time
-host, port, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-c = socket.create_connection((host, port), timeout=10)
-c.settimeout(None)
-c.sendall(b"d" if way == "down" else b"e")
-def send():
-    while True:
-        c.sendall(bytes(512))
-        time.sleep(0.005)
-if way == "echo":
-    threading.Thread(target=send, daemon=True).start()
-total, said = 0, 0
-while data := c.recv(65536):
-    total += len(data)
-    if time.monotonic() - said > 0.02:
-        said = time.monotonic()
-        print(total, flush=True)
-print("closed", flush=True)
-"""
-
-
-class Connection:
-    """An open TCP connection from the edge to the Internet, and how much of it has arrived."""
-
-    def __init__(self, edge, address, way):
-        self.log = edge.namespace.lab.directory / f"connection-{way}-{time.monotonic_ns()}.txt"
-        with self.log.open("wb") as out:
-            self.process = edge.namespace.start(sys.executable, "-c", CLIENT, address, PORT, way, stdout=out,
-                                                stderr=out)
-
-    def received(self):
-        lines = self.log.read_text().split("\n")[:-1]
-        if lines and not lines[-1].isdigit():
-            raise LabError(f"the connection ended: {lines[-1]}")
-        return int(lines[-1]) if lines else 0
-
-    def wait_for_more(self, what, timeout):
-        before = self.received()
-        wait_until(lambda: self.received() > before, what, timeout)
-
-
-@pytest.mark.parametrize("topology, workers, end", [
-    (Topology, 1, signal.SIGKILL), (Topology, 2, signal.SIGKILL), (Topology, 2, signal.SIGUSR2),
-    (OneArmed, 1, signal.SIGKILL)], indirect=["topology"])
-def test_open_connections_survive_a_crash_or_a_restart_under_load(topology, edge, workers, end):
+@arranged("topology, workers, end", [(Topology, 1, signal.SIGKILL), (Topology, 2, signal.SIGKILL),
+                                     (Topology, 2, signal.SIGUSR2), (OneArmed, 1, signal.SIGKILL)],
+          MACHINES, WORKERS, (signal.SIGKILL, signal.SIGUSR2))
+def test_open_connections_survive_a_crash_or_a_restart_under_load(topology, edge, operator, workers, end):
     """Of an edge and of a stock client, which two workers share. Also those on which only the server speaks: their
     clients have nothing to say that would let them in."""
-    server = topology.internet.start(sys.executable, "-c", SERVER, PORT, stdout=subprocess.PIPE)
-    assert server.popen.stdout.readline() == b"listening\n"
+    lasting.start_server(topology.internet)
     gateway, node = make_gateway(topology, edge)
     stock = topology.add_edge("stock")
     stock_node = nodes.WireguardGo(variants.add_client(topology, gateway.spec, stock, STOCK), "stock")
@@ -126,13 +64,14 @@ def test_open_connections_survive_a_crash_or_a_restart_under_load(topology, edge
     with gateway, node, stock_node:
         for client in (edge, stock):
             measure.wait_for_path(client.namespace, topology.internet4, topology.internet6)
-        connections = {(client.name, way, address): Connection(client, address, way) for client in (edge, stock)
+        connections = {(client.name, way, address): lasting.Connection(client, address, way) for client in (edge, stock)
                        for way in ("echo", "down") for address in (topology.internet4, topology.internet6)}
         for name, connection in connections.items():
             connection.wait_for_more(f"{name} carries data", 5)
         time.sleep(KEPT_SECONDS)
         gateway.stop(end)
         time.sleep(0.3)
+        operator("without the node")
         before = {name: connection.received() for name, connection in connections.items()}
         began = time.monotonic()
         gateway.start()

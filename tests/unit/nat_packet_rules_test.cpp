@@ -237,6 +237,44 @@ TEST(NatRules, R14_TheHostsOwnFragmentsComeBackToIt) {
   EXPECT_EQ(world.in(parts[1]).verdict, Verdict::kNotOurs);
 }
 
+// ESP, TCP behind an authentication header, and ICMP that is no query: only the first fragment says
+// so.
+TEST(NatRules, R14_TheHostsOwnFragmentsOfOtherProtocolsComeBackToIt) {
+  PacketSpec esp = with_payload({}, 1000);
+  esp.source = address("2001:db8:9::7");
+  esp.destination = kExternal6;
+  esp.protocol = 50;
+  PacketSpec authenticated = esp;
+  authenticated.protocol = net::kProtocolTcp;
+  authenticated.first_extension = net::kNextAuthentication;
+  authenticated.extensions = PacketBytes(24, 0);  // RFC 4302: units of four bytes, less two
+  authenticated.extensions[0] = net::kProtocolTcp;
+  authenticated.extensions[1] = 4;
+  PacketSpec icmp6 = esp;
+  icmp6.protocol = net::kProtocolIcmpv6;
+  icmp6.icmp_type = 200;  // for private experiments (RFC 4443)
+  PacketSpec icmp4 = with_payload({}, 1000);
+  icmp4.source = address("198.51.100.7");
+  icmp4.destination = kExternal4;
+  icmp4.protocol = net::kProtocolIcmp;
+  icmp4.icmp_type = 42;  // extended echo request (RFC 8335)
+  for (const PacketSpec& spec : {esp, authenticated, icmp6, icmp4}) {
+    SCOPED_TRACE(int{spec.protocol});
+    NatWorld world;
+    const auto parts = cut(build(spec), 304, 77);
+    ASSERT_GE(parts.size(), 4U);
+    EXPECT_EQ(world.in(parts[2]).verdict, Verdict::kHeld);
+    EXPECT_EQ(world.in(parts[0]).verdict, Verdict::kNotOurs);
+    Output output;
+    ASSERT_TRUE(world.nat().poll_output(output));
+    EXPECT_TRUE(output.to_host && !output.to_internet);
+    EXPECT_TRUE(std::ranges::equal(output.packet, parts[2]));
+    EXPECT_FALSE(world.nat().poll_output(output));
+    EXPECT_EQ(world.in(parts[1]).verdict, Verdict::kNotOurs);
+    EXPECT_EQ(world.nat().counters().fragments_held, 0U);
+  }
+}
+
 TEST(NatRules, R14_HeldFragmentsAreBoundedInTime) {
   NatWorld world;
   const auto parts = cut(build(with_payload(udp_from("10.66.0.2"), 1000)), 304, 77);

@@ -8,7 +8,7 @@ The edges are not on-link with the gateway. The Internet has no route back to an
 link, so what arrives there without the gateway's address as its source gets no answer.
 
 OneArmed is the same with a gateway that has one interface, in the access network; WithoutNativeXdp the
-same with a gateway whose interfaces cannot run XDP by themselves; SeveralQueues the same with a gateway
+same with a gateway whose interfaces cannot run XDP by themselves; OneArmedWithoutNativeXdp both; SeveralQueues the same with a gateway
 whose interfaces spread flows over queues; SlowWires the same with links of the gateway's that are slower than
 it is.
 """
@@ -84,6 +84,7 @@ class Topology:
     far4 = "192.0.2.242"
     far6 = "2001:db8:4::2"
     gateway_interfaces = ("lan", "wan")
+    xdp_mode = "native"  # in which a gateway's interfaces run XDP
 
     def __post_init__(self):
         self.router = self.lab.namespace("router")
@@ -203,10 +204,16 @@ class OneArmed(Topology):
 class WithoutNativeXdp(Topology):
     """Interfaces with fewer receive queues than their peers have for sending: veth refuses native XDP there."""
 
+    xdp_mode = "generic"
+
     def _link(self, one, one_interface, other, other_interface):
         self.lab.link(one, one_interface, other, other_interface, one_options=("numtxqueues", 2))
         # As behind a wire: what a network card receives is no longer than its MTU.
         one.run("ethtool", "-K", one_interface, "tso", "off", "gso", "off", "tx-udp-segmentation", "off")
+
+
+class OneArmedWithoutNativeXdp(WithoutNativeXdp, OneArmed):
+    """One interface, which cannot run XDP by itself."""
 
 
 class SeveralQueues(Topology):
