@@ -32,6 +32,7 @@ void read_dht_body(ringway::ConstBytes body) {
   expect_same(parse_subscribe(body), body);
   expect_same(parse_subscribe_reply(body), body);
   expect_same(parse_versions(body), body);
+  expect_same(parse_offer(body), body);
   static_cast<void>(parse_credential_request(body));
   static_cast<void>(parse_credential_reply(body));
   if (const auto entry = parse_revocation(body)) {
