@@ -118,6 +118,10 @@ void add_swarm(CLI::App& app, SwarmOptions& options) {
       ->capture_default_str()
       ->check(CLI::Range(2, 10'000));
   app.add_option("--out", options.out, "Folder for scenarios that failed")->capture_default_str();
+  app.add_option("--cutting-runs", options.cutting_runs,
+                 "At most so many runs to cut down one that failed; 0: it is kept as it is")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100'000));
   app.add_flag("--json", options.json, "Machine-readable");
 }
 

@@ -14,8 +14,6 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr unsigned kShrinkingRuns = 400;
-
 class Swarm {
  public:
   explicit Swarm(const SwarmOptions& options) : options_(options) {
@@ -47,7 +45,7 @@ class Swarm {
 
   bool keep(const Scenario& scenario, const Violation& violation) {
     const Scenario small =
-        shrink(scenario, violation.checker, {}, kShrinkingRuns, [&](const Scenario& best) {
+        shrink(scenario, violation.checker, {}, options_.cutting_runs, [&](const Scenario& best) {
           if (line_.due())
             line_.show("seed " + std::to_string(scenario.seed) + " failed: cut to " +
                        std::to_string(best.nodes) + " nodes, " +
@@ -66,10 +64,12 @@ class Swarm {
                          {"nodes", small.nodes},
                          {"incidents", small.incidents.size()},
                          {"repeat", "ringway-sim run --scenario " + path}});
-    if (!options_.json)
+    if (!options_.json) {
       std::printf("seed %llu: %s: %s\n  repeat: ringway-sim run --scenario %s\n",
                   static_cast<unsigned long long>(scenario.seed), violation.checker.c_str(),
                   violation.what.c_str(), path.c_str());
+      std::fflush(stdout);  // a swarm runs for long
+    }
     return true;
   }
 
