@@ -96,6 +96,7 @@ class Swarm {
                                            {"failed", failures_.size()},
                                            {"first_seed", options_.seed},
                                            {"wall_s", stopwatch_.seconds()},
+                                           {"cpu_s", cpu_.seconds()},
                                            {"events", events_},
                                            {"virtual_hours", virtual_s_ / 3600},
                                            {"settled_after_s", settled()},
@@ -103,15 +104,17 @@ class Swarm {
     if (options_.json) {
       std::printf("%s\n", result.dump(2).c_str());
     } else {
-      std::printf("%u runs from seed %llu, %zu failed; %.1f virtual hours in %.1f s\n", runs_,
-                  static_cast<unsigned long long>(options_.seed), failures_.size(),
-                  virtual_s_ / 3600, stopwatch_.seconds());
+      std::printf(
+          "%u runs from seed %llu, %zu failed; %.1f virtual hours in %.1f s, %.1f s of one core\n",
+          runs_, static_cast<unsigned long long>(options_.seed), failures_.size(),
+          virtual_s_ / 3600, stopwatch_.seconds(), cpu_.seconds());
     }
   }
 
   const SwarmOptions& options_;
   SwarmLimits limits_;
   Stopwatch stopwatch_;
+  CpuStopwatch cpu_;
   ProgressLine line_;
   unsigned runs_ = 0;
   std::uint64_t events_ = 0;
