@@ -1,4 +1,4 @@
-// Which of the addresses that others name this node calls (SECURITY 11). One place for all calls:
+// Which of the addresses that others name this node calls. One place for all calls:
 // an address is refused for what it is, or because it, or all addresses together, were called too
 // often of late. So nobody can make a node call itself, its network or a third.
 #pragma once

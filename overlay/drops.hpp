@@ -38,7 +38,7 @@ namespace ringway::overlay {
   X(kSubscribersFull, "subscribers_full", "no room for another subscription or notice")      \
   X(kOperationsFull, "operations_full", "too many operations of this node on the DHT")       \
   X(kRolledBack,     "rolled_back",     "an earlier version than this node has read before")   \
-  /* addresses that others named, SECURITY 11 */                                             \
+  /* addresses that others named */                                                          \
   X(kCandidatePort,      "candidate_port",       "an address without a port")                \
   X(kCandidateTunnel,    "candidate_tunnel",     "an address inside of the tunnel")          \
   X(kCandidateLoopback,  "candidate_loopback",   "a loopback address")                       \

@@ -1,4 +1,4 @@
-// Candidates that travel through the ring are sealed to the node that they are for (SECURITY 8):
+// Candidates that travel through the ring are sealed to the node that they are for:
 // no node on the way reads where another may be reached. The seal is bound to the group, both ends
 // and the message that carries it, so it opens nowhere else. What goes over a link needs none: a
 // link is a session between its two ends.

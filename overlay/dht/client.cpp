@@ -396,7 +396,7 @@ void Client::try_again(Operation& operation) {
   operation.state = State::kPause;
   operation.resume =
       core_.now() + parameters_.round_interval + core_.jitter(parameters_.round_interval);
-  core_.wake_at(operation.resume);
+  core_.wake_at(core_.now());  // another one may begin meanwhile
 }
 
 void Client::finish(Operation& operation, Result result, bool majority) {
@@ -480,10 +480,10 @@ void Client::tick() {
     if (operation->state == State::kAsking) ++active;
   for (std::size_t i = 0; i < operations_.size(); ++i) {
     Operation& operation = *operations_[i];
-    const bool due = operation.state == State::kWaiting ||
-                     (operation.state == State::kPause && core_.now() >= operation.resume);
-    if (operation.state == State::kPause) core_.wake_at(operation.resume);
-    if (!due || active >= parameters_.active_operations) continue;
+    const bool pauses = operation.state == State::kPause && core_.now() < operation.resume;
+    if (pauses) core_.wake_at(operation.resume);
+    if (pauses || operation.state == State::kAsking || active >= parameters_.active_operations)
+      continue;
     ++active;
     start_round(operation);
     core_.wake_at(core_.now());  // this node may have answered itself, or nobody can

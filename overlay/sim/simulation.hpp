@@ -44,6 +44,7 @@ struct Options {
 
 struct Statistics {
   std::uint64_t events = 0;
+  std::uint64_t timers = 0;    // of nodes, that went off
   std::uint64_t messages = 0;  // over links that are up
   std::uint64_t message_bytes = 0;
   std::uint64_t set_up_messages = 0;   // handshakes and certificates
