@@ -9,8 +9,8 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr std::size_t kTagBytes = crypto_aead_chacha20poly1305_ietf_ABYTES;
-static_assert(kSealOverhead == kSealingKeyBytes + kTagBytes);
+constexpr std::size_t kSealTagBytes = crypto_aead_chacha20poly1305_ietf_ABYTES;
+static_assert(kSealOverhead == kSealingKeyBytes + kSealTagBytes);
 // An ephemeral key encrypts one message.
 constexpr std::array<std::uint8_t, crypto_aead_chacha20poly1305_ietf_NPUBBYTES> kNonce{};
 
@@ -80,7 +80,7 @@ bool ModelledSealer::open(ConstBytes context, ConstBytes sealed, Bytes plain) {
   const auto key = agreed_key(key_, sealed.first(kSealingKeyBytes));
   return crypto_aead_chacha20poly1305_ietf_decrypt(plain.data(), nullptr, nullptr,
                                                    sealed.data() + kSealingKeyBytes,
-                                                   plain.size() + kTagBytes, context.data(),
+                                                   plain.size() + kSealTagBytes, context.data(),
                                                    context.size(), kNonce.data(), key.data()) == 0;
 }
 
