@@ -1,10 +1,12 @@
 # One target per module, all with the same warnings, sanitizers and include root.
 #
-#   ringway_module(NAME [COLD|FUZZED] SOURCES a.cpp b.cpp USES ringway_base ...)   a static library
+#   ringway_module(NAME [COLD|ALONE] SOURCES a.cpp [FUZZED b.cpp] USES ringway_base ...)   a static library
 #   ringway_program(NAME [COLD] SOURCES main.cpp USES ...)                  an executable in bin/
-#       COLD: no packet, handshake or route waits for it, and its vendor headers (JSON, TOML, Asio,
-#       command lines) take long to optimise: it is compiled in batches, with less optimisation.
-#       FUZZED: the same, but its parsers are fuzzed, which takes some optimisation when instrumented.
+#       Compiled in batches, but for the preset dev. COLD: no packet, handshake or route waits for it, and
+#       its vendor headers (JSON, TOML, Asio, command lines) take long to optimise: it is optimised less.
+#       ALONE: the packet path, whose sources are optimised each by itself where it is measured: what one
+#       costs does not hang on its neighbours.
+#       FUZZED: further sources, of a cold module, that fuzzers go through half a million times.
 #   ringway_unit_test(NAME [NO_TSAN] SOURCES x_test.cpp USES ...)   a GoogleTest program, registered with CTest
 #       The target unit_tests builds them all. NO_TSAN: there is nothing for ThreadSanitizer to find
 #       (one thread, or threads that meet in sockets only), so its preset leaves the program out.
@@ -49,8 +51,8 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
 endif()
 
 # Headers that most sources include are parsed once: the first target of a kind precompiles them for
-# all of its kind, which therefore have the same options. Modules do so where they are instrumented
-# only; a release build, in which they stand alone unless they are cold, notices a lacking #include.
+# all of its kind, which therefore have the same options. Not in the preset dev, which notices when one
+# is lacking.
 set(RINGWAY_STD_HEADERS
   <algorithm> <array> <cstdint> <cstring> <functional> <map> <memory> <optional> <set> <span> <string>
   <string_view> <utility> <variant> <vector> <tl/expected.hpp>)
@@ -62,6 +64,10 @@ set(RINGWAY_TEST_HEADERS ${RINGWAY_STD_HEADERS}
 # less; of larger ones, the last would keep one of two cores busy alone.
 function(ringway_batch name)
   set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC takes a batch for its main file, in which such a type would be harmless.
+    target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
+  endif()
 endfunction()
 
 function(ringway_precompile name kind)
@@ -75,21 +81,23 @@ function(ringway_precompile name kind)
 endfunction()
 
 # What modules and programs have in common.
-function(ringway_compile name cold)
-  if(cold)
+function(ringway_compile name)
+  cmake_parse_arguments(ARG "COLD;ALONE" "" "SOURCES;FUZZED;USES" ${ARGN})
+  set(kind MODULE)
+  if(ARG_COLD)
     set(kind COLD)
     target_link_libraries(${name} PRIVATE ringway_cold_options)
-  else()
-    set(kind MODULE)
   endif()
-  if(RINGWAY_SANITIZE)
-    ringway_precompile(${name} ${kind} ${RINGWAY_STD_HEADERS})
+  if(RINGWAY_SANITIZE AND ARG_FUZZED)
+    set_source_files_properties(${ARG_FUZZED} PROPERTIES
+      COMPILE_OPTIONS -Og SKIP_PRECOMPILE_HEADERS ON)
   endif()
-  if(RINGWAY_SANITIZE OR cold)
-    ringway_batch(${name})
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-      # GCC takes a batch for its main file, in which such a type would be harmless.
-      target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
+  if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    if(RINGWAY_SANITIZE OR ARG_ALONE)
+      ringway_precompile(${name} ${kind} ${RINGWAY_STD_HEADERS})
+    endif()
+    if(RINGWAY_SANITIZE OR NOT ARG_ALONE)
+      ringway_batch(${name})
     endif()
   endif()
   if(RINGWAY_FUZZ) # coverage, by which libFuzzer finds its way
@@ -98,20 +106,17 @@ function(ringway_compile name cold)
 endfunction()
 
 function(ringway_module name)
-  cmake_parse_arguments(ARG "COLD;FUZZED" "" "SOURCES;USES" ${ARGN})
-  add_library(${name} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "COLD;ALONE" "" "SOURCES;FUZZED;USES" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES} ${ARG_FUZZED})
   target_link_libraries(${name} PUBLIC ringway_options ${ARG_USES})
-  if(ARG_FUZZED AND NOT RINGWAY_SANITIZE)
-    set(ARG_COLD TRUE)
-  endif()
-  ringway_compile(${name} ${ARG_COLD})
+  ringway_compile(${name} ${ARGN})
 endfunction()
 
 function(ringway_program name)
   cmake_parse_arguments(ARG "COLD" "" "SOURCES;USES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ringway_options ${ARG_USES})
-  ringway_compile(${name} ${ARG_COLD})
+  ringway_compile(${name} ${ARGN})
 endfunction()
 
 add_custom_target(unit_tests)

@@ -6,7 +6,7 @@ namespace ringway::overlay::dht {
 namespace {
 
 // A renewal that failed, or found no room among the operations, is tried again this much later.
-constexpr Duration kRetry = Duration::seconds(5);
+constexpr Duration kRepeatAfter = Duration::seconds(5);
 
 bool is_subscription(const Order& order) {
   return order.task == Task::kSubscribe;
@@ -66,7 +66,7 @@ void Upkeep::on_done(const Done& done) {
   const Duration ttl = is_subscription(done.order) ? parameters_.subscription : done.order.ttl;
   item->due = done.result == Result::kDone
                   ? core_.now() + half(ttl) - core_.jitter(half(half(half(ttl))))
-                  : core_.now() + kRetry + core_.jitter(kRetry);
+                  : core_.now() + kRepeatAfter + core_.jitter(kRepeatAfter);
   core_.wake_at(item->due);
 }
 
@@ -90,7 +90,7 @@ void Upkeep::on_link_lost() {
 void Upkeep::tick() {
   for (Item& item : items_) {
     if (core_.now() >= item.due)
-      item.due = client_.begin(item.order) != 0 ? Instant::never() : core_.now() + kRetry;
+      item.due = client_.begin(item.order) != 0 ? Instant::never() : core_.now() + kRepeatAfter;
     core_.wake_at(item.due);
   }
 }

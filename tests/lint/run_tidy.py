@@ -90,13 +90,16 @@ def object_of(entry):
 
 def options_of(*entries):
     """What any of the sources is compiled with, each option once: their commands without compiler,
-    object and source."""
+    precompiled header, object and source."""
     options = {}
     for entry in entries:
         words = iter(shlex.split(entry["command"])[1:])
         for word in words:
             if word == "-o":
                 break
+            if word == "-include":  # the precompiled header, which clang cannot read
+                next(words)
+                continue
             options[(word, next(words)) if word == "-isystem" else (word,)] = None
     return [word for option in options for word in option]
 

@@ -6,11 +6,8 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr Duration kJoining = Duration::seconds(30);
-constexpr Duration kUntilSettled = Duration::seconds(120);
-constexpr Duration kLimit = Duration::seconds(60);
+constexpr Duration kSpreading = Duration::seconds(60);
 constexpr std::uint32_t kPublishedNodes = 256;
-constexpr std::uint32_t kThousand = 1000;
 constexpr std::size_t kRevocationBytes = 400;  // a certificate's serial numbers and a signature
 
 // What became of one message, as an onlooker sees it.
@@ -43,7 +40,7 @@ Spread broadcast_once(const ExperimentOptions& options, std::uint64_t seed, std:
   const NodeIndex origin = simulation->alive()[simulation->rng().below(nodes)];
   simulation->act(origin,
                   [&](Overlay& overlay, Clock clock) { return overlay.broadcast(clock, payload); });
-  simulation->run_for(kLimit);
+  simulation->run_for(kSpreading);
   std::sort(spread.hops.begin(), spread.hops.end());
   return spread;
 }
@@ -54,10 +51,6 @@ std::optional<double> seconds_until(const Spread& spread, std::uint32_t nodes,
   const std::size_t needed = (std::size_t{nodes - 1} * permille + 999) / 1000;
   if (needed == 0 || spread.after.size() < needed) return std::nullopt;
   return spread.after[needed - 1].count_s();
-}
-
-std::string nodes_text(std::uint32_t nodes) {
-  return std::to_string(nodes) + " nodes";
 }
 
 std::vector<Row> hop_rows(const Spread& spread, std::uint32_t nodes, bool compare) {
@@ -118,7 +111,7 @@ std::vector<Row> run_broadcast(const ExperimentOptions& options, std::uint64_t s
   return rows;
 }
 
-std::vector<Row> run_revocation(const ExperimentOptions& options, std::uint64_t seed) {
+std::vector<Row> revocation_by_broadcast(const ExperimentOptions& options, std::uint64_t seed) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kThousand;
   const Spread spread = broadcast_once(options, seed, nodes);
   return {time_row(spread, nodes, nodes == kThousand ? "about 7.0 s" : "")};
@@ -130,7 +123,7 @@ std::vector<Experiment> broadcast_experiments() {
   return {
       {"broadcast", "one message to the whole ring: hops, and who is reached when", run_broadcast},
       {"revocation-broadcast", "a revocation sent to the whole ring: time until nodes have it",
-       run_revocation},
+       revocation_by_broadcast},
   };
 }
 

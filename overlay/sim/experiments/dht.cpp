@@ -12,16 +12,8 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr Duration kJoining = Duration::seconds(30);
-constexpr Duration kUntilSettled = Duration::seconds(120);
-constexpr std::uint32_t kThousand = 1000;
-
-double percent(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(whole);
-}
-
 std::string with_nodes(std::uint32_t nodes, const char* what) {
-  return std::to_string(nodes) + " nodes: " + what;
+  return nodes_text(nodes) + ": " + what;
 }
 
 }  // namespace
@@ -243,7 +235,7 @@ std::vector<Row> run_durability(const ExperimentOptions& options, std::uint64_t 
 
 // --- A revocation --------------------------------------------------------------------------------
 
-std::vector<Row> run_revocation(const ExperimentOptions& options, std::uint64_t seed) {
+std::vector<Row> revocation_by_dht(const ExperimentOptions& options, std::uint64_t seed) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kThousand;
   Options settings;
   settings.grants.roles = true;
@@ -312,7 +304,7 @@ std::vector<Experiment> dht_experiments() {
        "values in the DHT for an hour, while nodes with sessions of 10 minutes come and go",
        run_durability},
       {"revocation", "a revocation is put into the DHT: until those who subscribed know of it",
-       run_revocation},
+       revocation_by_dht},
   };
 }
 

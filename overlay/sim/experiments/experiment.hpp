@@ -40,6 +40,20 @@ struct Experiment {
 [[nodiscard]] std::unique_ptr<Simulation> make_simulation(const ExperimentOptions& options,
                                                           std::uint64_t seed,
                                                           Options settings = {});
+
+// How most of them begin: all nodes come within the first of these, then the ring has the second to
+// settle.
+inline constexpr Duration kJoining = Duration::seconds(30);
+inline constexpr Duration kUntilSettled = Duration::seconds(120);
+inline constexpr std::uint32_t kThousand = 1000;  // nodes, where nobody says how many
+
+// A settled ring of many nodes, which came a few a second.
+[[nodiscard]] std::unique_ptr<Simulation> grow_ring(const ExperimentOptions& options,
+                                                    std::uint64_t seed, std::uint32_t nodes,
+                                                    Options settings = {});
+
+[[nodiscard]] std::string nodes_text(std::uint32_t nodes);
+[[nodiscard]] double percent(std::uint64_t part, std::uint64_t whole);
 [[nodiscard]] std::optional<double> seconds(const std::optional<Duration>& duration);
 
 // The experiments of each file.

@@ -12,6 +12,9 @@
 namespace ringway::overlay::sim {
 namespace {
 
+constexpr std::uint32_t kNodesASecond = 10;
+constexpr Duration kSettling = Duration::seconds(300);
+
 std::vector<Experiment> all_experiments() {
   std::vector<Experiment> all;
   for (const auto& list : {ring_experiments(), growth_experiments(), scale_experiments(),
@@ -110,6 +113,26 @@ std::unique_ptr<Simulation> make_simulation(const ExperimentOptions& options, st
   auto latency = choose_latency(options.latency, seed, options.data_folder);
   CHECK(latency);  // run_experiment() looked at it before
   return std::make_unique<Simulation>(settings, std::move(*latency));
+}
+
+std::unique_ptr<Simulation> grow_ring(const ExperimentOptions& options, std::uint64_t seed,
+                                      std::uint32_t nodes, Options settings) {
+  auto simulation = make_simulation(options, seed, settings);
+  const auto well_known =
+      static_cast<std::uint32_t>(std::min<std::size_t>(nodes, settings.well_known));
+  const Duration joining = Duration::milliseconds(nodes * 1000 / kNodesASecond);
+  simulation->add_nodes(well_known, simulation->now(), {});
+  simulation->add_nodes(nodes - well_known, simulation->now(), joining);
+  simulation->run_for(joining + kSettling);
+  return simulation;
+}
+
+std::string nodes_text(std::uint32_t nodes) {
+  return std::to_string(nodes) + " nodes";
+}
+
+double percent(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(whole);
 }
 
 std::vector<ExperimentText> list_experiments() {

@@ -6,22 +6,20 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr Duration kJoining = Duration::seconds(30);
-constexpr Duration kUntilSettled = Duration::seconds(120);
 constexpr std::uint32_t kPlanetLabNodes = 600;
 constexpr std::uint32_t kSimulatedNodes = 100;
 constexpr std::uint32_t kGrowsFrom = 200;
 constexpr int kJoins = 100;  // of single nodes, one after the other
 constexpr Duration kBetweenJoins = Duration::seconds(10);
 constexpr Duration kLook = Duration::milliseconds(10);
-constexpr Duration kLimit = Duration::seconds(300);
+constexpr Duration kGrowthLimit = Duration::seconds(300);
 
 // Until the node has a neighbour on both sides, linked and wanted by both: it routes, is found, and
 // answers.
 std::optional<double> time_join(Simulation& simulation) {
   const Instant begin = simulation.now();
   const NodeIndex node = simulation.add_node(begin);
-  while (simulation.now() - begin < kLimit) {
+  while (simulation.now() - begin < kGrowthLimit) {
     simulation.run_for(kLook);
     if (simulation.overlay(node).in_ring()) return (simulation.now() - begin).count_s();
   }
@@ -43,7 +41,7 @@ std::vector<Row> join_rows(const ExperimentOptions& options, std::uint64_t seed,
     const std::size_t index = kJoins * percent / 100;
     return index < times.size() ? std::optional(times[index]) : std::nullopt;
   };
-  const std::string who = std::to_string(nodes) + " nodes and one, ";
+  const std::string who = nodes_text(nodes) + " and one, ";
   return {{who + "median", median, "s", Better::kLower, {}, {at(50)}},
           {who + "p90", p90, "s", Better::kLower, {}, {at(90)}}};
 }
@@ -70,8 +68,8 @@ Row grow_row(const ExperimentOptions& options, std::uint64_t seed, std::uint32_t
   simulation->add_nodes(nodes, simulation->now(), kJoining);
   simulation->run_for(kUntilSettled);
   simulation->add_nodes(added, simulation->now(), {});
-  const auto time = simulation->time_until_right(kLimit);
-  return {std::to_string(nodes) + " nodes and " + std::to_string(added),
+  const auto time = simulation->time_until_right(kGrowthLimit);
+  return {nodes_text(nodes) + " and " + std::to_string(added),
           published,
           "s",
           Better::kLower,

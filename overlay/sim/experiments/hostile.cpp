@@ -9,12 +9,10 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr std::uint32_t kNodes = 256;
-constexpr Duration kJoining = Duration::seconds(30);
-constexpr Duration kUntilSettled = Duration::seconds(120);
+constexpr std::uint32_t kHostileRing = 256;
 constexpr Duration kHostility = Duration::seconds(150);
 constexpr Duration kLookupEvery = Duration::milliseconds(50);
-constexpr Duration kLastAnswers = Duration::seconds(40);
+constexpr Duration kLastReplies = Duration::seconds(40);
 constexpr int kTries = 3;
 constexpr int kLookupsBefore = 2000;
 
@@ -32,10 +30,6 @@ void turn_hostile(Simulation& simulation, std::size_t count, HostileKind kind) {
     simulation.make_hostile(node, kind);
     --count;
   }
-}
-
-double percent(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(whole);
 }
 
 // Of the lookups, in percent: those that meet no hostile node if each between the two is one with
@@ -87,7 +81,7 @@ class Strangers final : public Onlooker {
 
 void add_rows(const ExperimentOptions& options, std::uint64_t seed, HostileKind kind,
               unsigned share_percent, std::vector<Row>& rows) {
-  const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kNodes;
+  const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kHostileRing;
   const auto simulation = make_simulation(options, seed);
   simulation->add_nodes(nodes, simulation->now(), kJoining);
   simulation->run_for(kUntilSettled);
@@ -96,7 +90,7 @@ void add_rows(const ExperimentOptions& options, std::uint64_t seed, HostileKind 
     before.ask(simulation->alive(), 1);
     simulation->run_for(Duration::milliseconds(10));
   }
-  simulation->run_for(kLastAnswers);
+  simulation->run_for(kLastReplies);
 
   const Strangers strangers(*simulation);
   turn_hostile(*simulation, nodes * share_percent / 100, kind);
@@ -106,7 +100,7 @@ void add_rows(const ExperimentOptions& options, std::uint64_t seed, HostileKind 
     lookups.ask(honest, kTries);
     simulation->run_for(kLookupEvery);
   }
-  simulation->run_for(kLastAnswers);
+  simulation->run_for(kLastReplies);
 
   const std::string who = std::to_string(share_percent) + " % " +
                           std::string(kHostileNames[static_cast<std::size_t>(kind)]) + "s";

@@ -5,9 +5,7 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr Duration kJoining = Duration::seconds(30);
-constexpr Duration kUntilSettled = Duration::seconds(120);
-constexpr Duration kLimit = Duration::seconds(300);
+constexpr Duration kMeetingLimit = Duration::seconds(300);
 constexpr std::uint32_t kPublicNodes = 200;
 
 // New nodes come to the public ring all at once and are members of a group: until the private ring
@@ -26,7 +24,7 @@ Row meet_row(const ExperimentOptions& options, std::uint64_t seed, std::uint32_t
     home->run_until(home->now());
     group.add_member(node);
   }
-  const auto time = group.time_until_right(kLimit);
+  const auto time = group.time_until_right(kMeetingLimit);
   return {
       std::to_string(members) + " members", published, "s", Better::kLower, {}, {seconds(time)}};
 }

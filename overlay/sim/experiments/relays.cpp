@@ -8,28 +8,12 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr std::uint32_t kThousand = 1000;
-constexpr std::int64_t kJoinsASecond = 10;
-constexpr Duration kSettling = Duration::seconds(300);
 constexpr std::uint32_t kPairs = 10'000;  // asked of 1,000,000
 constexpr Duration kAsking = Duration::seconds(60);
 constexpr Duration kAnswering = Duration::seconds(30);
 // So that nobody is without a single one that he can reach: 0.3^16.
 constexpr std::size_t kWellKnown = 16;
 constexpr std::uint32_t kPercent = 10'000;  // in parts of a million
-
-// A settled ring.
-std::unique_ptr<Simulation> grow(const ExperimentOptions& options, std::uint64_t seed,
-                                 Options settings, std::uint32_t nodes) {
-  auto simulation = make_simulation(options, seed, settings);
-  const auto well_known =
-      static_cast<std::uint32_t>(std::min<std::size_t>(nodes, settings.well_known));
-  simulation->add_nodes(well_known, simulation->now(), {});
-  const Duration joining = Duration::milliseconds(nodes * 1000 / kJoinsASecond);
-  simulation->add_nodes(nodes - well_known, simulation->now(), joining);
-  simulation->run_for(joining + kSettling);
-  return simulation;
-}
 
 struct Asked {
   double routable_percent = 0;
@@ -91,8 +75,8 @@ std::vector<Row> compare(const ExperimentOptions& options, std::uint64_t seed,
                          const Options& settings, const char* published_without,
                          const char* published) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kThousand;
-  const auto without = grow(options, seed, without_relays(settings), nodes);
-  const auto with = grow(options, seed, settings, nodes);
+  const auto without = grow_ring(options, seed, nodes, without_relays(settings));
+  const auto with = grow_ring(options, seed, nodes, settings);
   return {routable_row("pairs, without relays", published_without, {},
                        ask_pairs(*without, kPairs).routable_percent),
           routable_row("pairs, with relays", published, 99.9,
@@ -124,7 +108,8 @@ std::vector<Row> run_pool(const ExperimentOptions& options, std::uint64_t seed) 
   settings.well_known = kWellKnown;
   settings.linkable_ppm = 81 * kPercent;
   const auto connected = [&](const Options& with) {
-    const auto simulation = grow(options, seed, with, options.nodes > 0 ? options.nodes : kPool);
+    const auto simulation =
+        grow_ring(options, seed, options.nodes > 0 ? options.nodes : kPool, with);
     // Those in their place, that all others find.
     return static_cast<double>(simulation->alive().size() - simulation->misplaced_nodes());
   };
@@ -175,7 +160,7 @@ std::vector<Row> run_relay_latency(const ExperimentOptions& options, std::uint64
   settings.well_known = kWellKnown;
   settings.linkable_ppm = 70 * kPercent;
   const auto simulation =
-      grow(options, seed, settings, options.nodes > 0 ? options.nodes : kRelayed);
+      grow_ring(options, seed, options.nodes > 0 ? options.nodes : kRelayed, settings);
   // Besides those of the ring, links that applications want.
   const std::vector<NodeIndex> nodes = simulation->alive();
   for (const NodeIndex from : nodes) {
@@ -199,7 +184,7 @@ std::vector<Row> run_relay_latency(const ExperimentOptions& options, std::uint64
        {paths.relayed_ms / paths.direct_ms}}};
   for (const Size& size : kSizes) {
     if (options.nodes > 0 && size.nodes > options.nodes) continue;
-    const auto ring = grow(options, seed, {}, size.nodes);
+    const auto ring = grow_ring(options, seed, size.nodes);
     rows.push_back({"routed, " + std::to_string(size.nodes) + " nodes",
                     size.published,
                     "ms",

@@ -5,14 +5,6 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr Duration kUntilSettled = Duration::seconds(120);
-constexpr Duration kJoining = Duration::seconds(30);
-constexpr std::uint32_t kThousand = 1000;
-
-std::string nodes_text(std::uint32_t nodes) {
-  return std::to_string(nodes) + " nodes";
-}
-
 // All start at once: until every node has its two neighbours of each side.
 Row start_row(const ExperimentOptions& options, std::uint64_t seed, std::uint32_t nodes,
               const char* published, std::optional<double> promised) {

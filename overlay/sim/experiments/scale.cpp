@@ -10,23 +10,9 @@ namespace ringway::overlay::sim {
 namespace {
 
 constexpr std::uint32_t kTenThousand = 10'000;
-constexpr std::uint32_t kThousand = 1000;
-constexpr std::uint32_t kNodesASecond = 10;
-constexpr Duration kSettling = Duration::seconds(300);
 constexpr int kLookups = 5000;
 constexpr Duration kLastAnswers = Duration::seconds(30);
 constexpr double kSpeedHours = 1;
-
-std::unique_ptr<Simulation> grown(const ExperimentOptions& options, std::uint64_t seed,
-                                  std::uint32_t nodes) {
-  auto simulation = make_simulation(options, seed);
-  const auto well_known = static_cast<std::uint32_t>(Options{}.well_known);
-  const Duration joining = Duration::seconds(nodes / kNodesASecond);
-  simulation->add_nodes(std::min(nodes, well_known), simulation->now(), {});
-  simulation->add_nodes(nodes - std::min(nodes, well_known), simulation->now(), joining);
-  simulation->run_for(joining + kSettling);
-  return simulation;
-}
 
 double links_a_node(const Simulation& simulation) {
   double links = 0;
@@ -37,7 +23,7 @@ double links_a_node(const Simulation& simulation) {
 
 std::vector<Row> run_hops(const ExperimentOptions& options, std::uint64_t seed) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kTenThousand;
-  const auto simulation = grown(options, seed, nodes);
+  const auto simulation = grow_ring(options, seed, nodes);
   SampledLookups lookups(*simulation, seed);
   for (int i = 0; i < kLookups; ++i) {
     lookups.ask(simulation->alive(), 1);
@@ -56,7 +42,7 @@ std::vector<Row> run_hops(const ExperimentOptions& options, std::uint64_t seed) 
   // Symphony's bound, with k the shortcuts of a node in both directions.
   const double log2 = std::log2(static_cast<double>(nodes));
   const double bound = log2 * log2 / links_a_node(*simulation);
-  const std::string who = std::to_string(nodes) + " nodes, ";
+  const std::string who = nodes_text(nodes) + ", ";
   return {
       {who + "mean", "O(log2(N)^2 / k)", "hops", Better::kLower, 10, {mean}},
       {who + "p99", "", "hops", Better::kLower, 18, {static_cast<double>(p99)}},
@@ -73,20 +59,19 @@ std::vector<Row> run_hops(const ExperimentOptions& options, std::uint64_t seed) 
 std::vector<Row> run_memory(const ExperimentOptions& options, std::uint64_t seed) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kThousand;
   const std::size_t before = heap_bytes();
-  const auto simulation = grown(options, seed, nodes);
+  const auto simulation = grow_ring(options, seed, nodes);
   const double each = static_cast<double>(heap_bytes() - before) / static_cast<double>(nodes);
-  return {
-      {std::to_string(nodes) + " nodes, each", "200 KB", "KB", Better::kLower, 30, {each / 1000}}};
+  return {{nodes_text(nodes) + ", each", "200 KB", "KB", Better::kLower, 30, {each / 1000}}};
 }
 
 std::vector<Row> run_speed(const ExperimentOptions& options, std::uint64_t seed) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kThousand;
   const Stopwatch stopwatch;
-  const auto simulation = grown(options, seed, nodes);
+  const auto simulation = grow_ring(options, seed, nodes);
   simulation->run_until(Instant::from_ns(0) +
                         Duration::seconds(static_cast<std::int64_t>(kSpeedHours * 3600)));
   const double hours = static_cast<double>(simulation->now().ns()) * 1e-9 / 3600;
-  return {{std::to_string(nodes) + " nodes, virtual days in an hour",
+  return {{nodes_text(nodes) + ", virtual days in an hour",
            "1,000 peers, days in hours",
            "days",
            Better::kHigher,
