@@ -1,6 +1,6 @@
 // Keys as people and files hold them: base64 text, generation, derivation of the public key, and
 // key files, which are refused when others than their owner could read them.
-// Sources: RFC 4648 section 4 (base64), RFC 7748 section 5 (X25519 and its clamping), SECURITY 7.
+// Sources: RFC 4648 section 4 (base64), RFC 7748 section 5 (X25519 and its clamping).
 #pragma once
 
 #include <cstddef>

@@ -30,20 +30,23 @@ struct Identity {
 
 struct Core {
   Core(const Parameters& parameters_given, const Identity& identity_given, Signer& signer_given,
-       Verifier& verifier_given, Rng& rng_given)
+       Sealer& sealer_given, Verifier& verifier_given, Rng& rng_given)
       : parameters(parameters_given),
         identity(identity_given),
         signer(signer_given),
+        sealer(sealer_given),
         verifier(verifier_given),
         rng(rng_given) {}
 
   const Parameters& parameters;
   const Identity identity;
   Signer& signer;
+  Sealer& sealer;
   Verifier& verifier;
   Rng& rng;
   Clock clock;            // of the input that is being handled
   Candidates candidates;  // at which this node may be reached
+  Networks networks;      // where it is
   LinkTable links;
   OutputQueue output;
   DropCounters drops;

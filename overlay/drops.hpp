@@ -17,6 +17,8 @@ namespace ringway::overlay {
   X(kHopsExhausted,  "hops_exhausted",  "no next hop acknowledged it")                        \
   X(kInFlightFull,   "in_flight_full",  "too many messages wait for acknowledgement")         \
   X(kBadSignature,   "bad_signature",   "not signed by its source for this group")            \
+  X(kSealBroken,     "seal_broken",     "sealed to another node or in another message")      \
+  X(kSealRefused,    "seal_refused",    "from a node to whom nothing can be sealed")         \
   X(kReplayed,       "replayed",        "came before")                                        \
   X(kOutdated,       "outdated",        "too old, or from the future")                        \
   X(kUnexpected,     "unexpected",      "a reply to no request, or from another than asked")  \
@@ -36,6 +38,17 @@ namespace ringway::overlay {
   X(kSubscribersFull, "subscribers_full", "no room for another subscription or notice")      \
   X(kOperationsFull, "operations_full", "too many operations of this node on the DHT")       \
   X(kRolledBack,     "rolled_back",     "an earlier version than this node has read before")   \
+  /* addresses that others named */                                                          \
+  X(kCandidatePort,      "candidate_port",       "an address without a port")                \
+  X(kCandidateTunnel,    "candidate_tunnel",     "an address inside of the tunnel")          \
+  X(kCandidateLoopback,  "candidate_loopback",   "a loopback address")                       \
+  X(kCandidateLinkLocal, "candidate_link_local", "a link-local address")                     \
+  X(kCandidateMulticast, "candidate_multicast",  "a multicast address")                      \
+  X(kCandidateBroadcast, "candidate_broadcast",  "a broadcast address")                      \
+  X(kCandidateMartian,   "candidate_martian",    "an address that no host has")              \
+  X(kCandidatePrivate,   "candidate_private",    "a private address of another network")     \
+  X(kCallsOfTarget,      "calls_of_target",      "an address that was called too often")     \
+  X(kCallsInAll,         "calls_in_all",         "too many addresses to call at a time")     \
   /* relays */                                                                               \
   X(kRelayUnasked,   "relay_unasked",   "a relay's or neighbour's answer to nothing asked")    \
   X(kRelayRefused,   "relay_refused",   "no room to relay, or no direct links for it")

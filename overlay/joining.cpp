@@ -5,18 +5,18 @@
 namespace ringway::overlay {
 
 void Joining::add_well_known(const Candidates& candidates) {
-  well_known_.push_back({candidates, false, {}});
+  well_known_.push_back({candidates, true, std::nullopt});
 }
 
 void Joining::meet(const Contact& member) {
   if (member.node == core_.self()) return;
-  const auto found = std::find_if(
-      well_known_.begin(), well_known_.end(),
-      [&](const WellKnown& known) { return known.node_known && known.node == member.node; });
+  const auto found =
+      std::find_if(well_known_.begin(), well_known_.end(),
+                   [&](const WellKnown& known) { return known.node == member.node; });
   if (found != well_known_.end()) {
-    found->candidates = member.candidates;
+    if (!found->chosen) found->candidates = member.candidates;
   } else if (well_known_.size() < core_.parameters.max_known) {
-    well_known_.push_back({member.candidates, true, member.node});
+    well_known_.push_back({member.candidates, false, member.node});
     seek_due_ = std::min(seek_due_, core_.now());
     core_.wake_at(seek_due_);
   }
@@ -41,7 +41,6 @@ void Joining::on_link_up(Link& link) {
   for (WellKnown& known : well_known_) {
     for (const net::Endpoint& endpoint : known.candidates) {
       if (!link.candidates.contains(endpoint)) continue;
-      known.node_known = true;
       known.node = link.node;
     }
   }
@@ -78,8 +77,7 @@ void Joining::on_answer(const Answer& answer) {
   // A well-known node's place, as the ring sees it: it is there, or the ring ends at another.
   if (!answer.answered || answer.responder == answer.query.destination) return;
   for (const WellKnown& known : well_known_) {
-    if (known.node_known && known.node == answer.query.destination)
-      linker_.link_to({known.node, known.candidates}, wire::kWantsLeaf);
+    if (known.node == answer.query.destination) call(known);
   }
 }
 
@@ -116,13 +114,16 @@ void Joining::seek_leaf() {
   // A few draws, so that the same one or ourselves does not come up each time.
   for (int draws = 0; missing > 0 && draws < 4; ++draws) {
     const WellKnown& known = well_known_[core_.rng.below(well_known_.size())];
-    if (known.node_known && core_.links.find(known.node) != nullptr) continue;
+    if (known.node && core_.links.find(*known.node) != nullptr) continue;
     if (known.candidates == core_.candidates) continue;
-    const auto begun = known.node_known
-                           ? linker_.link_to({known.node, known.candidates}, wire::kWantsLeaf)
-                           : linker_.link_to_address(known.candidates, wire::kWantsLeaf);
-    if (begun == Linker::Begun::kBegun) --missing;
+    if (call(known) == Linker::Begun::kBegun) --missing;
   }
+}
+
+Linker::Begun Joining::call(const WellKnown& known) {
+  if (known.chosen)
+    return linker_.link_to_well_known(known.node, known.candidates, wire::kWantsLeaf);
+  return linker_.link_to({*known.node, known.candidates}, wire::kWantsLeaf);
 }
 
 void Joining::release_leaves() {
@@ -145,14 +146,14 @@ void Joining::check_a_well_known() {
   if (well_known_.empty()) return;
   const WellKnown& known = well_known_[core_.rng.below(well_known_.size())];
   if (known.node == core_.self() || known.candidates == core_.candidates) return;
-  if (!known.node_known) {  // never reached so far: there may be a ring around it
-    linker_.link_to_address(known.candidates, wire::kWantsLeaf);
+  if (!known.node) {  // never reached so far: there may be a ring around it
+    call(known);
     return;
   }
-  if (core_.links.find(known.node) != nullptr) return;
+  if (core_.links.find(*known.node) != nullptr) return;
   Query query;
   query.purpose = Purpose::kWellKnown;
-  query.destination = known.node;
+  query.destination = *known.node;
   rpc_.ask(query);
 }
 

@@ -8,6 +8,7 @@
 //                                 no links left
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "overlay/core.hpp"
@@ -36,13 +37,14 @@ class Joining {
  private:
   struct WellKnown {
     Candidates candidates;
-    bool node_known = false;
-    NodeId node;
+    bool chosen = false;  // by the user, not met
+    std::optional<NodeId> node;
   };
   void seek_leaf();
   void release_leaves();
   void call_a_lost_one();
   void check_a_well_known();
+  Linker::Begun call(const WellKnown& known);
   // Asks for this node's place, in whatever ring the link leads to.
   void ask_over(const Link& link);
 

@@ -56,24 +56,33 @@ Linker::Begun Linker::begin(Attempt attempt) {
   if (attempts_.size() >= core_.parameters.max_attempts) return Begun::kNoRoom;
   attempt.id = AttemptId{next_attempt_++};
   attempt.deadline = attempt.open_at + core_.parameters.attempt_timeout;
-  if (attempt.open_at <= core_.now()) open(attempt);
+  if (attempt.open_at <= core_.now() && !open(attempt)) {
+    if (attempt.node_known) back_off(attempt.to.node);
+    return Begun::kBackingOff;
+  }
   core_.wake_at(attempt.next_step());
   attempts_.push_back(std::move(attempt));
   return Begun::kBegun;
 }
 
-void Linker::open(Attempt& attempt) {
+bool Linker::open(Attempt& attempt) {
   attempt.opened = true;
+  if (!attempt.relayed && !attempt.chosen) {
+    Candidates& candidates = attempt.to.candidates;
+    candidates = gate_.pass(candidates, core_.networks, core_.now(), core_.drops);
+    if (candidates.empty()) return false;
+  }
   if (attempt.node_known && !attempt.asked)
     attempt.ask_at = core_.now() + core_.parameters.relay.punch_after;
   core_.output.open({attempt.id, attempt.node_known, attempt.relayed, attempt.to});
+  return true;
 }
 
 void Linker::ask_other_end(Attempt& attempt) {
   attempt.ask_at = Instant::never();
   if ((attempt.wants & kServesRing) == 0) return;
   attempt.asked = true;
-  link_through_ring(attempt.to.node, attempt.wants, 1);
+  link_through_ring(attempt.to.node, attempt.wants, 1, attempt.key);
 }
 
 std::optional<NodeId> Linker::neighbour_of(const NodeId& node) const {
@@ -103,7 +112,8 @@ void Linker::link_directly(const Contact& contact) {
   begin(std::move(attempt));
 }
 
-Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants) {
+// What is there already, or forbids another attempt; empty: one may begin.
+std::optional<Linker::Begun> Linker::refusal_to(const Contact& contact, std::uint8_t wants) {
   if (Link* const link = core_.links.find(contact.node)) {
     core_.set_wants(*link, link->ours | wants);
     return Begun::kLinked;
@@ -114,29 +124,43 @@ Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants) {
   }
   if (contact.node == core_.self() || contact.candidates.empty()) return Begun::kNoRoom;
   if (backs_off_until(contact.node) > core_.now()) return Begun::kBackingOff;
+  return std::nullopt;
+}
+
+Linker::Begun Linker::link_to(const Contact& contact, std::uint8_t wants,
+                              const std::optional<SealingKey>& key) {
+  if (const auto refusal = refusal_to(contact, wants)) return *refusal;
   Attempt attempt;
   attempt.node_known = true;
   attempt.to = contact;
+  attempt.key = key;
   attempt.wants = wants;
   attempt.open_at = core_.now();
   return begin(std::move(attempt));
 }
 
-Linker::Begun Linker::link_to_address(const Candidates& candidates, std::uint8_t wants) {
+Linker::Begun Linker::link_to_well_known(const std::optional<NodeId>& node,
+                                         const Candidates& candidates, std::uint8_t wants) {
   Attempt attempt;
-  attempt.to.candidates = candidates;
+  attempt.node_known = node.has_value();
+  attempt.chosen = true;
+  attempt.to = {node.value_or(NodeId{}), candidates};
+  if (node)
+    if (const auto refusal = refusal_to(attempt.to, wants)) return *refusal;
   attempt.wants = wants;
   attempt.open_at = core_.now();
   return begin(std::move(attempt));
 }
 
-void Linker::link_through_ring(const NodeId& node, std::uint8_t wants, int tries) {
+void Linker::link_through_ring(const NodeId& node, std::uint8_t wants, int tries,
+                               const std::optional<SealingKey>& key) {
   Query query;
   query.purpose = Purpose::kConnect;
   query.method = wire::Method::kConnect;
   query.destination = node;
   query.route = {wire::Direction::kNearest, true, true};
   query.wants = wants;
+  query.seal_to = key;
   query.tries = tries;
   query.via = neighbour_of(node);
   rpc_.ask(query);
@@ -144,10 +168,18 @@ void Linker::link_through_ring(const NodeId& node, std::uint8_t wants, int tries
 
 void Linker::on_connect_answer(const Answer& answer) {
   if (!answer.answered) return;
-  const Contact contact{answer.responder, answer.candidates};
-  if (const Link* const link = core_.links.find(contact.node)) {
-    link->relayed ? link_directly(contact)
-                  : static_cast<void>(link_to(contact, answer.query.wants));
+  const Contact contact{answer.responder, answer.whereabouts.candidates};
+  const Link* const link = core_.links.find(contact.node);
+  if (link != nullptr && !link->relayed) {
+    link_to(contact, answer.query.wants);
+    return;
+  }
+  if (!answer.query.seal_to) {  // now it can be told where to call
+    link_through_ring(contact.node, answer.query.wants, answer.query.tries, answer.key);
+    return;
+  }
+  if (link != nullptr) {
+    link_directly(contact);
     return;
   }
   const Duration relay_after = core_.parameters.relay.relay_after;
@@ -204,7 +236,7 @@ void Linker::give_up(Attempt attempt) {
   back_off(attempt.to.node);
   // A node that nobody can call may yet be able to call: the ring carries the request.
   if (!attempt.asked && rpc_.in_ring() && (attempt.wants & kServesRing) != 0)
-    link_through_ring(attempt.to.node, attempt.wants, 1);
+    link_through_ring(attempt.to.node, attempt.wants, 1, attempt.key);
 }
 
 void Linker::back_off(const NodeId& node) {
@@ -229,7 +261,10 @@ void Linker::tick() {
   std::vector<Attempt> expired;
   for (std::size_t i = 0; i < attempts_.size();) {
     Attempt& attempt = attempts_[i];
-    if (!attempt.opened && attempt.open_at <= core_.now()) open(attempt);
+    // Where it may call none of its addresses, it may still wait for the other end's call.
+    if (!attempt.opened && attempt.open_at <= core_.now() && !open(attempt) &&
+        attempt.stuck_at == Instant::never())
+      attempt.deadline = core_.now();
     if (attempt.ask_at <= core_.now()) ask_other_end(attempt);
     if (attempt.stuck_at <= core_.now()) report_stuck(attempt);
     if (attempt.deadline <= core_.now()) {
@@ -243,6 +278,7 @@ void Linker::tick() {
   for (Attempt& attempt : expired)
     give_up(std::move(attempt));
   give_back_if_empty(attempts_);
+  gate_.forget(core_.now());
 }
 
 bool Linker::poll_failed(Failed& failed) {

@@ -9,6 +9,9 @@
 //      └───── ASKED ◄─────┘   BACK-OFF (in failures), doubled each time
 //      a connect request for it went through the ring; opens itself when the other end has not
 //
+// A connect request tells the other end where to call, sealed to its key. Where that is not known,
+// one without addresses goes before, whose answer brings it.
+//
 // A call that is not answered soon makes the ring carry that request already while it goes on, so
 // that both ends call at once, which opens the way through most NATs. If the other end answers and
 // no link comes up all the same, the attempt is stuck: it takes a relay.
@@ -24,15 +27,19 @@ namespace ringway::overlay {
 
 class Linker {
  public:
-  Linker(Core& core, Rpc& rpc) : core_(core), rpc_(rpc) {}
+  Linker(Core& core, Rpc& rpc) : core_(core), rpc_(rpc), gate_(core.parameters.call_limits) {}
 
   enum class Begun : std::uint8_t { kLinked, kBegun, kUnderWay, kBackingOff, kNoRoom };
   // Has a link with `contact`, wanted for `wants`, in the end.
-  Begun link_to(const Contact& contact, std::uint8_t wants);
-  // The same for a node of whom nothing but the addresses is known.
-  Begun link_to_address(const Candidates& candidates, std::uint8_t wants);
+  // key: the other end's, where an answer brought it.
+  Begun link_to(const Contact& contact, std::uint8_t wants,
+                const std::optional<SealingKey>& key = std::nullopt);
+  // The same for a well-known node: its addresses are the user's choice, its ID may be unknown.
+  Begun link_to_well_known(const std::optional<NodeId>& node, const Candidates& candidates,
+                           std::uint8_t wants);
   // By its place on the ring alone: the ring carries a request.
-  void link_through_ring(const NodeId& node, std::uint8_t wants, int tries);
+  void link_through_ring(const NodeId& node, std::uint8_t wants, int tries,
+                         const std::optional<SealingKey>& key = std::nullopt);
   // Through the relays that the driver was told of.
   void link_over_relays(const NodeId& node, std::uint8_t wants);
   // Directly, though there is a relayed link.
@@ -61,6 +68,7 @@ class Linker {
   [[nodiscard]] std::size_t attempts(std::uint8_t wants) const;
   [[nodiscard]] std::size_t attempts() const { return attempts_.size(); }
   [[nodiscard]] std::size_t failures() const { return failures_.size(); }
+  [[nodiscard]] std::size_t called_targets() const { return gate_.targets(); }
   // Attempts for near neighbours that lie clockwise between two places.
   [[nodiscard]] std::size_t near_attempts_between(const NodeId& from, const NodeId& to) const;
   void forget_failures(const NodeId& node);
@@ -74,8 +82,10 @@ class Linker {
     bool opened = false;  // the driver is at it; else waiting for open_at
     bool asked = false;   // the ring was asked already
     bool relayed = false;
+    bool chosen = false;  // its addresses are the user's
     std::uint8_t wants = 0;
     Contact to;
+    std::optional<SealingKey> key;  // of the other end, where it is known
     Instant open_at;
     Instant ask_at = Instant::never();  // the ring, to have the other end open as well
     Instant stuck_at = Instant::never();
@@ -87,8 +97,10 @@ class Linker {
     Instant until;
     int times = 0;
   };
+  [[nodiscard]] std::optional<Begun> refusal_to(const Contact& contact, std::uint8_t wants);
   Begun begin(Attempt attempt);
-  void open(Attempt& attempt);
+  // False where none of the addresses may be called.
+  [[nodiscard]] bool open(Attempt& attempt);
   void ask_other_end(Attempt& attempt);
   void report_stuck(Attempt& attempt);
   void give_up(Attempt attempt);
@@ -97,6 +109,7 @@ class Linker {
 
   Core& core_;
   Rpc& rpc_;
+  CandidateGate gate_;
   std::uint32_t next_attempt_ = 1;
   std::vector<Attempt> attempts_;
   std::vector<Failure> failures_;

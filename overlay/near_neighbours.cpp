@@ -104,10 +104,13 @@ bool NearNeighbours::would_be_near(const NodeId& node) const {
   return std::min(right, left) < core_.parameters.near_a_side;
 }
 
-void NearNeighbours::consider(const Contact& contact) {
-  if (contact.node == core_.self() || core_.links.find(contact.node) != nullptr) return;
-  if (linker_.under_way(contact.node) || !would_be_near(contact.node)) return;
-  const auto begun = linker_.link_to(contact, wire::kWantsNear);
+void NearNeighbours::consider(const Contact& contact, const std::optional<SealingKey>& key) {
+  if (lacks(contact.node)) call(contact, key);
+}
+
+void NearNeighbours::call(const Contact& contact, const std::optional<SealingKey>& key) {
+  if (linker_.under_way(contact.node)) return;
+  const auto begun = linker_.link_to(contact, wire::kWantsNear, key);
   if (begun != Linker::Begun::kBackingOff && begun != Linker::Begun::kNoRoom) return;
   // Nothing else may happen that reminds us of it: with wrong neighbours a side is not missing.
   const Instant again = core_.now() + core_.parameters.repair_interval;
@@ -135,8 +138,13 @@ void NearNeighbours::reconsider() {
 
 void NearNeighbours::on_answer(const Answer& answer) {
   if (!answer.answered) return;
-  consider({answer.responder, answer.candidates});
-  for (const Contact& contact : answer.contacts)
+  // It may lack this node though this one has nearer ones: in two rings that meet.
+  const wire::Whereabouts& there = answer.whereabouts;
+  const Contact responder{answer.responder, there.candidates};
+  (there.wants & wire::kWantsNear) != 0 && responder.node != core_.self()
+      ? call(responder, answer.key)
+      : consider(responder, answer.key);
+  for (const Contact& contact : there.contacts)
     consider(contact);
 }
 

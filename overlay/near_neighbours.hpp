@@ -25,7 +25,11 @@ class NearNeighbours {
   // Links came, went, or are wanted otherwise: which of them are with near neighbours?
   void update();
   // Calls the node if it would be a near neighbour.
-  void consider(const Contact& contact);
+  void consider(const Contact& contact, const std::optional<SealingKey>& key = std::nullopt);
+  // Whether the node would be a near neighbour, and is not linked with.
+  [[nodiscard]] bool lacks(const NodeId& node) const {
+    return node != core_.self() && core_.links.find(node) == nullptr && would_be_near(node);
+  }
   void on_status(Link& link, const wire::Status& status);
   // Tells the other end of the link who this node's neighbours are.
   void send_status(const Link& link);
@@ -47,6 +51,7 @@ class NearNeighbours {
   [[nodiscard]] Side nearest_linked(bool clockwise_side) const;
   [[nodiscard]] std::size_t mutual(const Side& side) const;
   [[nodiscard]] bool would_be_near(const NodeId& node) const;
+  void call(const Contact& contact, const std::optional<SealingKey>& key);
   void apply_wants();
   void estimate_size();
   [[nodiscard]] wire::Status status() const;

@@ -4,11 +4,13 @@
 #include <utility>
 #include <variant>
 
+#include "overlay/sealing.hpp"
+
 namespace ringway::overlay {
 
 Overlay::Overlay(const Parameters& parameters, const Identity& identity, Signer& signer,
-                 Verifier& verifier, Rng& rng)
-    : core_(parameters, identity, signer, verifier, rng),
+                 Sealer& sealer, Verifier& verifier, Rng& rng)
+    : core_(parameters, identity, signer, sealer, verifier, rng),
       router_(core_),
       rpc_(core_, router_),
       linker_(core_, rpc_),
@@ -297,6 +299,10 @@ void Overlay::handle(Link& link, const wire::Pong& pong) {
 }
 
 void Overlay::handle(Link& link, const wire::StatusRequest&) {
+  if (!link.wants(wire::kWantsNear)) {  // where others may be reached is for neighbours
+    core_.drops.add(Drop::kUnexpected);
+    return;
+  }
   near_.send_status(link);
 }
 
@@ -377,21 +383,30 @@ void Overlay::handle_request(const wire::RoutedMessage& message) {
     handle_service_request(message, *request);
     return;
   }
-  Contacts contacts;
+  wire::Whereabouts here;
   if (request->method == wire::Method::kConnect) {
-    const Contact source{message.source, request->candidates};
-    if ((request->wants & wire::kWantsNear) != 0) near_.consider(source);
-    if (message.destination == core_.self()) {
-      const Link* const link = core_.links.find(message.source);
-      link != nullptr && link->relayed
-          ? linker_.link_directly(source)
-          : static_cast<void>(linker_.link_to(source, wire::kWantsNothing));
-    }
-    contacts = near_.contacts_around(message.source);
+    if (!request->sealed.empty() && !call_source(message, *request)) return;
+    const bool asks_for_neighbours = (request->wants & wire::kWantsNear) != 0;
+    if (asks_for_neighbours && near_.lacks(message.source)) here.wants = wire::kWantsNear;
+    here.contacts = near_.contacts_around(message.source);
   } else if (request->method == wire::Method::kFind) {
-    contacts = near_.contacts_around(message.destination);
+    here.contacts = near_.contacts_around(message.destination);
   }
-  rpc_.reply(message, *request, contacts);
+  rpc_.reply(message, *request, here);
+}
+
+// The source of a connect request says where it may be reached. False where that is not to be read.
+bool Overlay::call_source(const wire::RoutedMessage& message, const wire::Request& request) {
+  const auto candidates = open_candidates(core_, message, request.sealed);
+  if (!candidates) return false;
+  const Contact source{message.source, *candidates};
+  if ((request.wants & wire::kWantsNear) != 0) near_.consider(source);
+  if (message.destination != core_.self()) return true;
+  const Link* const link = core_.links.find(message.source);
+  link != nullptr && link->relayed
+      ? linker_.link_directly(source)
+      : static_cast<void>(linker_.link_to(source, wire::kWantsNothing));
+  return true;
 }
 
 // Each service takes the requests with its methods here.

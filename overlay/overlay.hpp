@@ -45,12 +45,15 @@ struct LinkUp {
 
 class Overlay {
  public:
-  // Parameters, signer, verifier and rng must outlive the overlay.
-  Overlay(const Parameters& parameters, const Identity& identity, Signer& signer,
+  // Parameters, signer, sealer, verifier and rng must outlive the overlay.
+  Overlay(const Parameters& parameters, const Identity& identity, Signer& signer, Sealer& sealer,
           Verifier& verifier, Rng& rng);
 
   // The addresses at which others may call this node.
   void set_candidates(const Candidates& candidates) { core_.candidates = candidates; }
+  // What addresses of others are measured by: with each change of the node's interfaces.
+  void set_networks(const Networks& networks) { core_.networks = networks; }
+  // Addresses that the user chose: they are not measured.
   void add_well_known(const Candidates& candidates) { joining_.add_well_known(candidates); }
   // A member of the same group, found by way of another overlay (meeting/meeting.hpp).
   void meet(Clock clock, const Contact& member) {
@@ -130,6 +133,7 @@ class Overlay {
   void handle_routed(Link& link, ConstBytes bytes);
   void handle_delivered(const wire::RoutedMessage& message);
   void handle_request(const wire::RoutedMessage& message);
+  bool call_source(const wire::RoutedMessage& message, const wire::Request& request);
   void handle_service_request(const wire::RoutedMessage& message, const wire::Request& request);
   void handle_answer(const Answer& answer);
 

@@ -7,6 +7,7 @@
 
 #include "base/time.hpp"
 #include "overlay/broadcast/broadcast_parameters.hpp"
+#include "overlay/candidate_gate.hpp"
 #include "overlay/coordinates/coordinate_parameters.hpp"
 #include "overlay/crawl/crawl_parameters.hpp"
 #include "overlay/dht/parameters.hpp"
@@ -103,6 +104,7 @@ struct Parameters {
   Duration longest_request_timeout = Duration::seconds(10);
 
   // Parts with numbers of their own.
+  CallLimits call_limits;
   RelayParameters relay;
   BroadcastParameters broadcast;
   CrawlParameters crawl;

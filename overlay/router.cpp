@@ -14,7 +14,7 @@ Router::Sent Router::originate(const Outgoing& outgoing) {
   message.source = core_.self();
   message.destination = outgoing.destination;
   message.via = outgoing.via;
-  message.message_id = core_.rng.next_u64();
+  message.message_id = outgoing.message_id ? *outgoing.message_id : core_.rng.next_u64();
   message.sent = core_.clock.wall;
   message.payload_type = outgoing.type;
   message.credential = core_.signer.credential();

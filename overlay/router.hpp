@@ -22,7 +22,8 @@ struct Outgoing {
   std::optional<NodeId> via;
   wire::PayloadType type = wire::PayloadType::kRequest;
   ConstBytes payload;
-  LinkId first_hop;  // none: as the route says
+  LinkId first_hop;                         // none: as the route says
+  std::optional<std::uint64_t> message_id;  // where the payload is bound to it; else drawn
 };
 
 class Router {

@@ -6,6 +6,11 @@
 #include "overlay/spare_room.hpp"
 
 namespace ringway::overlay {
+namespace {
+
+constexpr std::size_t kSparePending = 2;  // a node searches for its place on both sides at once
+
+}  // namespace
 
 Link* Rpc::choose_first_hop(const Query& query) {
   if (query.first_hop == FirstHop::kLink) return core_.links.find(query.link);
@@ -32,10 +37,17 @@ Router::Sent Rpc::transmit(Pending& pending) {
   request.method = query.method;
   request.request_id = pending.request_id;
   request.wants = query.wants;
-  request.candidates = core_.candidates;
   request.body = query.body;
 
-  Outgoing outgoing{query.destination, query.route, {}, wire::PayloadType::kRequest, {}, {}};
+  Outgoing outgoing;
+  outgoing.destination = query.destination;
+  outgoing.route = query.route;
+  outgoing.message_id = core_.rng.next_u64();
+  SealedPart sealed;
+  if (query.seal_to) {
+    if (!seal_candidates(query, *outgoing.message_id, sealed)) return Router::Sent::kNoRoute;
+    request.sealed = sealed.view();
+  }
   // Asked again it goes another way, and its answer comes by one: what lost it may be a node on the
   // way that lets messages vanish.
   const bool again = pending.tries > 1;
@@ -54,6 +66,13 @@ Router::Sent Rpc::transmit(Pending& pending) {
   wire::emit(payload, request);
   outgoing.payload = payload.view();
   return router_.originate(outgoing);
+}
+
+bool Rpc::seal_candidates(const Query& query, std::uint64_t message_id, SealedPart& sealed) {
+  wire::ByteWriter plain;
+  plain.candidates(core_.candidates);
+  return SealedPart::seal(core_, *query.seal_to, {core_.self(), query.destination, message_id},
+                          plain.view(), sealed);
 }
 
 std::uint64_t Rpc::ask(const Query& query) {
@@ -102,6 +121,12 @@ std::optional<Answer> Rpc::on_reply(const wire::RoutedMessage& message) {
     return std::nullopt;
   }
   Answer answer;
+  if (!reply->sealed.empty()) {
+    const auto whereabouts = open_whereabouts(core_, message, reply->sealed);
+    if (!whereabouts) return std::nullopt;
+    answer.whereabouts = *whereabouts;
+    answer.key = core_.verifier.sealing_key(message.credential);
+  }
   answer.query = found->query;
   answer.request_id = found->request_id;
   answer.answered = true;
@@ -109,21 +134,29 @@ std::optional<Answer> Rpc::on_reply(const wire::RoutedMessage& message) {
   answer.hops = reply->hops;
   answer.tries = found->tries;
   answer.took = core_.now() - found->first_sent;
-  answer.candidates = reply->candidates;
-  answer.contacts = reply->contacts;
   answer.body.assign(reply->body.begin(), reply->body.end());
   if (found->tries == 1) rtt_.add(answer.took);
-  if (found != pending_.end() - 1) *found = std::move(pending_.back());
-  pending_.pop_back();
+  remove(static_cast<std::size_t>(found - pending_.begin()));
   return answer;
 }
 
 void Rpc::reply(const wire::RoutedMessage& message, const wire::Request& request,
-                const Contacts& contacts) {
+                wire::Whereabouts& here) {
   wire::Reply reply;
-  reply.candidates = core_.candidates;
-  reply.contacts = contacts;
-  send_reply(message, request, reply);
+  SealedPart sealed;
+  const std::uint64_t message_id = core_.rng.next_u64();
+  if (request.method != wire::Method::kLookup) {
+    here.candidates = core_.candidates;
+    wire::ByteWriter plain;
+    wire::emit(
+        plain, here,
+        wire::kRoutedOverhead + core_.signer.credential().size() + wire::kSealedReplyOverhead);
+    if (!SealedPart::seal(core_, core_.verifier.sealing_key(message.credential),
+                          {core_.self(), message.source, message_id}, plain.view(), sealed))
+      return;
+    reply.sealed = sealed.view();
+  }
+  send_reply(message, request, reply, message_id);
 }
 
 void Rpc::reply_for_service(const wire::RoutedMessage& message, const wire::Request& request,
@@ -139,13 +172,14 @@ std::size_t Rpc::max_body_bytes() const {
 }
 
 void Rpc::send_reply(const wire::RoutedMessage& message, const wire::Request& request,
-                     wire::Reply& reply) {
+                     wire::Reply& reply, std::optional<std::uint64_t> message_id) {
   reply.method = request.method;
   reply.request_id = request.request_id;
   reply.hops = message.hops;
   wire::ByteWriter payload;
-  wire::emit(payload, reply, wire::kRoutedOverhead + core_.signer.credential().size());
+  wire::emit(payload, reply);
   Outgoing outgoing;
+  outgoing.message_id = message_id;
   outgoing.destination = message.source;
   outgoing.route = {wire::Direction::kNearest, true, true};
   // Through ourselves: that node hangs on us.
@@ -153,6 +187,12 @@ void Rpc::send_reply(const wire::RoutedMessage& message, const wire::Request& re
   outgoing.type = wire::PayloadType::kReply;
   outgoing.payload = payload.view();
   router_.originate(outgoing);
+}
+
+void Rpc::remove(std::size_t index) {
+  if (index + 1 < pending_.size()) pending_[index] = std::move(pending_.back());
+  pending_.pop_back();
+  give_back_beyond(pending_, kSparePending);
 }
 
 void Rpc::fail(const Pending& pending) {
@@ -170,8 +210,7 @@ void Rpc::tick() {
     if (pending.deadline <= core_.now()) {
       if (pending.tries >= pending.query.tries) {
         fail(pending);
-        if (i + 1 < pending_.size()) pending_[i] = std::move(pending_.back());
-        pending_.pop_back();
+        remove(i);
         continue;
       }
       static_cast<void>(transmit(pending));  // one that finds no route waits like one that is lost

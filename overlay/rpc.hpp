@@ -8,6 +8,7 @@
 
 #include "overlay/core.hpp"
 #include "overlay/router.hpp"
+#include "overlay/sealing.hpp"
 #include "overlay/wire/rpc_messages.hpp"
 
 namespace ringway::overlay {
@@ -41,6 +42,7 @@ struct Query {
   LinkId link;                // kLink
   std::uint8_t wants = 0;     // find, connect
   std::optional<NodeId> via;  // has a link with the destination: the first try goes through it
+  std::optional<SealingKey> seal_to;  // connect: the destination's, to tell it where to call
   int tries = 1;
   std::vector<std::uint8_t> body;  // of a service
 };
@@ -53,8 +55,8 @@ struct Answer {
   std::uint8_t hops = 0;
   int tries = 0;
   Duration took;
-  Candidates candidates;  // of the responder
-  Contacts contacts;
+  SealingKey key{};                // find, connect: of the responder
+  wire::Whereabouts whereabouts;   // find, connect
   std::vector<std::uint8_t> body;  // of a service
 };
 
@@ -68,8 +70,9 @@ class Rpc {
   // An authentic reply: its answer, when it belongs to a request.
   [[nodiscard]] std::optional<Answer> on_reply(const wire::RoutedMessage& message);
   // Answers to what came as `request` in `message`.
+  // Lookups are told nothing of `here`; who finds or connects, this node's candidates besides.
   void reply(const wire::RoutedMessage& message, const wire::Request& request,
-             const Contacts& contacts);
+             wire::Whereabouts& here);
   void reply_for_service(const wire::RoutedMessage& message, const wire::Request& request,
                          ConstBytes body);
   // What a body of a service may have, in a request or a reply.
@@ -93,10 +96,13 @@ class Rpc {
     Instant deadline;
   };
   [[nodiscard]] Router::Sent transmit(Pending& pending);
+  [[nodiscard]] bool seal_candidates(const Query& query, std::uint64_t message_id,
+                                     SealedPart& sealed);
   [[nodiscard]] Link* choose_first_hop(const Query& query);
   void send_reply(const wire::RoutedMessage& message, const wire::Request& request,
-                  wire::Reply& reply);
+                  wire::Reply& reply, std::optional<std::uint64_t> message_id = std::nullopt);
   void fail(const Pending& pending);
+  void remove(std::size_t index);
 
   Core& core_;
   Router& router_;

@@ -44,8 +44,8 @@ void Shortcuts::on_answer(const Answer& answer) {
   search_ends_ = core_.now();
   if (answer.answered && answer.responder != core_.self()) {
     Contacts choices;
-    choices.add({answer.responder, answer.candidates});
-    for (const Contact& contact : answer.contacts)
+    choices.add({answer.responder, answer.whereabouts.candidates});
+    for (const Contact& contact : answer.whereabouts.contacts)
       if (contact.node != core_.self()) choices.add(contact);
     for (std::size_t trials = 0; trials < core_.parameters.shortcut_trials && !choices.empty();) {
       const std::size_t chosen = core_.rng.below(choices.size());

@@ -126,7 +126,7 @@ enum class HandshakeVerdict : std::uint8_t {
   kDecryptFailed,  // authentication inside the handshake failed
   kReplayedTimestamp,
   kTooSoon,  // over 50 initiations a second from one peer
-  kCrossed,  // SECURITY 4: ours takes precedence
+  kCrossed,  // both began at once: ours takes precedence
   kNoIndex,  // session table full
 };
 inline constexpr std::size_t kHandshakeVerdictCount = 10;

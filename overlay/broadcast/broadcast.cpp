@@ -42,7 +42,7 @@ Broadcast::Broadcast(Core& core, Router& router)
     : core_(core),
       router_(router),
       replays_(core.parameters.message_lifetime, core.parameters.broadcast.replay_entries),
-      limits_(core.parameters.broadcast) {}
+      limits_(core.parameters.broadcast.an_origin) {}
 
 // --- At the origin -------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "overlay/broadcast/arc.hpp"
-#include "overlay/broadcast/origin_limits.hpp"
 #include "overlay/core.hpp"
 #include "overlay/replay_cache.hpp"
 #include "overlay/router.hpp"
@@ -85,7 +84,7 @@ class Broadcast {
   Core& core_;
   Router& router_;
   ReplayCache replays_;
-  OriginLimits limits_;
+  BurstLimits<NodeId> limits_;  // of origins
   std::vector<Wave> waves_;
   std::vector<Flight> flights_;
   std::vector<Taken> taken_;

@@ -5,15 +5,13 @@
 #include <cstdint>
 
 #include "base/time.hpp"
+#include "overlay/burst_limits.hpp"
 
 namespace ringway::overlay {
 
 struct BroadcastParameters {
-  // By origin: so many at once, then one every so often. What a ring is told of as a whole is rare:
-  // a revocation, a change of policy.
-  int burst = 4;
-  Duration interval = Duration::seconds(15);
-  std::size_t max_origins = 64;  // that sent of late; of others nothing is taken while it is full
+  // What a ring is told of as a whole is rare: a revocation, a change of policy.
+  BurstLimit an_origin = {4, Duration::seconds(15), 64};
   // Ours measured 6 hops at 1,000 nodes and 8 at 10,000; more is a message that goes in circles.
   std::uint8_t max_hops = 64;
   std::size_t max_flights = 256;  // shares that wait for acknowledgement, of all messages

@@ -69,7 +69,8 @@ void Client::sign(Operation& operation) {
   value.removed = order.task == Task::kRemove;
   value.owner = core_.self();
   value.sequence = std::max({by_clock, later, operation.stale_sequence + 1});
-  value.not_after = core_.clock.wall + order.ttl;
+  // A tombstone outlives whatever it removes: else somebody brings that back when it is gone.
+  value.not_after = core_.clock.wall + (value.removed ? kLongestTtl : order.ttl);
   value.name = order.name;
   if (!value.removed) value.payload = order.payload;
   operation.sequence = value.sequence;
@@ -277,10 +278,11 @@ void Client::take(Operation& operation, Asked& asked, const StoreReply& reply) {
 
 void Client::take(Operation& operation, Asked& asked, const GetReply& reply) {
   asked.answered = true;
+  ++asked.pages;
   add_named(operation, asked, reply.nodes);
   for (const Record& record : reply.records)
-    take(operation, asked, record);
-  if (reply.more && asked.versions.size() < parameters_.max_values_read) {
+    if (asked.versions.size() < parameters_.max_values_a_key) take(operation, asked, record);
+  if (reply.more && asked.pages <= parameters_.max_values_a_key) {
     GetRequest next{operation.key, true, {}};
     if (!reply.records.empty()) {
       const auto last = parse_value(reply.records[reply.records.size() - 1].value);
@@ -324,8 +326,11 @@ void Client::evaluate(Operation& operation) {
   const bool found =
       std::none_of(operation.asked.begin(), operation.asked.end(),
                    [](const Asked& asked) { return asked.found_by_ring && asked.request != 0; });
-  // Both sides' views of who the replicas are come first.
-  const bool majority = found && static_cast<std::size_t>(counted) > replicas.size() / 2;
+  // Both sides' views of who the replicas are come first. In a ring that has them there are eight
+  // for each key: who names fewer does not make a few of them a majority.
+  const std::size_t all =
+      replica_.neighbourhood().sees_whole_ring() ? replicas.size() : kMaxReplicas;
+  const bool majority = found && static_cast<std::size_t>(counted) > all / 2;
   if (const auto result = judge(operation, all_ended, majority)) {
     finish(operation, *result, majority);
   } else if (all_ended) {
@@ -391,7 +396,7 @@ void Client::try_again(Operation& operation) {
   operation.state = State::kPause;
   operation.resume =
       core_.now() + parameters_.round_interval + core_.jitter(parameters_.round_interval);
-  core_.wake_at(operation.resume);
+  core_.wake_at(core_.now());  // another one may begin meanwhile
 }
 
 void Client::finish(Operation& operation, Result result, bool majority) {
@@ -475,10 +480,10 @@ void Client::tick() {
     if (operation->state == State::kAsking) ++active;
   for (std::size_t i = 0; i < operations_.size(); ++i) {
     Operation& operation = *operations_[i];
-    const bool due = operation.state == State::kWaiting ||
-                     (operation.state == State::kPause && core_.now() >= operation.resume);
-    if (operation.state == State::kPause) core_.wake_at(operation.resume);
-    if (!due || active >= parameters_.active_operations) continue;
+    const bool pauses = operation.state == State::kPause && core_.now() < operation.resume;
+    if (pauses) core_.wake_at(operation.resume);
+    if (pauses || operation.state == State::kAsking || active >= parameters_.active_operations)
+      continue;
     ++active;
     start_round(operation);
     core_.wake_at(core_.now());  // this node may have answered itself, or nobody can

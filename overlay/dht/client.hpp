@@ -82,6 +82,7 @@ class Client {
     std::uint64_t credential_request = 0;  // zero: none is missing
     NodeId credential_owner;
     bool answered = false;
+    std::size_t pages = 0;                // of its answer, so far
     bool counts = false;                  // towards the majority
     std::vector<std::uint64_t> versions;  // that it has
 

@@ -6,6 +6,16 @@
 #include "overlay/wire/byte_writer.hpp"
 
 namespace ringway::overlay::dht {
+namespace {
+
+// The versions that were read are remembered, so many of them: strangers' values must not displace
+// those by notices that nobody asked for.
+bool is_awaited(const Record& notice, const Upkeep& upkeep) {
+  const auto value = parse_value(notice.value);
+  return value && upkeep.awaits(*value);
+}
+
+}  // namespace
 
 std::uint64_t Dht::begin(Order order) {
   if (order.name.size() > kMaxNameBytes || order.payload.size() > kMaxPayloadBytes ||
@@ -55,10 +65,13 @@ void Dht::on_request(const wire::RoutedMessage& message, const wire::Request& re
 }
 
 void Dht::on_notice(const wire::RoutedMessage& message) {
-  if (const auto record = parse_record(message.payload)) {
-    client_.on_notice(message.source, *record);
-  } else {
+  const auto record = parse_record(message.payload);
+  if (!record) {
     core_.drops.add(Drop::kMalformed);
+  } else if (!is_awaited(*record, upkeep_)) {
+    core_.drops.add(Drop::kUnexpected);
+  } else {
+    client_.on_notice(message.source, *record);
   }
 }
 
@@ -72,7 +85,8 @@ void Dht::begin_turn() {
 void Dht::tick() {
   replica_.tick();
   while (const auto local = replica_.subscribers().take_local())
-    if (const auto* const entry = replica_.values().find(local->key, local->owner))
+    if (const auto* const entry = replica_.values().find(local->key, local->owner);
+        entry != nullptr && is_awaited(entry->record(), upkeep_))
       client_.on_notice(core_.self(), entry->record());
   upkeep_.tick();
   lease_.tick();

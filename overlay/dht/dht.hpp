@@ -46,6 +46,8 @@ class Dht {
   void tick();
 
   [[nodiscard]] const Replica& replica() const { return replica_; }
+  [[nodiscard]] const Client& client() const { return client_; }
+  [[nodiscard]] const Upkeep& upkeep() const { return upkeep_; }
   [[nodiscard]] const AddressLease& lease() const { return lease_; }
   // This node holds what the order creates.
   [[nodiscard]] bool holds(const Order& order) const {

@@ -9,6 +9,13 @@ namespace {
 constexpr std::uint8_t kSettledFlag = 1;
 constexpr std::uint8_t kMoreFlag = 2;
 constexpr std::uint8_t kNoNodesFlag = 1;
+constexpr std::uint8_t kLastFlag = 1;
+constexpr std::uint8_t kWordFlag = 2;
+
+constexpr std::size_t kVersionBytes = NodeId::kBytes + 8;
+static_assert(wire::kLinkHeaderBytes + 1 + 1 + 2 * NodeId::kBytes + 1 +
+                  kMaxVersions * kVersionBytes <=
+              wire::kMaxMessageBytes);
 
 using wire::ByteReader;
 using wire::ByteWriter;
@@ -38,6 +45,17 @@ std::uint8_t read_flags(ByteReader& reader, std::uint8_t known) {
   const auto flags = reader.number<std::uint8_t>();
   if ((flags & ~known) != 0) reader.fail();
   return flags;
+}
+
+Versions read_versions(ByteReader& reader) {
+  Versions versions;
+  for (std::size_t left = reader.count(kMaxVersions); left > 0; --left) {
+    Version version;
+    version.key = reader.node_id();
+    version.id = reader.number<std::uint64_t>();
+    versions.add(version);
+  }
+  return versions;
 }
 
 void write_nodes(ByteWriter& writer, const Nodes& nodes) {
@@ -125,14 +143,23 @@ std::optional<Record> parse_record(ConstBytes body) {
 
 std::optional<Versions> parse_versions(ConstBytes body) {
   ByteReader reader(body);
-  Versions versions;
-  for (std::size_t left = reader.count(kMaxVersions); left > 0; --left) {
-    Version version;
-    version.key = reader.node_id();
-    version.id = reader.number<std::uint64_t>();
-    versions.add(version);
-  }
+  const Versions versions = read_versions(reader);
   return if_complete(reader, versions);
+}
+
+std::optional<Offer> parse_offer(ConstBytes body) {
+  ByteReader reader(body);
+  Offer offer;
+  offer.page = reader.number<std::uint8_t>();
+  const std::uint8_t flags = read_flags(reader, kLastFlag | kWordFlag);
+  offer.last = (flags & kLastFlag) != 0;
+  if ((flags & kWordFlag) != 0) {
+    const NodeId from = reader.node_id();
+    const NodeId to = reader.node_id();
+    offer.word = KeyRange{from == to, from, to};
+  }
+  offer.versions = read_versions(reader);
+  return if_complete(reader, offer);
 }
 
 void emit(ByteWriter& writer, const StoreReply& reply) {
@@ -187,6 +214,17 @@ void emit(ByteWriter& writer, const Versions& versions) {
     writer.node_id(version.key);
     writer.number(version.id);
   }
+}
+
+void emit(ByteWriter& writer, const Offer& offer) {
+  writer.byte(offer.page);
+  writer.byte(
+      static_cast<std::uint8_t>((offer.last ? kLastFlag : 0) | (offer.word ? kWordFlag : 0)));
+  if (offer.word) {
+    writer.node_id(offer.word->from);
+    writer.node_id(offer.word->to);
+  }
+  emit(writer, offer.versions);
 }
 
 }  // namespace ringway::overlay::dht

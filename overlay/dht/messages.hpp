@@ -7,11 +7,13 @@
 //   18 subscribe     key(20) seconds(2)         outcome(1) nodes
 //   19 credential    owner(20)                  length(2) credential; 0: not known
 //
-//   flags of a get: 1 no nodes are wanted; of its reply: 1 settled, 2 there is more
+//   flags of a get: 1 no nodes are wanted; of its reply: 1 settled, 2 there is more;
+//   of an offer: 1 its last page, 2 a word: of all keys between `from` and `to`, ends excluded, the
+//   sender knows what is there, and offers it; the same twice: of all keys
 //
 //   notice (payload type 16)   record
-//   link message 16 offer      versions
-//   link message 17 want       versions
+//   link message 16 offer      page(1) flags(1) [from(20) to(20)] versions
+//   link message 17 want       versions; none: an offer is wanted
 //   link message 18 hand-over  record
 //
 //   record    length(2) value length(2) credential; both may be empty
@@ -101,6 +103,21 @@ struct Version {
 inline constexpr std::size_t kMaxVersions = 48;
 using Versions = BoundedList<Version, kMaxVersions>;
 
+// Keys between two nodes, both excluded; or all.
+struct KeyRange {
+  bool all = false;
+  NodeId from;
+  NodeId to;
+  [[nodiscard]] bool operator==(const KeyRange&) const = default;
+};
+// A part of what a node holds and its neighbour should hold.
+struct Offer {
+  std::uint8_t page = 0;  // from 0
+  bool last = false;
+  std::optional<KeyRange> word;  // nothing is there that these pages do not name
+  Versions versions;
+};
+
 [[nodiscard]] std::optional<StoreReply> parse_store_reply(ConstBytes body);
 [[nodiscard]] std::optional<GetRequest> parse_get(ConstBytes body);
 [[nodiscard]] std::optional<GetReply> parse_get_reply(ConstBytes body);
@@ -108,8 +125,9 @@ using Versions = BoundedList<Version, kMaxVersions>;
 [[nodiscard]] std::optional<SubscribeReply> parse_subscribe_reply(ConstBytes body);
 [[nodiscard]] std::optional<NodeId> parse_credential_request(ConstBytes body);
 [[nodiscard]] std::optional<ConstBytes> parse_credential_reply(ConstBytes body);
-[[nodiscard]] std::optional<Record> parse_record(ConstBytes body);  // store, notice, hand-over
-[[nodiscard]] std::optional<Versions> parse_versions(ConstBytes body);
+[[nodiscard]] std::optional<Record> parse_record(ConstBytes body);      // store, notice, hand-over
+[[nodiscard]] std::optional<Versions> parse_versions(ConstBytes body);  // want
+[[nodiscard]] std::optional<Offer> parse_offer(ConstBytes body);
 
 void emit(wire::ByteWriter& writer, const StoreReply& reply);
 void emit(wire::ByteWriter& writer, const GetRequest& get);
@@ -120,6 +138,7 @@ void emit_credential_request(wire::ByteWriter& writer, const NodeId& owner);
 void emit_credential_reply(wire::ByteWriter& writer, ConstBytes credential);
 void emit(wire::ByteWriter& writer, const Record& record);
 void emit(wire::ByteWriter& writer, const Versions& versions);
+void emit(wire::ByteWriter& writer, const Offer& offer);
 
 [[nodiscard]] constexpr std::size_t encoded_bytes(const Record& record) {
   return 2 + record.value.size() + 2 + record.credential.size();

@@ -27,27 +27,92 @@ bool Neighbourhood::update() {
   for (std::size_t i = 0; i < found.size(); ++i)
     if (i < kReplicasASide || i + kReplicasASide >= found.size()) known.add(found[i]);
   if (known == known_) return false;
+  const Range before = current();
   known_ = known;
 
   const Range range = current();
-  const Range still = any_settled_ ? common(settled_, range) : Range{};
-  if (!any_settled_ || !(still == range)) {
-    settles_at_ = core_.now() + parameters_.settle_time;
-    core_.wake_at(settles_at_);
+  if (any_settled_) settled_ = common(settled_, range);
+  if (knows_all()) {
+    grew_at_ = Instant::never();
+  } else if (!any_settled_ || grew_at_ == Instant::never() || !(common(before, range) == range)) {
+    grew_at_ = core_.now();
   }
-  settled_ = still;
+  core_.wake_at(settles_at());
   return true;
 }
 
 void Neighbourhood::tick() {
-  if (core_.now() < settles_at_) {
-    core_.wake_at(settles_at_);
+  if (core_.now() < settles_at()) {
+    core_.wake_at(settles_at());
     return;
   }
-  settles_at_ = Instant::never();
+  grew_at_ = Instant::never();
   settled_ = current();
-  any_settled_ = !known_.empty();
+  any_settled_ = others_knew_ = !known_.empty();
 }
+
+Instant Neighbourhood::settles_at() const {
+  if (grew_at_ == Instant::never()) return Instant::never();
+  const bool orphaned = any_settled_ || others_knew_;
+  return grew_at_ + (orphaned ? parameters_.orphaned_time : parameters_.settle_time);
+}
+
+// --- What neighbours know ------------------------------------------------------------------------
+
+std::optional<KeyRange> Neighbourhood::word_for(const NodeId& node) const {
+  if (!any_settled_) return std::nullopt;
+  if (current().all) return settled_;
+  // All that are known, from left to right; who stands behind them is not known.
+  std::vector<NodeId> row(known_.begin() + kReplicasASide, known_.end());
+  row.push_back(core_.self());
+  row.insert(row.end(), known_.begin(), known_.begin() + kReplicasASide);
+  const auto found = std::find(row.begin(), row.end(), node);
+  if (found == row.end()) return std::nullopt;
+  const auto at = static_cast<std::size_t>(found - row.begin());
+  const std::size_t first = std::max(at, kReplicasASide) - kReplicasASide;
+  const std::size_t last = std::min(at + kReplicasASide, row.size() - 1);
+  return common(settled_, {false, row[first], row[last]});
+}
+
+void Neighbourhood::on_word(const KeyRange& word, bool kept) {
+  if (knows_all()) return;
+  others_knew_ = true;
+  if (kept) learn(word);
+  if (knows_all()) grew_at_ = Instant::never();
+}
+
+// What is known stays in one piece: a word about keys beyond a gap teaches nothing.
+void Neighbourhood::learn(const Range& word) {
+  const Range range = current();
+  if (word.all) {
+    if (!range.all) return;
+    settled_ = range;
+    any_settled_ = true;
+    return;
+  }
+  if (!any_settled_) {
+    any_settled_ = between(word.from, core_.self(), word.to);
+    if (any_settled_) settled_ = common(word, range);
+    return;
+  }
+  if (settled_.all) return;
+  const Distance unknown = clockwise(settled_.to, settled_.from);
+  const auto inside = [&](const NodeId& place) { return between(word.from, place, word.to); };
+  Distance to_left;
+  Distance to_right;
+  if (inside(settled_.from) || settled_.from == word.to)
+    to_left = clockwise(word.from, settled_.from);
+  if (inside(settled_.to) || settled_.to == word.from) to_right = clockwise(settled_.to, word.to);
+  if (to_left >= unknown || to_right >= unknown - to_left) {
+    settled_ = range;
+    return;
+  }
+  settled_ = common({false, to_left.is_zero() ? settled_.from : word.from,
+                     to_right.is_zero() ? settled_.to : word.to},
+                    range);
+}
+
+// --- Who stands where ----------------------------------------------------------------------------
 
 bool Neighbourhood::is_replica(const NodeId& node, const Key& key) const {
   return rank(node, key) < kReplicasASide;
@@ -101,7 +166,7 @@ bool Neighbourhood::settled(const Key& key) const {
 }
 
 Neighbourhood::Range Neighbourhood::current() const {
-  if (known_.size() < kKnown) return {true, {}, {}};
+  if (sees_whole_ring()) return {true, {}, {}};
   return {false, known_[kReplicasASide], known_[kReplicasASide - 1]};
 }
 

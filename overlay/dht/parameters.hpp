@@ -49,9 +49,14 @@ struct DhtParameters {
   // Without any change: what a lost message left undone.
   Duration offer_refresh = Duration::seconds(300);
   Duration page_interval = Duration::milliseconds(100);  // between parts of one offer
-  // A node that came nearer to a key has been offered its values by then: change, offer, request
-  // and value, and as much again for a message that was lost.
+  // A node that came nearer to a key asks its neighbours for what is there, this often, until one
+  // says that this is all.
+  Duration ask_interval = Duration::seconds(2);
+  // A new node whose neighbours know nothing either, as where a group begins: some answers' time.
   Duration settle_time = Duration::seconds(5);
+  // Of what all who knew it are gone: their loss was noticed 13 s ago at most, and owners who live
+  // put their values again 10 to 20 s after they noticed, in up to four rounds.
+  Duration orphaned_time = Duration::seconds(60);
 
   // Two nodes that create the same lease at the same time may each have some replicas, until the
   // one without a majority withdraws. So long no replica hands a new lease over, for among replicas

@@ -165,11 +165,14 @@ void Replica::on_link_message(const Link& link, wire::LinkMessageType type, Cons
     const auto record = parse_record(body);
     if (!record) return malformed();
     if (accept(*record, By::kHandOver).news) hand_over_.on_news();
+  } else if (type == kOfferMessage) {
+    const auto offer = parse_offer(body);
+    if (!offer) return malformed();
+    hand_over_.on_offer(link, *offer);
   } else {
     const auto versions = parse_versions(body);
     if (!versions) return malformed();
-    type == kOfferMessage ? hand_over_.on_offer(link, *versions)
-                          : hand_over_.on_want(link, *versions);
+    hand_over_.on_want(link, *versions);
   }
 }
 

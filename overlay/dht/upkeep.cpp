@@ -101,4 +101,15 @@ bool Upkeep::holds(Kind kind, const std::vector<std::uint8_t>& name) const {
   });
 }
 
+bool Upkeep::awaits(const Value& value) const {
+  return std::any_of(items_.begin(), items_.end(), [&](const Item& item) {
+    const Order& order = item.order;
+    if (order.kind != value.kind ||
+        !std::equal(order.name.begin(), order.name.end(), value.name.begin(), value.name.end()))
+      return false;
+    if (!is_subscription(order)) return order.task == Task::kCreate;
+    return order.kind != Kind::kOwned || order.owner == value.owner;
+  });
+}
+
 }  // namespace ringway::overlay::dht

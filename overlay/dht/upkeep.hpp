@@ -24,6 +24,8 @@ class Upkeep {
   void tick();
 
   [[nodiscard]] bool holds(Kind kind, const std::vector<std::uint8_t>& name) const;
+  // This node wants to be told of such a value: it subscribed to its key, or holds the key itself.
+  [[nodiscard]] bool awaits(const Value& value) const;
   [[nodiscard]] std::size_t size() const { return items_.size(); }
 
  private:

@@ -5,6 +5,10 @@
 namespace ringway::overlay {
 
 void ObservedAddresses::add(const NodeId& reporter, const net::Endpoint& endpoint) {
+  if (const auto refusal = refusal_of(endpoint, core_.networks)) {
+    core_.drops.add(*refusal);  // nobody could call us there
+    return;
+  }
   const bool known = core_.candidates.contains(endpoint);
   if (known && std::find(added_.begin(), added_.end(), endpoint) == added_.end())
     return;  // the driver's own: nothing is in between

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "overlay/sim/dht_checkers.hpp"
 #include "overlay/sim/history.hpp"
 #include "overlay/sim/sampled_lookups.hpp"
 
@@ -57,6 +58,13 @@ class Bounds final : public Checker {
           {"requests", overlay.rpc().pending(), p.max_requests},
           {"messages in flight", overlay.router().in_flight(), p.max_in_flight},
           {"seen messages", overlay.router().replays().size(), p.replay_entries},
+          {"relayed links", overlay.relayed_links().peers(), p.relay.max_peers},
+          {"pairs to relay for", overlay.relay_service().pairs(), p.relay.max_pairs},
+          {"values", overlay.dht().replica().values().size(), p.dht.max_values},
+          {"subscriptions", overlay.dht().replica().subscribers().size(), p.dht.max_subscriptions},
+          {"operations", overlay.dht().client().operations(), p.dht.max_operations},
+          {"values and subscriptions of its own", overlay.dht().upkeep().size(),
+           p.dht.max_published + p.dht.max_own_subscriptions},
       };
       for (const auto& each : kept)
         if (each.is > each.may_be)
@@ -173,6 +181,29 @@ class Quiet final : public Checker, public Onlooker {
   unsigned looks_ = 0;
 };
 
+// A node sleeps until something is due: one whose deadline never lies ahead keeps its core busy.
+class Sleeps final : public Checker {
+ public:
+  explicit Sleeps(const CheckedRun& run) : simulation_(run.simulation) {}
+  [[nodiscard]] const char* name() const override { return "sleeps"; }
+  [[nodiscard]] std::string broken() override {
+    const Statistics& now = simulation_.statistics();
+    const std::uint64_t timers = now.timers - before_.timers;
+    const std::uint64_t messages = now.messages - before_.messages;
+    before_ = now;
+    if (timers <= kANode * simulation_.nodes() + kAMessage * messages) return {};
+    return std::to_string(timers) + " timers went off in a second, with " +
+           std::to_string(messages) + " messages";
+  }
+
+ private:
+  // A second: paced work, such as notices, has intervals of 50 ms or more.
+  static constexpr std::uint64_t kANode = 200;
+  static constexpr std::uint64_t kAMessage = 4;  // a deadline or two each
+  const Simulation& simulation_;
+  Statistics before_;
+};
+
 // --- Liveness ------------------------------------------------------------------------------------
 
 // Each node has its true neighbours, and who goes from neighbour to neighbour meets all.
@@ -251,8 +282,9 @@ std::unique_ptr<Checker> make(const CheckedRun& run) {
 }
 
 constexpr std::unique_ptr<Checker> (*kMakers[])(const CheckedRun&) = {
-    make<TrueLinks>, make<Bounds>,  make<AcceptedOnce>, make<AskedAnswers>,
-    make<Quiet>,     make<OneRing>, make<Reachable>,
+    make<TrueLinks>,  make<Bounds>,    make<AcceptedOnce>,   make<AskedAnswers>,
+    make<Quiet>,      make<Sleeps>,    make<OneRing>,        make<Reachable>,
+    make_true_values, make_one_holder, make_readable_values, make_unique_leases,
 };
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace ringway::overlay::sim {
 struct CheckedRun {
   Simulation& simulation;
   const Scenario& scenario;
+  DhtLedger& ledger;
 };
 
 class Checker {

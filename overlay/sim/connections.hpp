@@ -27,10 +27,10 @@ using NodeIndex = std::uint32_t;
 // Where a node listens; a NAT gives it another port outside.
 inline constexpr std::uint16_t kPort = 51820;
 
-// 2001:db8::/96 is for documentation; the node's index stands behind it.
+// 2001:db8::/32 is for documentation; the node's index stands behind it, so each has a /64.
 [[nodiscard]] inline net::Endpoint endpoint_of(NodeIndex node, std::uint16_t port = kPort) {
   std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
-  store_be(bytes.data() + 12, node);
+  store_be(bytes.data() + 4, node);
   return {net::IpAddress::v6(bytes.data()), port};
 }
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "base/check.hpp"
+#include "overlay/sealing.hpp"
+#include "overlay/sim/modelled_signatures.hpp"
 #include "overlay/wire/byte_writer.hpp"
 #include "overlay/wire/rpc_messages.hpp"
 
@@ -39,6 +42,16 @@ std::vector<std::uint8_t> signed_message(const Hostile::View& view, wire::Routed
   wire::ByteWriter writer;
   wire::emit_signed(writer, message, {}, view.signer);
   return copy(writer.view());
+}
+
+// For the destination of that message.
+std::vector<std::uint8_t> sealed(const Hostile::View& view, const wire::RoutedMessage& message,
+                                 ConstBytes plain) {
+  std::vector<std::uint8_t> part(plain.size() + kSealOverhead);
+  const SealContext context =
+      seal_context({}, {view.overlay.self(), message.destination, message.message_id});
+  CHECK(view.sealer.seal(ModelledSealer::key_of(message.destination), context, plain, part));
+  return part;
 }
 
 }  // namespace
@@ -103,10 +116,17 @@ std::vector<std::uint8_t> Hostile::alters(const View& view, LinkId over, ConstBy
       routed->payload_type != wire::PayloadType::kReply)
     return {};
   auto reply = wire::parse_reply(routed->payload);
-  if (!reply || reply->contacts.empty()) return {};
-  reply->contacts = invented_around(view, routed->destination);
+  if (!reply || reply->sealed.empty()) return {};
+  wire::Whereabouts invented;
+  invented.candidates = view.overlay.candidates();
+  invented.contacts = invented_around(view, routed->destination);
+  wire::ByteWriter plain;
+  wire::emit(plain, invented,
+             wire::kRoutedOverhead + view.signer.credential().size() + wire::kSealedReplyOverhead);
+  const std::vector<std::uint8_t> part = sealed(view, *routed, plain.view());
+  reply->sealed = part;
   wire::ByteWriter payload;
-  wire::emit(payload, *reply, wire::kRoutedOverhead + view.signer.credential().size());
+  wire::emit(payload, *reply);
   std::vector<std::uint8_t> lie = signed_message(view, *routed, payload.view());
   wire::store_hop_fields(lie, {routed->sequence, routed->hops, routed->ttl, routed->detour_taken});
   return lie;
@@ -143,15 +163,20 @@ void Hostile::add_request(const View& view, LinkId over, Letters& letters) {
   request.method = static_cast<wire::Method>(1 + rng_.below(3));
   request.request_id = rng_.next_u64();
   request.wants = static_cast<std::uint8_t>(rng_.below(wire::kAllWants + 1U));
-  request.candidates.add(endpoint_of(static_cast<NodeIndex>(rng_.below(view.nodes))));
-  wire::ByteWriter payload;
-  wire::emit(payload, request);
   wire::RoutedMessage message;
   message.destination = NodeId::random(rng_);
   for (const Link& link : view.overlay.links())
     if (link.id == over && rng_.below(2) == 0) message.destination = link.node;
   message.message_id = rng_.next_u64();
   message.sent = view.clock.wall + kAhead;
+  Candidates candidates;
+  candidates.add(endpoint_of(static_cast<NodeIndex>(rng_.below(view.nodes))));
+  wire::ByteWriter plain;
+  plain.candidates(candidates);
+  const std::vector<std::uint8_t> part = sealed(view, message, plain.view());
+  if (request.method == wire::Method::kConnect) request.sealed = part;
+  wire::ByteWriter payload;
+  wire::emit(payload, request);
   letters.push_back({over, signed_message(view, message, payload.view())});
 }
 

@@ -40,6 +40,7 @@ class Hostile {
   struct View {
     const Overlay& overlay;
     Signer& signer;
+    Sealer& sealer;
     Clock clock;
     std::size_t nodes;  // of the world, whose addresses it may misuse
   };

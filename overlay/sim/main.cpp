@@ -35,7 +35,8 @@ constexpr const char* kSwarmManual =
     "\n"
     "Draws random scenarios - rings of 2 to 200 nodes, among them hostile ones; crashes, "
     "restarts,\n"
-    "pauses, partitions, wrong clocks, bad networks - and runs each until all that must hold was\n"
+    "pauses, partitions, wrong clocks, bad networks, NATs of every kind, pairs that cannot link,\n"
+    "values and leases in the DHT - and runs each until all that must hold was\n"
     "checked. Where something did not hold, the scenario is cut down to the little that still "
     "shows\n"
     "it, written to a file, and the command printed that repeats it.\n\n"
@@ -118,6 +119,10 @@ void add_swarm(CLI::App& app, SwarmOptions& options) {
       ->capture_default_str()
       ->check(CLI::Range(2, 10'000));
   app.add_option("--out", options.out, "Folder for scenarios that failed")->capture_default_str();
+  app.add_option("--cutting-runs", options.cutting_runs,
+                 "At most so many runs to cut down one that failed; 0: it is kept as it is")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100'000));
   app.add_flag("--json", options.json, "Machine-readable");
 }
 

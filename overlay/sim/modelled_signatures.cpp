@@ -9,6 +9,18 @@
 namespace ringway::overlay::sim {
 namespace {
 
+constexpr std::size_t kSealTagBytes = crypto_aead_chacha20poly1305_ietf_ABYTES;
+static_assert(kSealOverhead == kSealingKeyBytes + kSealTagBytes);
+// An ephemeral key encrypts one message.
+constexpr std::array<std::uint8_t, crypto_aead_chacha20poly1305_ietf_NPUBBYTES> kNonce{};
+
+std::array<std::uint8_t, 32> agreed_key(const SealingKey& receiver, ConstBytes ephemeral) {
+  std::array<std::uint8_t, 32> key;
+  CHECK(crypto_generichash(key.data(), key.size(), ephemeral.data(), ephemeral.size(),
+                           receiver.data(), receiver.size()) == 0);
+  return key;
+}
+
 // In the credential, behind the node ID.
 constexpr std::size_t kRolesAt = NodeId::kBytes;
 constexpr std::size_t kAddressAt = kRolesAt + 1;
@@ -42,6 +54,36 @@ Signature ModelledSigner::sign(ConstBytes message) {
   return keyed_hash(key_, message);
 }
 
+SealingKey ModelledSealer::key_of(const NodeId& node) {
+  std::array<std::uint8_t, NodeId::kBytes> id;
+  node.to_bytes(id.data());
+  constexpr std::array<std::uint8_t, 16> kPurpose{'s', 'e', 'a', 'l'};
+  SealingKey key;
+  CHECK(crypto_generichash(key.data(), key.size(), id.data(), id.size(), kPurpose.data(),
+                           kPurpose.size()) == 0);
+  return key;
+}
+
+bool ModelledSealer::seal(const SealingKey& to, ConstBytes context, ConstBytes plain,
+                          Bytes sealed) {
+  CHECK(sealed.size() == plain.size() + kSealOverhead);
+  const Bytes ephemeral = sealed.first(kSealingKeyBytes);
+  rng_.fill(ephemeral);
+  const auto key = agreed_key(to, ephemeral);
+  return crypto_aead_chacha20poly1305_ietf_encrypt(
+             sealed.data() + kSealingKeyBytes, nullptr, plain.data(), plain.size(), context.data(),
+             context.size(), nullptr, kNonce.data(), key.data()) == 0;
+}
+
+bool ModelledSealer::open(ConstBytes context, ConstBytes sealed, Bytes plain) {
+  CHECK(sealed.size() == plain.size() + kSealOverhead);
+  const auto key = agreed_key(key_, sealed.first(kSealingKeyBytes));
+  return crypto_aead_chacha20poly1305_ietf_decrypt(plain.data(), nullptr, nullptr,
+                                                   sealed.data() + kSealingKeyBytes,
+                                                   plain.size() + kSealTagBytes, context.data(),
+                                                   context.size(), kNonce.data(), key.data()) == 0;
+}
+
 bool ModelledVerifier::verify(const NodeId& signer, ConstBytes credential, ConstBytes message,
                               const Signature& signature) {
   if (credential.size() < NodeId::kBytes || NodeId::from_bytes(credential.data()) != signer)
@@ -59,6 +101,10 @@ bool ModelledVerifier::grants(ConstBytes credential, Grant grant, ConstBytes sub
   const ConstBytes address = credential.subspan(kAddressAt, sizeof(std::uint32_t));
   return load_be<std::uint32_t>(address.data()) != 0 &&
          std::equal(address.begin(), address.end(), subject.begin(), subject.end());
+}
+
+SealingKey ModelledVerifier::sealing_key(ConstBytes credential) {
+  return ModelledSealer::key_of(NodeId::from_bytes(credential.data()));
 }
 
 NodeId ModelledVerifier::place_of(ConstBytes bytes) {

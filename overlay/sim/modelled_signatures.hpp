@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/rng.hpp"
 #include "overlay/crypto.hpp"
 
 namespace ringway::overlay::sim {
@@ -31,6 +32,22 @@ class ModelledSigner final : public Signer {
   std::vector<std::uint8_t> credential_;
 };
 
+// Sealing: the key of a node follows from its ID, that of a message from it and the ephemeral key,
+// which only the simulator can compute in place of X25519; the cipher is the true one.
+class ModelledSealer final : public Sealer {
+ public:
+  // rng: for ephemeral keys.
+  ModelledSealer(const NodeId& self, Rng& rng) : key_(key_of(self)), rng_(rng) {}
+  [[nodiscard]] static SealingKey key_of(const NodeId& node);
+  [[nodiscard]] bool seal(const SealingKey& to, ConstBytes context, ConstBytes plain,
+                          Bytes sealed) override;
+  [[nodiscard]] bool open(ConstBytes context, ConstBytes sealed, Bytes plain) override;
+
+ private:
+  SealingKey key_;
+  Rng& rng_;
+};
+
 class ModelledVerifier final : public Verifier {
  public:
   // Is told of each message that was found authentic.
@@ -40,6 +57,7 @@ class ModelledVerifier final : public Verifier {
   [[nodiscard]] bool verify(const NodeId& signer, ConstBytes credential, ConstBytes message,
                             const Signature& signature) override;
   [[nodiscard]] bool grants(ConstBytes credential, Grant grant, ConstBytes subject) override;
+  [[nodiscard]] SealingKey sealing_key(ConstBytes credential) override;
   [[nodiscard]] NodeId place_of(ConstBytes bytes) override;
 
  private:

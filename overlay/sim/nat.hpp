@@ -3,8 +3,9 @@
 // there: several nodes behind one NAT, hairpinning, ports that can be predicted.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/rng.hpp"
@@ -18,16 +19,21 @@ enum class Mapping : std::uint8_t {
   kAddressDependent,
   kAddressAndPortDependent
 };
+inline constexpr std::array<std::string_view, 4> kMappingNames = {
+    "none", "endpoint-independent", "address-dependent", "address-and-port-dependent"};
 enum class Filtering : std::uint8_t {
   kEndpointIndependent,
   kAddressDependent,
   kAddressAndPortDependent
 };
+inline constexpr std::array<std::string_view, 3> kFilteringNames = {
+    "endpoint-independent", "address-dependent", "address-and-port-dependent"};
 
 struct NatBehaviour {
   Mapping mapping = Mapping::kEndpointIndependent;
   Filtering filtering = Filtering::kAddressAndPortDependent;
   Duration timeout = Duration::seconds(120);  // after the last packet from inside; RFC 4787 REQ-5
+  [[nodiscard]] bool operator==(const NatBehaviour&) const = default;
 };
 
 // What simulated nodes have in front of them: 82 % of NATs allow hole punching (Ford, Srisuresh,

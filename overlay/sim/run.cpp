@@ -143,6 +143,7 @@ LinksANode links_of(const Simulation& simulation) {
 
 struct Cost {
   double wall_s = 0;
+  double cpu_s = 0;
   double bytes_per_node = 0;
 };
 
@@ -157,6 +158,7 @@ nlohmann::ordered_json figures_of(const RunOptions& options, const Simulation& s
       {"seed", options.seed},
       {"latency", options.latency},
       {"wall_s", cost.wall_s},
+      {"cpu_s", cost.cpu_s},
       {"events", statistics.events},
       {"messages", statistics.messages},
       {"messages_per_node_s", static_cast<double>(statistics.messages) / course.node_seconds},
@@ -203,6 +205,7 @@ int could_not(const Error& error) {
 
 int run(const RunOptions& options) {
   const Stopwatch stopwatch;
+  const CpuStopwatch cpu;
   auto latency = choose_latency(options.latency, options.seed, options.data_folder);
   if (!latency) return could_not(latency.error());
   const std::size_t heap_before = heap_bytes();
@@ -237,7 +240,8 @@ int run(const RunOptions& options) {
       return could_not(drawn.error());
   }
   const auto alive = static_cast<double>(std::max<std::size_t>(simulation.alive().size(), 1));
-  const Cost cost{stopwatch.seconds(), static_cast<double>(heap_bytes() - heap_before) / alive};
+  const Cost cost{stopwatch.seconds(), cpu.seconds(),
+                  static_cast<double>(heap_bytes() - heap_before) / alive};
   nlohmann::ordered_json figures = figures_of(options, simulation, course, cost);
   if (workload) figures["dht"] = dht_figures(*workload);
   print(figures, options.json);

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "overlay/sim/dht_ledger.hpp"
 #include "overlay/sim/simulation.hpp"
 
 namespace ringway::overlay::sim {
@@ -33,11 +34,19 @@ enum class IncidentKind : std::uint8_t {
   kClock,       // is set wrong, and runs fast or slow
   kHostile,     //
   kConditions,  // of the whole network
-  kUplink       // of the nodes
+  kUplink,      // of the nodes
+  kPut,         // each of the nodes writes a value of its own into the DHT, or a new version of it
+  kRemove,      // and takes it back
+  kLease,       // each of the nodes asks for the same address, which one of them may have
+  kRelease      // and gives it back
 };
-inline constexpr std::array<std::string_view, 12> kIncidentNames = {
-    "join", "crash", "leave", "restart", "pause",      "resume",
-    "part", "heal",  "clock", "hostile", "conditions", "uplink"};
+inline constexpr std::array<std::string_view, 16> kIncidentNames = {
+    "join",  "crash",   "leave",      "restart", "pause", "resume", "part",  "heal",
+    "clock", "hostile", "conditions", "uplink",  "put",   "remove", "lease", "release"};
+
+[[nodiscard]] constexpr bool uses_dht(IncidentKind kind) {
+  return kind >= IncidentKind::kPut;
+}
 
 struct Incident {
   Duration at;
@@ -49,8 +58,17 @@ struct Incident {
   HostileKind hostile = HostileKind::kDropper;
   Conditions conditions;
   Uplink uplink;
+  std::uint32_t number = 0;  // of the value, of those of a node; of the address
+  Duration ttl = dht::kLongestTtl;
 
   [[nodiscard]] bool operator==(const Incident&) const = default;
+};
+
+// Nodes that are behind a NAT of this kind, each behind one of its own.
+struct NatGroup {
+  std::vector<NodeIndex> nodes;
+  NatBehaviour behaviour;
+  [[nodiscard]] bool operator==(const NatGroup&) const = default;
 };
 
 // What must hold when the faults are over.
@@ -69,17 +87,25 @@ struct Scenario {
   Duration joining = Duration::seconds(5);     // within which the nodes of the beginning start
   Duration duration = Duration::seconds(120);  // after which the faults are over
   Duration lookup_interval = Duration::seconds(10);
-  Conditions conditions;  // in the beginning
+  Duration read_interval = Duration::seconds(2);  // some node reads some value or lease this often
+  std::uint32_t linkable_ppm = 1'000'000;         // of pairs; the others need a relay
+  Conditions conditions;                          // in the beginning
+  std::vector<NatGroup> nats;
   std::vector<Incident> incidents;
   Promise promise;
 
   [[nodiscard]] bool operator==(const Scenario&) const = default;
   // Nodes that join by an incident.
   [[nodiscard]] std::vector<NodeIndex> late_nodes() const;
+  // Whether its network lets the ring do what must hold in the end, whoever lives then: each two
+  // nodes can link, or can both link with the same well-known one (those live in the end, in any
+  // case), and these can be called. Else some node might find no entrance to the ring, or
+  // neighbours no relay, through no fault of theirs.
+  [[nodiscard]] bool can_be_kept() const;
 };
 
 // Does what the incident says, where it applies.
-void apply(const Incident& incident, Simulation& simulation);
+void apply(const Incident& incident, Simulation& simulation, DhtLedger& ledger);
 // Ends all faults.
 void end_faults(const Scenario& scenario, Simulation& simulation);
 

@@ -16,6 +16,13 @@ namespace {
 constexpr double kLongestS = 1e7;  // some four months
 constexpr std::int64_t kMostNodes = 100'000;
 constexpr std::int64_t kMillion = 1'000'000;
+constexpr std::int64_t kMostNumber = 63;  // of a node's values
+constexpr double kShortestTtlS = 10;
+const double kLongestTtlS = dht::kLongestTtl.count_s();
+
+bool has_ttl(IncidentKind kind) {
+  return kind == IncidentKind::kPut || kind == IncidentKind::kLease;
+}
 
 std::string names_of(std::span<const std::string_view> names) {
   std::string text;
@@ -45,8 +52,8 @@ class Table {
     out = static_cast<Integer>(number->get());
   }
   // In seconds, to the millisecond.
-  void duration(std::string_view key, Duration& out, double low_s = 0) {
-    const auto value = real(key, low_s, kLongestS, "seconds");
+  void duration(std::string_view key, Duration& out, double low_s = 0, double high_s = kLongestS) {
+    const auto value = real(key, low_s, high_s, "seconds");
     if (value) out = Duration::milliseconds(std::llround(*value * 1000));
   }
   // In percent, to a part of a million.
@@ -101,10 +108,11 @@ class Table {
   [[nodiscard]] std::optional<Table> section(std::string_view key) {
     const toml::node* const node = take(key);
     if (node == nullptr) return std::nullopt;
-    if (const auto* const table = node->as_table()) return Table(path_, *table, problem_);
+    if (const auto* const table = node->as_table()) return below(*table);
     unexpected(key, *node, "a section [" + std::string(key) + "]");
     return std::nullopt;
   }
+  [[nodiscard]] Table below(const toml::table& table) const { return {path_, table, problem_}; }
   void unexpected(std::string_view key, const toml::node& node, const std::string& expected) {
     report(node.source().begin,
            std::string(key) + ": found " + describe(node) + ", expected " + expected);
@@ -165,6 +173,10 @@ void read(Table& table, const Scenario& scenario, Incident& incident) {
   }
   if (incident.what == IncidentKind::kHostile)
     table.choice("kind", kHostileNames, incident.hostile);
+  if (uses_dht(incident.what)) {
+    table.integer("number", 0, kMostNumber, incident.number);
+    if (has_ttl(incident.what)) table.duration("ttl_s", incident.ttl, kShortestTtlS, kLongestTtlS);
+  }
   if (incident.what == IncidentKind::kUplink) {
     table.integer("kbit_s", 0, kMillion, incident.uplink.kbit_s);
     table.integer("queue_packets", 1, kMillion, incident.uplink.queue_packets);
@@ -172,17 +184,29 @@ void read(Table& table, const Scenario& scenario, Incident& incident) {
   table.end();
 }
 
-void read_incidents(Table& root, const std::string& path, Scenario& scenario,
-                    std::string& problem) {
-  const toml::node* const node = root.take("incident");
+void read(Table& table, const Scenario& scenario, NatGroup& group) {
+  table.need("nodes", "a list of nodes");
+  table.nodes("nodes", scenario.nodes, group.nodes);
+  table.choice("mapping", kMappingNames, group.behaviour.mapping);
+  table.choice("filtering", kFilteringNames, group.behaviour.filtering);
+  table.duration("timeout_s", group.behaviour.timeout);
+  table.end();
+}
+
+// Sections [[key]], any number of them.
+template <typename Item>
+void read_list(Table& root, const std::string& key, const Scenario& scenario,
+               std::vector<Item>& out) {
+  const std::string section = "[[" + key + "]]";
+  const toml::node* const node = root.take(key);
   if (node == nullptr) return;
   const auto* const list = node->as_array();
-  if (list == nullptr) return root.unexpected("incident", *node, "sections [[incident]]");
+  if (list == nullptr) return root.unexpected(key, *node, "sections " + section);
   for (const toml::node& item : *list) {
     const auto* const table = item.as_table();
-    if (table == nullptr) return root.unexpected("incident", item, "a section [[incident]]");
-    Table reader(path, *table, problem);
-    read(reader, scenario, scenario.incidents.emplace_back());
+    if (table == nullptr) return root.unexpected(key, item, "a section " + section);
+    Table reader = root.below(*table);
+    read(reader, scenario, out.emplace_back());
   }
 }
 
@@ -221,15 +245,29 @@ void write(std::ostream& out, const Conditions& conditions) {
     out << "jitter_s = " << seconds_text(conditions.jitter) << "\n";
 }
 
+void write(std::ostream& out, const std::vector<NodeIndex>& nodes) {
+  out << "nodes = [";
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    out << (i == 0 ? "" : ", ") << nodes[i];
+  out << "]\n";
+}
+
+void write(std::ostream& out, const NatGroup& group) {
+  out << "\n[[nat]]\n";
+  write(out, group.nodes);
+  out << "mapping = \"" << kMappingNames[static_cast<std::size_t>(group.behaviour.mapping)]
+      << "\"\nfiltering = \""
+      << kFilteringNames[static_cast<std::size_t>(group.behaviour.filtering)]
+      << "\"\ntimeout_s = " << seconds_text(group.behaviour.timeout) << "\n";
+}
+
 void write(std::ostream& out, const Incident& incident) {
   out << "\n[[incident]]\nat_s = " << seconds_text(incident.at) << "\nwhat = \""
       << kIncidentNames[static_cast<std::size_t>(incident.what)] << "\"\n";
-  if (incident.what != IncidentKind::kConditions && incident.what != IncidentKind::kHeal) {
-    out << "nodes = [";
-    for (std::size_t i = 0; i < incident.nodes.size(); ++i)
-      out << (i == 0 ? "" : ", ") << incident.nodes[i];
-    out << "]\n";
-  }
+  if (incident.what != IncidentKind::kConditions && incident.what != IncidentKind::kHeal)
+    write(out, incident.nodes);
+  if (uses_dht(incident.what)) out << "number = " << incident.number << "\n";
+  if (has_ttl(incident.what)) out << "ttl_s = " << seconds_text(incident.ttl) << "\n";
   switch (incident.what) {
     case IncidentKind::kPart:
       out << "part = " << unsigned{incident.part} << "\n";
@@ -273,6 +311,8 @@ Result<Scenario> parse_scenario(const std::string& path, std::string_view text) 
   root.duration("joining_s", scenario.joining);
   root.duration("duration_s", scenario.duration);
   root.duration("lookup_interval_s", scenario.lookup_interval);
+  root.duration("read_interval_s", scenario.read_interval);
+  root.percent("linkable_percent", scenario.linkable_ppm);
   if (auto conditions = root.section("conditions")) {
     read(*conditions, scenario.conditions);
     conditions->end();
@@ -282,7 +322,8 @@ Result<Scenario> parse_scenario(const std::string& path, std::string_view text) 
     promise->integer("lookups_ok_percent", 0, 100, scenario.promise.lookups_ok_percent);
     promise->end();
   }
-  read_incidents(root, path, scenario, problem);
+  read_list(root, "nat", scenario, scenario.nats);
+  read_list(root, "incident", scenario, scenario.incidents);
   root.end();
   if (!problem.empty()) return failure(problem);
   return scenario;
@@ -302,10 +343,14 @@ std::string scenario_text(const Scenario& scenario) {
       << "\nwell_known = " << scenario.well_known << "\nlatency = " << quoted(scenario.latency)
       << "\njoining_s = " << seconds_text(scenario.joining)
       << "\nduration_s = " << seconds_text(scenario.duration)
-      << "\nlookup_interval_s = " << seconds_text(scenario.lookup_interval) << "\n\n[conditions]\n";
+      << "\nlookup_interval_s = " << seconds_text(scenario.lookup_interval)
+      << "\nread_interval_s = " << seconds_text(scenario.read_interval)
+      << "\nlinkable_percent = " << percent_text(scenario.linkable_ppm) << "\n\n[conditions]\n";
   write(out, scenario.conditions);
   out << "\n[promise]\nring_right_within_s = " << seconds_text(scenario.promise.ring_right_within)
       << "\nlookups_ok_percent = " << scenario.promise.lookups_ok_percent << "\n";
+  for (const NatGroup& group : scenario.nats)
+    write(out, group);
   for (const Incident& incident : scenario.incidents)
     write(out, incident);
   return out.str();

@@ -41,7 +41,8 @@ class ScenarioRun {
       : scenario_(scenario),
         hooks_(hooks),
         simulation_(options(scenario), std::move(latency)),
-        checkers_(make_checkers({simulation_, scenario_})) {
+        ledger_(simulation_, scenario.seed),
+        checkers_(make_checkers({simulation_, scenario_, ledger_})) {
     for (const auto& checker : checkers_)
       onlookers_.add(checker->onlooker());
     simulation_.set_onlooker(&onlookers_);
@@ -68,6 +69,7 @@ class ScenarioRun {
     options.seed = scenario.seed;
     options.well_known = std::min(scenario.well_known, scenario.nodes);
     options.lookup_interval = scenario.lookup_interval;
+    options.linkable_ppm = scenario.linkable_ppm;
     return options;
   }
 
@@ -85,11 +87,15 @@ class ScenarioRun {
           if (node < starts.size()) starts[node] = Instant::from_ns(0) + incident.at;
     for (const Instant start : starts)
       simulation_.add_node(start);
+    for (const NatGroup& group : scenario_.nats)
+      for (const NodeIndex node : group.nodes)
+        if (node < starts.size()) simulation_.set_nat(node, group.behaviour);
+    if (scenario_.read_interval > Duration{}) ledger_.keep_reading(scenario_.read_interval);
     for (const Incident& incident : scenario_.incidents)
       simulation_.schedule(Instant::from_ns(0) + incident.at, [this, &incident] {
         for (const auto& checker : checkers_)
           checker->on_incident(incident);
-        apply(incident, simulation_);
+        apply(incident, simulation_, ledger_);
       });
   }
 
@@ -130,6 +136,7 @@ class ScenarioRun {
   const Scenario& scenario_;
   const ScenarioHooks& hooks_;
   Simulation simulation_;
+  DhtLedger ledger_;
   std::vector<std::unique_ptr<Checker>> checkers_;
   OnlookerList onlookers_;
   ScenarioResult result_;

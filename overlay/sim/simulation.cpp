@@ -19,7 +19,7 @@ constexpr Duration kResumeLook = Duration::seconds(1);    // of a driver that wa
 constexpr std::uint8_t kLastStep = 4;
 
 NodeIndex node_at(const net::Endpoint& endpoint) {
-  return load_be<NodeIndex>(endpoint.address.bytes.data() + 12);
+  return load_be<NodeIndex>(endpoint.address.bytes.data() + 4);
 }
 Candidates candidates_of(NodeIndex node) {
   Candidates candidates;
@@ -151,6 +151,7 @@ void Simulation::handle(const Occurrence& occurrence) {
       Node& node = nodes_[occurrence.subject];
       if (!node.alive || node.paused || node.timer_at != now_) return;  // it was set anew
       node.timer_at = Instant::never();
+      ++statistics_.timers;
       input(occurrence.subject).tick(clock(occurrence.subject));
       drain(occurrence.subject);
       return;
@@ -201,6 +202,7 @@ void Simulation::handle_down(const Occurrence& occurrence) {
     return;
   const NodeIndex node = connection.node[side.side];
   const NodeIndex other = connection.node[1 - side.side];
+  if (nodes_[node].paused) return;  // it hears nothing, through relays neither
   if (!connection.relayed && !reaches(other, node) && nodes_[node].alive) return;
   connections_.close(side);
   if (!nodes_[node].alive) return;

@@ -44,6 +44,7 @@ struct Options {
 
 struct Statistics {
   std::uint64_t events = 0;
+  std::uint64_t timers = 0;    // of nodes, that went off
   std::uint64_t messages = 0;  // over links that are up
   std::uint64_t message_bytes = 0;
   std::uint64_t set_up_messages = 0;   // handshakes and certificates
@@ -163,9 +164,11 @@ class Simulation {
     Program(const Options& options, const NodeId& id, std::uint64_t seed, Verifier& verifier)
         : rng(seed),
           signer(id, options.grants),
-          overlay(options.parameters, {id, {}}, signer, verifier, rng) {}
+          sealer(id, rng),
+          overlay(options.parameters, {id, {}}, signer, sealer, verifier, rng) {}
     SeededRng rng;
     ModelledSigner signer;
+    ModelledSealer sealer;
     Overlay overlay;
   };
   struct Node {

@@ -77,7 +77,7 @@ void Simulation::make_hostile(NodeIndex node, HostileKind kind) {
 
 Hostile::View Simulation::hostile_view(NodeIndex node) {
   Program& program = *nodes_[node].program;
-  return {program.overlay, program.signer, clock(node), nodes_.size()};
+  return {program.overlay, program.signer, program.sealer, clock(node), nodes_.size()};
 }
 
 bool Simulation::hostile_takes(NodeIndex node, LinkId link, ConstBytes bytes) {

@@ -1,6 +1,7 @@
 #include "overlay/sim/swarm.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "base/check.hpp"
@@ -14,6 +15,15 @@ constexpr Duration kLongestPartition = Duration::seconds(180);
 constexpr std::int64_t kMostSkewS = 100;  // a message is accepted 120 s before and after its time
 constexpr std::int64_t kMostDriftPpm = 500;
 constexpr std::uint32_t kMostIncidents = 12;
+constexpr std::uint32_t kMostDhtUses = 12;
+constexpr std::uint32_t kMostNumbers = 2;  // of a node's values; of addresses
+constexpr std::uint32_t kAllPairs = 1'000'000;
+constexpr unsigned kMostUnlinkablePercent = 40;
+constexpr std::uint32_t kMostWellKnown = 16;
+// From what cheap routers have to what RFC 4787 asks for; links that are not with neighbours speak
+// every 30 s.
+constexpr std::array<Duration, 4> kNatTimeouts = {Duration::seconds(40), Duration::seconds(60),
+                                                  Duration::seconds(120), Duration::seconds(300)};
 constexpr std::uint32_t kMostQueuedPerKbitS = 5;  // packets: some 10 s of them
 
 class Drawing {
@@ -24,9 +34,11 @@ class Drawing {
 
   Scenario draw() {
     draw_world();
-    const std::uint64_t incidents = below(kMostIncidents + 1);
-    for (std::uint64_t i = 0; i < incidents; ++i)
+    for (std::uint64_t left = below(kMostIncidents + 1); left > 0; --left)
       draw_incident();
+    if (chance(70))
+      for (std::uint64_t left = below(kMostDhtUses + 1); left > 0; --left)
+        draw_dht_use();
     std::stable_sort(scenario_.incidents.begin(), scenario_.incidents.end(),
                      [](const Incident& a, const Incident& b) { return a.at < b.at; });
     return scenario_;
@@ -63,6 +75,39 @@ class Drawing {
     scenario_.joining = chance(50) ? Duration{} : ms_up_to(Duration::seconds(60));
     scenario_.duration = Duration::seconds(30) + ms_up_to(limits_.longest - Duration::seconds(30));
     if (chance(50)) scenario_.conditions = draw_conditions();
+    if (chance(35)) draw_nats();
+    if (chance(35)) draw_unlinkable_pairs();
+  }
+
+  // Of every kind. Well-known nodes are called by those who know nothing but their addresses, and
+  // have none.
+  void draw_nats() {
+    const unsigned percent = 10 + static_cast<unsigned>(below(81));
+    for (NodeIndex node = scenario_.well_known; node < scenario_.nodes; ++node) {
+      if (!chance(percent)) continue;
+      NatBehaviour behaviour;
+      behaviour.mapping = static_cast<Mapping>(below(kMappingNames.size()));
+      behaviour.filtering = static_cast<Filtering>(below(kFilteringNames.size()));
+      behaviour.timeout = kNatTimeouts[below(kNatTimeouts.size())];
+      const auto same =
+          std::find_if(scenario_.nats.begin(), scenario_.nats.end(),
+                       [&](const NatGroup& group) { return group.behaviour == behaviour; });
+      if (same == scenario_.nats.end()) {
+        scenario_.nats.push_back({{node}, behaviour});
+      } else {
+        same->nodes.push_back(node);
+      }
+    }
+  }
+  // Few enough that what must hold in the end can: with few well-known nodes that is less.
+  void draw_unlinkable_pairs() {
+    scenario_.well_known = 1 + static_cast<std::uint32_t>(below(kMostWellKnown));
+    for (NatGroup& group : scenario_.nats)
+      std::erase_if(group.nodes, [&](NodeIndex node) { return node < scenario_.well_known; });
+    std::erase_if(scenario_.nats, [](const NatGroup& group) { return group.nodes.empty(); });
+    scenario_.linkable_ppm = kAllPairs - ppm_up_to(kMostUnlinkablePercent);
+    while (!scenario_.can_be_kept())
+      scenario_.linkable_ppm += (kAllPairs - scenario_.linkable_ppm) / 4 + 1;
   }
 
   [[nodiscard]] Conditions draw_conditions() {
@@ -139,6 +184,28 @@ class Drawing {
     }
   }
 
+  // Owners write more than once, and several nodes want the same address. Some values end with
+  // their time, if the owner is not there to renew them.
+  void draw_dht_use() {
+    constexpr IncidentKind kUses[] = {IncidentKind::kPut,    IncidentKind::kPut,
+                                      IncidentKind::kRemove, IncidentKind::kLease,
+                                      IncidentKind::kLease,  IncidentKind::kRelease};
+    const IncidentKind what = kUses[below(std::size(kUses))];
+    std::vector<NodeIndex> nodes = draw_nodes(30);
+    if (what == IncidentKind::kRemove || what == IncidentKind::kRelease) {
+      const auto before = std::find_if(
+          scenario_.incidents.begin(), scenario_.incidents.end(), [&](const Incident& each) {
+            return each.what ==
+                   (what == IncidentKind::kRemove ? IncidentKind::kPut : IncidentKind::kLease);
+          });
+      if (before != scenario_.incidents.end()) nodes = before->nodes;
+    }
+    Incident& use = add(what, ms_up_to(scenario_.duration), std::move(nodes));
+    use.number = static_cast<std::uint32_t>(below(kMostNumbers));
+    const bool writes = what == IncidentKind::kPut || what == IncidentKind::kLease;
+    if (writes && chance(30)) use.ttl = Duration::seconds(60) + ms_up_to(Duration::seconds(240));
+  }
+
   [[nodiscard]] Uplink draw_uplink() {
     const std::uint32_t kbit_s = 16U << below(8);
     const std::uint32_t queue_packets = 16U << below(9);
@@ -193,7 +260,7 @@ class Shrinking {
     while (smaller && runs_left_ > 0) {
       smaller = drop_incidents();
       smaller |= drop_nodes();
-      smaller |= drop_conditions();
+      smaller |= drop_world();
       smaller |= drop_subjects();
     }
     return best_;
@@ -201,7 +268,7 @@ class Shrinking {
 
  private:
   [[nodiscard]] bool still_fails(const Scenario& scenario) {
-    if (runs_left_ == 0) return false;
+    if (runs_left_ == 0 || !scenario.can_be_kept()) return false;
     --runs_left_;
     const auto result = run_scenario(scenario, data_folder_);
     CHECK(result);  // its latencies were known before
@@ -243,8 +310,11 @@ class Shrinking {
       }
       Scenario cut = best_;
       cut.nodes -= step;
+      const auto is_gone = [&](NodeIndex node) { return node >= cut.nodes; };
       for (Incident& incident : cut.incidents)
-        std::erase_if(incident.nodes, [&](NodeIndex node) { return node >= cut.nodes; });
+        std::erase_if(incident.nodes, is_gone);
+      for (NatGroup& group : cut.nats)
+        std::erase_if(group.nodes, is_gone);
       if (still_fails(cut)) {
         smaller = true;
       } else {
@@ -254,10 +324,18 @@ class Shrinking {
     return smaller;
   }
 
-  bool drop_conditions() {
-    if (best_.conditions == Conditions{}) return false;
+  // What is unlike a plain network, one after the other.
+  bool drop_world() {
+    bool smaller = reset(&Scenario::conditions, {});
+    smaller |= reset(&Scenario::linkable_ppm, kAllPairs);
+    smaller |= reset(&Scenario::nats, {});
+    return smaller;
+  }
+  template <typename Part>
+  bool reset(Part Scenario::*part, const Part& plain) {
+    if (best_.*part == plain) return false;
     Scenario cut = best_;
-    cut.conditions = {};
+    cut.*part = plain;
     return still_fails(cut);
   }
 

@@ -14,8 +14,6 @@
 namespace ringway::overlay::sim {
 namespace {
 
-constexpr unsigned kShrinkingRuns = 400;
-
 class Swarm {
  public:
   explicit Swarm(const SwarmOptions& options) : options_(options) {
@@ -47,7 +45,7 @@ class Swarm {
 
   bool keep(const Scenario& scenario, const Violation& violation) {
     const Scenario small =
-        shrink(scenario, violation.checker, {}, kShrinkingRuns, [&](const Scenario& best) {
+        shrink(scenario, violation.checker, {}, options_.cutting_runs, [&](const Scenario& best) {
           if (line_.due())
             line_.show("seed " + std::to_string(scenario.seed) + " failed: cut to " +
                        std::to_string(best.nodes) + " nodes, " +
@@ -66,10 +64,12 @@ class Swarm {
                          {"nodes", small.nodes},
                          {"incidents", small.incidents.size()},
                          {"repeat", "ringway-sim run --scenario " + path}});
-    if (!options_.json)
+    if (!options_.json) {
       std::printf("seed %llu: %s: %s\n  repeat: ringway-sim run --scenario %s\n",
                   static_cast<unsigned long long>(scenario.seed), violation.checker.c_str(),
                   violation.what.c_str(), path.c_str());
+      std::fflush(stdout);  // a swarm runs for long
+    }
     return true;
   }
 
@@ -96,6 +96,7 @@ class Swarm {
                                            {"failed", failures_.size()},
                                            {"first_seed", options_.seed},
                                            {"wall_s", stopwatch_.seconds()},
+                                           {"cpu_s", cpu_.seconds()},
                                            {"events", events_},
                                            {"virtual_hours", virtual_s_ / 3600},
                                            {"settled_after_s", settled()},
@@ -103,15 +104,17 @@ class Swarm {
     if (options_.json) {
       std::printf("%s\n", result.dump(2).c_str());
     } else {
-      std::printf("%u runs from seed %llu, %zu failed; %.1f virtual hours in %.1f s\n", runs_,
-                  static_cast<unsigned long long>(options_.seed), failures_.size(),
-                  virtual_s_ / 3600, stopwatch_.seconds());
+      std::printf(
+          "%u runs from seed %llu, %zu failed; %.1f virtual hours in %.1f s, %.1f s of one core\n",
+          runs_, static_cast<unsigned long long>(options_.seed), failures_.size(),
+          virtual_s_ / 3600, stopwatch_.seconds(), cpu_.seconds());
     }
   }
 
   const SwarmOptions& options_;
   SwarmLimits limits_;
   Stopwatch stopwatch_;
+  CpuStopwatch cpu_;
   ProgressLine line_;
   unsigned runs_ = 0;
   std::uint64_t events_ = 0;

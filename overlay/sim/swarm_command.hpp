@@ -11,7 +11,8 @@ struct SwarmOptions {
   std::uint64_t seed = 1;  // of the first run; the others have those that follow
   double minutes = 0;      // of the wall clock, after which no new run begins; zero: no limit
   std::uint32_t most_nodes = 200;
-  std::string out = ".";  // folder for the scenarios that failed
+  std::string out = ".";        // folder for the scenarios that failed
+  unsigned cutting_runs = 400;  // at most, to cut one of them down
   bool json = false;
 };
 

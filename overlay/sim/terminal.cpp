@@ -4,9 +4,27 @@
 #include <cstdio>
 
 #include <malloc.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/check.hpp"
+
 namespace ringway::overlay::sim {
+namespace {
+
+double cpu_seconds() {
+  struct timespec used {};
+  CHECK(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0);
+  return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9;
+}
+
+}  // namespace
+
+CpuStopwatch::CpuStopwatch() : begin_s_(cpu_seconds()) {}
+
+double CpuStopwatch::seconds() const {
+  return cpu_seconds() - begin_s_;
+}
 
 ProgressLine::ProgressLine() : on_(isatty(STDERR_FILENO) == 1) {}
 

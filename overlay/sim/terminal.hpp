@@ -1,5 +1,5 @@
 // What the simulator's commands share: a line of progress on a terminal, the time of the wall
-// clock and the program's memory, and how results are written.
+// clock and of the processor, the program's memory, and how results are written.
 #pragma once
 
 #include <chrono>
@@ -17,6 +17,16 @@ class Stopwatch {
 
  private:
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+// The time that this process had on its cores: true on a busy machine.
+class CpuStopwatch {
+ public:
+  CpuStopwatch();
+  [[nodiscard]] double seconds() const;
+
+ private:
+  double begin_s_;
 };
 
 // One line on standard error, written over again, and gone in the end; nothing where that is no

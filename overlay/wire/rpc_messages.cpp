@@ -16,6 +16,19 @@ Method read_method(ByteReader& reader) {
   return method;
 }
 
+// What is sealed is not empty.
+ConstBytes read_sealed(ByteReader& reader) {
+  const ConstBytes sealed = reader.sized_bytes(kMaxMessageBytes);
+  if (!sealed.empty() && sealed.size() <= kSealOverhead) reader.fail();
+  return sealed;
+}
+
+std::uint8_t read_wants(ByteReader& reader) {
+  const auto wants = reader.number<std::uint8_t>();
+  if ((wants & ~kAllWants) != 0) reader.fail();
+  return wants;
+}
+
 }  // namespace
 
 std::optional<Request> parse_request(ConstBytes payload) {
@@ -29,9 +42,8 @@ std::optional<Request> parse_request(ConstBytes payload) {
   if (is_service(request.method)) {
     request.body = reader.rest();
   } else if (request.method != Method::kLookup) {
-    request.wants = reader.number<std::uint8_t>();
-    if ((request.wants & ~kAllWants) != 0) reader.fail();
-    request.candidates = reader.candidates();
+    request.wants = read_wants(reader);
+    if (request.method == Method::kConnect) request.sealed = read_sealed(reader);
   }
   if (!reader.complete()) return std::nullopt;
   return request;
@@ -46,8 +58,8 @@ std::optional<Reply> parse_reply(ConstBytes payload) {
   if (is_service(reply.method)) {
     reply.body = reader.rest();
   } else if (reply.method != Method::kLookup) {
-    reply.candidates = reader.candidates();
-    reply.contacts = reader.contacts();
+    reply.sealed = read_sealed(reader);
+    if (reply.sealed.empty()) reader.fail();
   }
   if (!reader.complete()) return std::nullopt;
   return reply;
@@ -61,17 +73,37 @@ void emit(ByteWriter& writer, const Request& request) {
   if (is_service(request.method)) writer.bytes(request.body);
   if (is_service(request.method) || request.method == Method::kLookup) return;
   writer.byte(request.wants);
-  writer.candidates(request.candidates);
+  if (request.method == Method::kConnect) writer.sized_bytes(request.sealed);
 }
 
-void emit(ByteWriter& writer, const Reply& reply, std::size_t reserved) {
+void emit(ByteWriter& writer, const Reply& reply) {
   writer.byte(static_cast<std::uint8_t>(reply.method));
   writer.number(reply.request_id);
   writer.byte(reply.hops);
   if (is_service(reply.method)) writer.bytes(reply.body);
   if (is_service(reply.method) || reply.method == Method::kLookup) return;
-  writer.candidates(reply.candidates);
-  writer.contacts(reply.contacts, reserved);
+  writer.sized_bytes(reply.sealed);
+}
+
+std::optional<Candidates> parse_candidates(ConstBytes plain) {
+  ByteReader reader(plain);
+  const Candidates candidates = reader.candidates();
+  return reader.complete() ? std::optional(candidates) : std::nullopt;
+}
+
+std::optional<Whereabouts> parse_whereabouts(ConstBytes plain) {
+  ByteReader reader(plain);
+  Whereabouts whereabouts;
+  whereabouts.wants = read_wants(reader);
+  whereabouts.candidates = reader.candidates();
+  whereabouts.contacts = reader.contacts();
+  return reader.complete() ? std::optional(whereabouts) : std::nullopt;
+}
+
+void emit(ByteWriter& writer, const Whereabouts& whereabouts, std::size_t reserved) {
+  writer.byte(whereabouts.wants);
+  writer.candidates(whereabouts.candidates);
+  writer.contacts(whereabouts.contacts, reserved);
 }
 
 }  // namespace ringway::overlay::wire

@@ -16,8 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   SeededRng rng(1);
   const NodeId self(Distance{1, 0, 0});
   sim::ModelledSigner signer(self);
+  sim::ModelledSealer sealer(self, rng);
   sim::ModelledVerifier verifier;
-  Overlay node(parameters, {self, {}}, signer, verifier, rng);
+  Overlay node(parameters, {self, {}}, signer, sealer, verifier, rng);
   Instant now = Instant::from_ns(0);
   const auto clock = [&] { return Clock{now, WallTime::from_unix_ns(now.ns())}; };
   const auto drain = [&] {

@@ -32,6 +32,7 @@ void read_dht_body(ringway::ConstBytes body) {
   expect_same(parse_subscribe(body), body);
   expect_same(parse_subscribe_reply(body), body);
   expect_same(parse_versions(body), body);
+  expect_same(parse_offer(body), body);
   static_cast<void>(parse_credential_request(body));
   static_cast<void>(parse_credential_reply(body));
   if (const auto entry = parse_revocation(body)) {
@@ -50,6 +51,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ringway::ConstBytes bytes(data, size);
   expect_same(parse_request(bytes), bytes);
   expect_same(parse_reply(bytes), bytes);
+  expect_same(parse_whereabouts(bytes), bytes);
+  if (const auto candidates = parse_candidates(bytes)) {
+    ByteWriter writer;
+    writer.candidates(*candidates);
+    CHECK(std::equal(writer.view().begin(), writer.view().end(), bytes.begin(), bytes.end()));
+  }
   expect_same(parse_crawl_reply(bytes), bytes);
   if (const auto member = ringway::overlay::parse_member(bytes)) {
     const auto again = ringway::overlay::encode_member(*member);

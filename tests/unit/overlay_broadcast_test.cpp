@@ -6,7 +6,6 @@
 
 #include "overlay/broadcast/arc.hpp"
 #include "overlay/broadcast/broadcast.hpp"
-#include "overlay/broadcast/origin_limits.hpp"
 #include "overlay/ring_logarithm.hpp"
 #include "overlay/wire/broadcast_message.hpp"
 #include "overlay/wire/byte_writer.hpp"
@@ -130,9 +129,9 @@ TEST(Division, DoesWithoutLinksThatWereTried) {
   EXPECT_EQ(shares[0].link->node, spot(20));
 }
 
-TEST(OriginLimits, GiveABurstAndThenOneAnInterval) {
-  const BroadcastParameters p;
-  OriginLimits limits(p);
+TEST(BurstLimits, GiveABurstAndThenOneAnInterval) {
+  const BurstLimit p = BroadcastParameters().an_origin;
+  BurstLimits<NodeId> limits(p);
   Instant now = Instant::from_ns(0);
   for (int i = 0; i < p.burst; ++i) {
     EXPECT_TRUE(limits.allows(spot(1), now));
@@ -146,11 +145,11 @@ TEST(OriginLimits, GiveABurstAndThenOneAnInterval) {
   EXPECT_FALSE(limits.allows(spot(1), now));
 }
 
-TEST(OriginLimits, RefuseNewOriginsWhenTooManySpeak) {
-  const BroadcastParameters p;
-  OriginLimits limits(p);
+TEST(BurstLimits, RefuseNewOnesWhenTooManyAreBusy) {
+  const BurstLimit p = BroadcastParameters().an_origin;
+  BurstLimits<NodeId> limits(p);
   const Instant now = Instant::from_ns(0);
-  for (std::uint64_t i = 0; i < p.max_origins; ++i)
+  for (std::uint64_t i = 0; i < p.max_keys; ++i)
     limits.count(spot(i), now);
   EXPECT_FALSE(limits.allows(spot(1000), now));
   EXPECT_TRUE(limits.allows(spot(0), now));
@@ -283,7 +282,7 @@ TEST_F(Broadcasts, AreNotLostWithAMessage) {
 }
 
 TEST_F(Broadcasts, OfAnOriginAreTakenSoOften) {
-  const BroadcastParameters p;
+  const BurstLimit p = BroadcastParameters().an_origin;
   for (int i = 0; i < p.burst; ++i)
     EXPECT_NE(publish(3), 0U);
   EXPECT_EQ(publish(3), 0U);  // it does not try

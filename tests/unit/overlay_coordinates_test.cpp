@@ -18,12 +18,14 @@ class Coordinated : public testing::Test {
         : id(Distance{number, 0, 0}),
           rng(number),
           signer(id),
-          core(parameters, {id, {}}, signer, verifier, rng),
+          sealer(id, rng),
+          core(parameters, {id, {}}, signer, sealer, verifier, rng),
           coordinates(core) {}
     Parameters parameters;
     NodeId id;
     SeededRng rng;
     sim::ModelledSigner signer;
+    sim::ModelledSealer sealer;
     sim::ModelledVerifier verifier;
     Core core;
     Coordinates coordinates;

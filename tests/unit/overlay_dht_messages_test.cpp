@@ -112,6 +112,13 @@ TEST(DhtMessages, ParseBackAndNothingElse) {
   expect_whole_only(emitted(SubscribeRequest{kOwner, 300}), parse_subscribe);
   expect_whole_only(emitted(SubscribeReply{Outcome::kFull, nodes}), parse_subscribe_reply);
   expect_whole_only(emitted(versions), parse_versions);
+  expect_whole_only(emitted(Offer{1, true, {}, versions}), parse_offer);
+  const NodeId next = advance(kOwner, Distance{0, 0, 1});
+  for (const KeyRange& word : {KeyRange{false, kOwner, next}, KeyRange{true, kOwner, kOwner}}) {
+    const Bytes offer = emitted(Offer{0, false, word, versions});
+    expect_whole_only(offer, parse_offer);
+    EXPECT_EQ(parse_offer(offer)->word, word);
+  }
   EXPECT_EQ(emitted(*parse_get_reply(emitted(get_reply))), emitted(get_reply));
   EXPECT_EQ(emitted(*parse_store_reply(emitted(store_reply))), emitted(store_reply));
 }

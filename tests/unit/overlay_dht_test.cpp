@@ -83,6 +83,34 @@ class DhtTest : public VillageTest {
     VillageTest::grow(count, grants);
     nodes_ = count;
   }
+  template <typename Content>
+  static Bytes emitted(const Content& content) {
+    wire::ByteWriter writer;
+    emit(writer, content);
+    return {writer.view().begin(), writer.view().end()};
+  }
+  // Whose reply `lie` gives another body says and signs that.
+  using Lie = std::function<std::optional<Bytes>(std::size_t from, ConstBytes body)>;
+  void let_lie(wire::Method method, const Lie& lie) {
+    village_.on_message = [=, this](Village::Message& message) {
+      const auto routed = wire::parse_routed(message.bytes);
+      if (!routed || routed->payload_type != wire::PayloadType::kReply ||
+          routed->source != village_[message.from].self())
+        return;
+      auto reply = wire::parse_reply(routed->payload);
+      if (!reply || reply->method != method) return;
+      const auto body = lie(message.from, reply->body);
+      if (!body) return;
+      reply->body = *body;
+      const Bytes payload = emitted(*reply);
+      wire::RoutedMessage lying = *routed;
+      lying.payload = payload;
+      sim::ModelledSigner signer(routed->source);
+      wire::ByteWriter writer;
+      wire::emit_signed(writer, lying, {}, signer);
+      message.bytes.assign(writer.view().begin(), writer.view().end());
+    };
+  }
   Bytes hand_over_of(const Record& record) {
     wire::ByteWriter writer;
     writer.byte(wire::kVersion);
@@ -189,28 +217,13 @@ TEST_F(DhtTest, CredentialsThatDoNotFitAreAskedFor) {
 // Replicas say the sequence that is there, and nobody signed that.
 TEST_F(DhtTest, ASequenceThatNoClockExplainsIsNotBelieved) {
   grow(4);
-  village_.on_message = [&](Village::Message& message) {
-    const auto routed = wire::parse_routed(message.bytes);
-    if (!routed || routed->payload_type != wire::PayloadType::kReply || message.from < 2 ||
-        routed->source != village_[message.from].self())
-      return;
-    auto reply = wire::parse_reply(routed->payload);
-    if (!reply || reply->method != kStoreMethod) return;
-    StoreReply said = *parse_store_reply(reply->body);
+  let_lie(kStoreMethod, [](std::size_t from, ConstBytes body) -> std::optional<Bytes> {
+    if (from < 2) return std::nullopt;
+    StoreReply said = *parse_store_reply(body);
     said.outcome = Outcome::kStale;
     said.sequence = UINT64_MAX - 1;
-    wire::ByteWriter body;
-    emit(body, said);
-    reply->body = body.view();
-    wire::ByteWriter payload;
-    wire::emit(payload, *reply);
-    wire::RoutedMessage lie = *routed;
-    lie.payload = payload.view();
-    sim::ModelledSigner signer(routed->source);
-    wire::ByteWriter writer;
-    wire::emit_signed(writer, lie, {}, signer);
-    message.bytes.assign(writer.view().begin(), writer.view().end());
-  };
+    return emitted(said);
+  });
   EXPECT_EQ(run(1, order_of(Task::kPut, Kind::kOwned, "note", "first")).result,
             Result::kNoMajority);
   village_.on_message = nullptr;
@@ -221,6 +234,39 @@ TEST_F(DhtTest, ASequenceThatNoClockExplainsIsNotBelieved) {
   EXPECT_LT(read.values[0].sequence, UINT64_MAX / 2);
 }
 
+TEST_F(DhtTest, WhoAlwaysHasMoreToSayIsNotListenedToForEver) {
+  grow(4);
+  run(1, order_of(Task::kPut, Kind::kMember, "printers", "one"));
+  std::size_t replies = 0;
+  let_lie(kGetMethod, [&](std::size_t from, ConstBytes body) -> std::optional<Bytes> {
+    if (from != 2) return std::nullopt;
+    ++replies;
+    GetReply said = *parse_get_reply(body);
+    said.more = true;
+    if (said.nodes.empty()) said.nodes.add(village_[2].self());
+    said.records = {};
+    return emitted(said);
+  });
+  const auto read = run(3, order_of(Task::kGet, Kind::kMember, "printers"));
+  EXPECT_TRUE(read.majority);
+  EXPECT_EQ(read.values.size(), 1U);
+  village_.pass(kLong);
+  EXPECT_GT(replies, 1U);
+  EXPECT_LE(replies, DhtParameters{}.max_values_a_key + 2);
+}
+
+// The two that the ring finds say that there is nobody else.
+TEST_F(DhtTest, AFewReplicasAreNoMajorityWhereThereAreEight) {
+  grow_sixteenths(14);
+  run(1, order_of(Task::kPut, Kind::kMember, "printers", "one"));
+  let_lie(kGetMethod, [](std::size_t, ConstBytes) {
+    return emitted(GetReply{true, false, {}, {}});
+  });
+  const auto read = run(12, order_of(Task::kGet, Kind::kMember, "printers"));
+  EXPECT_EQ(read.result, Result::kNoMajority);
+  EXPECT_FALSE(read.majority);
+}
+
 TEST_F(DhtTest, ARemovedValueStaysRemoved) {
   grow(4);
   run(1, order_of(Task::kPut, Kind::kOwned, "note", "hello"));
@@ -228,7 +274,10 @@ TEST_F(DhtTest, ARemovedValueStaysRemoved) {
   const auto* const entry = village_[2].dht().replica().values().find(key, village_[1].self());
   ASSERT_NE(entry, nullptr);
   const Bytes old = hand_over_of(entry->record());
-  EXPECT_EQ(run(1, order_of(Task::kRemove, Kind::kOwned, "note")).result, Result::kDone);
+  Order remove = order_of(Task::kRemove, Kind::kOwned, "note");
+  remove.ttl = Duration::seconds(60);  // the value itself would have lived longer
+  EXPECT_EQ(run(1, remove).result, Result::kDone);
+  village_.pass(Duration::seconds(120));
   inject(2, 3, old);  // a replica that brings it back
   EXPECT_GT(dropped(3, Drop::kValueStale), 0U);
   const auto read = run(3, read_owned(village_[1].self(), "note"));
@@ -353,6 +402,75 @@ TEST_F(DhtTest, ANodeThatComesNearerIsHandedWhatItAnswersFor) {
   EXPECT_EQ(holders(put, 1), 4U);
 }
 
+// All ten that held the value vanish, and its owner: those who answer for the key now never knew
+// it.
+TEST_F(DhtTest, NoMajoritySaysThatNothingIsThereWhereAllWhoKnewVanished) {
+  grow_sixteenths(16);
+  const std::size_t owner = 0;
+  int number = 0;
+  Order put = order_of(Task::kPut, Kind::kOwned, std::to_string(number), "hello");
+  const auto from_owner = [&] {
+    return ring_distance(village_[owner].self(), village_[owner].dht().key(put));
+  };
+  while (from_owner() < Distance{std::uint64_t{7} << 60, 0, 0})
+    put.name = text(std::to_string(++number));
+  ASSERT_EQ(run(owner, put).result, Result::kDone);
+  village_.pass(Duration::seconds(30));
+  ASSERT_EQ(holders(put, owner), 10U);
+  std::vector<std::size_t> left;
+  for (std::size_t node = 1; node < 16; ++node)
+    holds(node, put, owner) ? village_.silence(node) : left.push_back(node);
+  village_.silence(owner);
+
+  const Order read = read_owned(village_[owner].self(), std::to_string(number));
+  village_.pass(Duration::seconds(30));
+  const auto soon = run(left[0], read);
+  EXPECT_EQ(soon.result, Result::kNoMajority);
+  EXPECT_FALSE(soon.majority);
+  // Had an owner been alive, it would have put it again by then.
+  village_.pass(DhtParameters{}.orphaned_time);
+  const auto later = run(left[0], read);
+  EXPECT_EQ(later.result, Result::kNothing);
+  EXPECT_TRUE(later.majority);
+}
+
+TEST_F(DhtTest, ANodeThatComesAnswersForAKeyWhenItHasAllThatIsThere) {
+  grow(3);
+  std::vector<Order> puts;
+  for (int number = 0; number < 60; ++number) {  // two pages of an offer
+    puts.push_back(order_of(Task::kPut, Kind::kOwned, std::to_string(number), "x"));
+    begin(1, puts.back());
+    village_.pass(Duration::seconds(1));
+  }
+  village_.add(eighth(5));
+  village_.knows(3, 0);
+  enum class Lost : std::uint8_t { kValues, kSecondPages, kNothing };
+  Lost lost = Lost::kValues;
+  village_.on_message = [&](Village::Message& message) {
+    const auto type = wire::link_message_type(message.bytes);
+    const bool value = type == kHandOverMessage;
+    const bool second_page = type == kOfferMessage && message.bytes[wire::kLinkHeaderBytes] == 1;
+    if (message.to == 3 &&
+        (lost == Lost::kValues ? value : lost == Lost::kSecondPages && second_page))
+      message.bytes.clear();
+  };
+  village_.start(3);
+  const auto settled = [&] {
+    const Neighbourhood& around = village_[3].dht().replica().neighbourhood();
+    return around.settled(village_[1].dht().key(puts[0]));
+  };
+  village_.pass(Duration::seconds(20));
+  EXPECT_FALSE(settled());
+  lost = Lost::kSecondPages;
+  village_.pass(Duration::seconds(20));
+  EXPECT_FALSE(settled());
+  lost = Lost::kNothing;
+  village_.pass(Duration::seconds(10));
+  EXPECT_TRUE(settled());
+  for (const Order& put : puts)
+    EXPECT_TRUE(holds(3, put, 1));
+}
+
 TEST_F(DhtTest, ValuesOutliveTheirTimeAsLongAsTheOwnerDoes) {
   grow(3);
   Order put = order_of(Task::kPut, Kind::kOwned, "note", "hello");
@@ -383,6 +501,17 @@ TEST_F(DhtTest, WhoSubscribedIsToldOfChanges) {
   run(1, order_of(Task::kRemove, Kind::kMember, "printers"));
   changed = village_.last_event<output::DhtChanged>();
   EXPECT_TRUE(changed->removed);
+}
+
+TEST_F(DhtTest, NoticesThatNobodyAskedForAreDropped) {
+  grow(5);
+  const Order subscription = order_of(Task::kSubscribe, Kind::kMember, "printers");
+  run(3, subscription);
+  village_[3].dht(village_.clock()).unsubscribe(subscription);  // replicas do not know that yet
+  run(1, order_of(Task::kPut, Kind::kMember, "printers", "one"));
+  village_.pass(Duration::seconds(1));
+  EXPECT_EQ(village_.last_event<output::DhtChanged>(), nullptr);
+  EXPECT_GT(dropped(3, Drop::kUnexpected), 0U);
 }
 
 TEST_F(DhtTest, AReplicaCannotMakeAValueUp) {

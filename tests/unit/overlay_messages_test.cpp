@@ -238,7 +238,8 @@ TEST(RpcMessages, ComeBackAsTheyWereAndAreRefusedUnlessWhole) {
     request.request_id = 0x0102030405060708;
     request.reply_via = NodeId(Distance{1, 2, 3});
     request.wants = kWantsNear;
-    request.candidates = two_candidates();
+    const Buffer sealed(kSealOverhead + 20, 7);
+    if (method == Method::kConnect) request.sealed = sealed;
     ByteWriter request_bytes;
     emit(request_bytes, request);
     expect_only_whole(copy(request_bytes.view()),
@@ -247,7 +248,10 @@ TEST(RpcMessages, ComeBackAsTheyWereAndAreRefusedUnlessWhole) {
     EXPECT_EQ(request_back->request_id, request.request_id);
     EXPECT_EQ(request_back->reply_via, request.reply_via);
 
-    Reply reply{method, 5, 6, two_candidates(), contacts(4), {}};
+    EXPECT_EQ(copy(request_back->sealed), copy(request.sealed));
+
+    Reply reply{method, 5, 6, {}, {}};
+    if (method != Method::kLookup) reply.sealed = sealed;
     ByteWriter reply_bytes;
     emit(reply_bytes, reply);
     expect_only_whole(copy(reply_bytes.view()),
@@ -268,11 +272,41 @@ TEST(RpcMessages, LeaveOutContactsThatDoNotFit) {
     many.add(contact);
   }
   ByteWriter writer;
-  emit(writer, Reply{Method::kFind, 5, 6, two_candidates(), many, {}}, 600);
+  emit(writer, Whereabouts{kWantsNear, two_candidates(), many}, 600);
   EXPECT_LE(writer.size() + 600, kMaxMessageBytes);
-  const auto parsed = parse_reply(writer.view());
+  const auto parsed = parse_whereabouts(writer.view());
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->contacts.size(), 5U);
+}
+
+TEST(RpcMessages, WhatIsSealedIsThereOrLeftOutWhole) {
+  const auto request_with = [](std::size_t bytes) {
+    const Buffer sealed(bytes, 7);
+    Request request;
+    request.method = Method::kConnect;
+    request.sealed = sealed;
+    ByteWriter writer;
+    emit(writer, request);
+    return parse_request(writer.view()).has_value();
+  };
+  EXPECT_TRUE(request_with(0));  // the destination's key is not known yet
+  EXPECT_FALSE(request_with(1));
+  EXPECT_FALSE(request_with(kSealOverhead));
+  EXPECT_TRUE(request_with(kSealOverhead + 1));
+  ByteWriter reply;
+  emit(reply, Reply{Method::kConnect, 5, 6, {}, {}});
+  EXPECT_FALSE(parse_reply(reply.view()));
+}
+
+TEST(RpcMessages, WhatWasSealedIsRefusedUnlessWhole) {
+  ByteWriter whereabouts;
+  emit(whereabouts, Whereabouts{kWantsNear, two_candidates(), contacts(4)});
+  expect_only_whole(copy(whereabouts.view()),
+                    [](const Buffer& bytes) { return parse_whereabouts(bytes).has_value(); });
+  ByteWriter candidates;
+  candidates.candidates(two_candidates());
+  expect_only_whole(copy(candidates.view()),
+                    [](const Buffer& bytes) { return parse_candidates(bytes).has_value(); });
 }
 
 TEST(RpcMessages, TheBodyOfAServiceIsCarriedAsItIs) {

@@ -137,8 +137,9 @@ class Observed : public testing::Test {
   Parameters parameters_;
   SeededRng rng_{1};
   sim::ModelledSigner signer_{sixteenth(0)};
+  sim::ModelledSealer sealer_{sixteenth(0), rng_};
   sim::ModelledVerifier verifier_;
-  Core core_{parameters_, {sixteenth(0), {}}, signer_, verifier_, rng_};
+  Core core_{parameters_, {sixteenth(0), {}}, signer_, sealer_, verifier_, rng_};
   ObservedAddresses observed_{core_};
 };
 
@@ -167,6 +168,17 @@ TEST_F(Observed, APortThatTwoNamedStaysAgainstOneThatDiffers) {
   report(3, "192.0.2.1:9");
   ASSERT_EQ(core_.candidates.size(), 1U);
   EXPECT_EQ(core_.candidates[0].to_string(), "192.0.2.1:4000");
+}
+
+TEST_F(Observed, RefusesWhereNobodyCouldCall) {
+  core_.networks.tunnel.push_back(*net::Prefix::parse("192.0.2.0/24"));
+  for (std::uint64_t reporter = 1; reporter < 5; ++reporter) {
+    report(reporter, "127.0.0.1:4000");
+    report(reporter, "192.0.2.1:4000");
+  }
+  EXPECT_TRUE(core_.candidates.empty());
+  EXPECT_EQ(core_.drops.value(Drop::kCandidateLoopback), 4U);
+  EXPECT_EQ(core_.drops.value(Drop::kCandidateTunnel), 4U);
 }
 
 TEST_F(Observed, LeavesTheDriversOwnAlone) {

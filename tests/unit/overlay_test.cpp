@@ -211,7 +211,7 @@ TEST_F(Overlays, AMessageThatGoesInCirclesEnds) {
 
 TEST_F(Overlays, AReplyToNoRequestIsRefused) {
   grow(2);
-  const wire::Reply reply{wire::Method::kLookup, 12345, 1, {}, {}, {}};
+  const wire::Reply reply{wire::Method::kLookup, 12345, 1, {}, {}};
   wire::ByteWriter payload;
   wire::emit(payload, reply);
   sim::ModelledSigner signer(eighth(0));

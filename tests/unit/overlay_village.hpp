@@ -92,6 +92,7 @@ class Village {
 
   std::function<void(Message&)> on_message;  // may change it
   std::size_t opens = 0;
+  std::vector<net::Endpoint> called;  // by opens, the first of their addresses
   struct Told {
     std::size_t node;
     Event event;
@@ -109,9 +110,13 @@ class Village {
   struct House {
     House(const Parameters& parameters, const NodeId& id, std::uint64_t seed, Verifier& verifier,
           const sim::ModelledGrants& grants)
-        : rng(seed), signer(id, grants), overlay(parameters, {id, {}}, signer, verifier, rng) {}
+        : rng(seed),
+          signer(id, grants),
+          sealer(id, rng),
+          overlay(parameters, {id, {}}, signer, sealer, verifier, rng) {}
     SeededRng rng;
     sim::ModelledSigner signer;
+    sim::ModelledSealer sealer;
     Overlay overlay;
     sim::RelayTables relay_tables;
     bool up = false;
@@ -125,6 +130,13 @@ class Village {
   static net::Endpoint address_of(std::size_t node) {
     const std::uint8_t bytes[4] = {192, 0, 2, static_cast<std::uint8_t>(node)};
     return {net::IpAddress::v4(bytes), 51820};
+  }
+  // One past the last for an address at which nobody lives.
+  [[nodiscard]] std::size_t house_at(const net::Endpoint& endpoint) const {
+    std::size_t node = 0;
+    while (node < houses_.size() && address_of(node) != endpoint)
+      ++node;
+    return node;
   }
   void collect() {
     for (std::size_t node = 0; node < houses_.size(); ++node) {
@@ -166,11 +178,12 @@ class Village {
   void open(std::size_t node, const output::Open& open) {
     ++opens;
     if (open.relayed) return open_over_relays(node, open);
-    const std::size_t other = open.to.candidates[0].address.bytes[3];
+    called.push_back(open.to.candidates[0]);
+    const std::size_t other = house_at(open.to.candidates[0]);
     const bool apart = std::any_of(parted_.begin(), parted_.end(), [&](const auto& pair) {
       return (pair[0] == node && pair[1] == other) || (pair[1] == node && pair[0] == other);
     });
-    if (apart || !houses_[other]->up) {
+    if (apart || other == houses_.size() || !houses_[other]->up) {
       (*this)[node].open_failed(clock(), open.attempt);
       return;
     }

@@ -66,17 +66,20 @@ std::vector<Row> run_memory(const ExperimentOptions& options, std::uint64_t seed
 
 std::vector<Row> run_speed(const ExperimentOptions& options, std::uint64_t seed) {
   const std::uint32_t nodes = options.nodes > 0 ? options.nodes : kThousand;
-  const Stopwatch stopwatch;
+  const Stopwatch wall;
+  const CpuStopwatch cpu;
   const auto simulation = grow_ring(options, seed, nodes);
   simulation->run_until(Instant::from_ns(0) +
                         Duration::seconds(static_cast<std::int64_t>(kSpeedHours * 3600)));
-  const double hours = static_cast<double>(simulation->now().ns()) * 1e-9 / 3600;
-  return {{nodes_text(nodes) + ", virtual days in an hour",
+  const double days = static_cast<double>(simulation->now().ns()) * 1e-9 / 3600 / 24;
+  const std::string what = nodes_text(nodes) + ", virtual days in an hour of ";
+  return {{what + "one core",
            "1,000 peers, days in hours",
            "days",
            Better::kHigher,
            {},
-           {hours / 24 / (stopwatch.seconds() / 3600)}}};
+           {days / (cpu.seconds() / 3600)}},
+          {what + "the clock", "", "days", Better::kHigher, {}, {days / (wall.seconds() / 3600)}}};
 }
 
 }  // namespace
@@ -85,8 +88,8 @@ std::vector<Experiment> scale_experiments() {
   return {
       {"hops", "lookups in a settled ring: hops", run_hops, 1},
       {"memory", "memory of an active node", run_memory, 1},
-      {"speed", "the simulator: virtual time in an hour of the wall clock, on one core", run_speed,
-       1},
+      {"speed", "the simulator: virtual time in an hour of one core, and of the wall clock",
+       run_speed, 1},
   };
 }
 
