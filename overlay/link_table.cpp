@@ -9,7 +9,7 @@
 namespace ringway::overlay {
 namespace {
 
-constexpr std::size_t kSpareLinks = 4;
+constexpr std::size_t kSpareLinks = 2;
 
 }  // namespace
 

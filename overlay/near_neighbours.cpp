@@ -87,7 +87,7 @@ void NearNeighbours::apply_wants() {
     const std::uint8_t others = link.ours & static_cast<std::uint8_t>(~wire::kWantsNear);
     core_.set_wants(link, near ? others | wire::kWantsNear : others);
     if (!link.wants(wire::kWantsNear)) {
-      link.near_list.clear();
+      std::vector<Contact>().swap(link.near_list);  // few of the links that were near are again
       link.list_known = false;
     }
   }

@@ -78,8 +78,9 @@ void Dht::on_notice(const wire::RoutedMessage& message) {
 // --- Time ----------------------------------------------------------------------------------------
 
 void Dht::begin_turn() {
-  replica_.begin_turn(std::exchange(neighbourhood_version_, core_.neighbourhood_version) !=
-                      core_.neighbourhood_version);
+  const bool changed = std::exchange(neighbourhood_version_, core_.neighbourhood_version) !=
+                       core_.neighbourhood_version;
+  if (replica_.begin_turn(changed)) upkeep_.on_neighbourhood_change();
 }
 
 void Dht::tick() {

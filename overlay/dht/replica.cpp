@@ -207,8 +207,10 @@ void Replica::tick() {
   core_.wake_at(review_due_);
 }
 
-void Replica::begin_turn(bool neighbours_changed) {
-  if (neighbours_changed && neighbourhood_.update()) hand_over_.on_neighbourhood_change();
+bool Replica::begin_turn(bool neighbours_changed) {
+  if (!neighbours_changed || !neighbourhood_.update()) return false;
+  hand_over_.on_neighbourhood_change();
+  return true;
 }
 
 void Replica::review() {

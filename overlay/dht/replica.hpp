@@ -40,8 +40,8 @@ class Replica {
   void on_link_message(const Link& link, wire::LinkMessageType type, ConstBytes body);
 
   void tick();
-  // Once a turn: the neighbourhood, and what has expired.
-  void begin_turn(bool neighbours_changed);
+  // Once a turn: the neighbourhood, and what has expired. Whether other nodes stand around.
+  bool begin_turn(bool neighbours_changed);
 
   [[nodiscard]] Subscribers& subscribers() { return subscribers_; }
   [[nodiscard]] const Subscribers& subscribers() const { return subscribers_; }

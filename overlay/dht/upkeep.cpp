@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "overlay/dht/neighbourhood.hpp"
+
 namespace ringway::overlay::dht {
 namespace {
 
@@ -10,6 +12,13 @@ constexpr Duration kRepeatAfter = Duration::seconds(5);
 
 bool is_subscription(const Order& order) {
   return order.task == Task::kSubscribe;
+}
+
+// As many of each side as the neighbourhood of a key has.
+std::vector<NodeId> nearest_nodes(const Core& core) {
+  const std::vector<NodeId> known = core.links.nodes_around(core.self());
+  const Nodes nearest = nearest_to(core.self(), known);
+  return {nearest.begin(), nearest.end()};
 }
 
 Duration half(Duration duration) {
@@ -29,6 +38,7 @@ Upkeep::Item* Upkeep::find(const Order& order) {
 
 bool Upkeep::add(const Order& order) {
   Item* item = find(order);
+  if (items_.empty()) stand_around_ = nearest_nodes(core_);  // nobody kept watch
   if (item == nullptr) {
     const auto same_kind = std::count_if(items_.begin(), items_.end(), [&](const Item& each) {
       return is_subscription(each.order) == is_subscription(order);
@@ -79,6 +89,27 @@ void Upkeep::on_link_lost() {
   ++links_lost_;
   if (links_lost_ < parameters_.alarm_links || links_lost_ * 4 < core_.links.size() + links_lost_)
     return;
+  renew_soon();
+}
+
+void Upkeep::on_neighbourhood_change() {
+  if (items_.empty()) return;
+  if (core_.now() > meeting_window_ends_) {
+    stood_around_ = stand_around_;
+    meeting_window_ends_ = core_.now() + parameters_.alarm_window;
+  }
+  stand_around_ = nearest_nodes(core_);
+  const auto stood_there =
+      std::count_if(stand_around_.begin(), stand_around_.end(), [&](const NodeId& node) {
+        return std::find(stood_around_.begin(), stood_around_.end(), node) != stood_around_.end();
+      });
+  if (stood_around_.empty() || static_cast<std::size_t>(stood_there) * 2 > stand_around_.size())
+    return;
+  stood_around_ = stand_around_;
+  renew_soon();
+}
+
+void Upkeep::renew_soon() {
   for (Item& item : items_) {
     if (item.due == Instant::never()) continue;
     item.due = std::min(item.due, core_.now() + parameters_.renew_after_alarm +

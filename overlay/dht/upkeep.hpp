@@ -1,5 +1,7 @@
 // What this node has put into the DHT and wants to be told of: soft state of others, which it
-// renews at half of its time, and sooner when much of the ring is gone at once.
+// renews at half of its time, and sooner when much of the ring is gone at once, or when its own
+// part of the ring has met a larger one: then others stand around its keys, whom no hand-over
+// reaches.
 #pragma once
 
 #include <vector>
@@ -21,6 +23,8 @@ class Upkeep {
   void on_done(const Done& done);
   // A link died without a goodbye.
   void on_link_lost();
+  // Other nodes are known around this one than before.
+  void on_neighbourhood_change();
   void tick();
 
   [[nodiscard]] bool holds(Kind kind, const std::vector<std::uint8_t>& name) const;
@@ -34,6 +38,7 @@ class Upkeep {
     Instant due = Instant::never();  // never while an operation is under way
   };
   [[nodiscard]] Item* find(const Order& order);
+  void renew_soon();
 
   Core& core_;
   Client& client_;
@@ -41,6 +46,10 @@ class Upkeep {
   std::vector<Item> items_;
   std::size_t links_lost_ = 0;
   Instant alarm_window_ends_ = Instant::distant_past();
+  // Who stood around this node when a window began, and who did at the last change.
+  std::vector<NodeId> stood_around_;
+  std::vector<NodeId> stand_around_;
+  Instant meeting_window_ends_ = Instant::distant_past();
 };
 
 }  // namespace ringway::overlay::dht

@@ -10,7 +10,7 @@
 namespace ringway::overlay {
 namespace {
 
-constexpr std::size_t kSparePeers = 2;  // one is 640 bytes
+constexpr std::size_t kSparePeers = 1;  // one is 640 bytes
 constexpr Duration kNoWay = Duration::seconds(3600);
 
 // What a relay needs at each end: a direct link that answers.
@@ -40,6 +40,7 @@ RelayedLinks::Peer* RelayedLinks::find_or_add(const NodeId& node) {
     housekeeping_due_ = core_.now() + core_.parameters.relay.trial_time;
     core_.wake_at(housekeeping_due_);
   }
+  if (peers_.size() == peers_.capacity()) peers_.reserve(peers_.size() + kSparePeers);
   if (peers_.size() == peers_.capacity()) peers_.reserve(peers_.size() + kSparePeers);
   peers_.push_back(std::move(peer));
   return &peers_.back();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "overlay/output_queue.hpp"
+#include "overlay/spare_room.hpp"
 
 namespace ringway::overlay::sim {
 
@@ -14,6 +15,7 @@ class RelayTables {
   void take(const Relaying& relaying) {
     if (const auto* const set = std::get_if<output::SetRelays>(&relaying)) {
       std::erase_if(sets_, [&](const auto& each) { return each.node == set->node; });
+      give_back_beyond(sets_, kSpareSets);
       if (!set->relays.empty()) sets_.push_back(*set);
     } else if (const auto* const forward = std::get_if<output::Forward>(&relaying)) {
       stop({forward->from, forward->label});
@@ -49,6 +51,7 @@ class RelayTables {
     });
   }
 
+  static constexpr std::size_t kSpareSets = 1;
   std::vector<output::SetRelays> sets_;
   std::vector<output::Forward> forwards_;
 };
