@@ -67,6 +67,16 @@ void Liveness::tick(DeadLinks& dead) {
     check(link, dead);
 }
 
+void Liveness::on_lost(const Link& link) {
+  const Parameters& p = core_.parameters;
+  if (core_.now() > losses_since_ + p.alarm_interval) {
+    losses_since_ = core_.now();
+    losses_ = 0;
+  }
+  ++losses_;
+  if (link.near() || losses_ >= p.alarm_losses) raise_alarm();
+}
+
 void Liveness::raise_alarm() {
   if (core_.now() < last_alarm_ + core_.parameters.alarm_interval) return;
   last_alarm_ = core_.now();

@@ -18,19 +18,23 @@ class Liveness {
   // calls again when the list came back full.
   using DeadLinks = BoundedList<LinkId, 16>;
   void tick(DeadLinks& dead);
-  // A neighbour died; who else did? Probes all links, at most once every alarm_interval.
-  void raise_alarm();
+  // The other end of this link died; who else did? Of a neighbour, or the last of several, probes
+  // all links that are left.
+  void on_lost(const Link& link);
   // True once a turn, for work that has no hurry.
   [[nodiscard]] bool turn_began() const { return turn_began_; }
 
  private:
   void begin_turn();
+  void raise_alarm();
   void check(Link& link, DeadLinks& dead);
   [[nodiscard]] Duration heartbeat_period(const Link& link) const;
 
   Core& core_;
   Instant next_turn_ = Instant::never();
   Instant last_alarm_ = Instant::distant_past();
+  Instant losses_since_ = Instant::distant_past();
+  int losses_ = 0;
   std::uint32_t turn_ = 0;
   bool turn_began_ = false;
 };

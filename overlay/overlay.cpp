@@ -205,9 +205,9 @@ void Overlay::drop_link(LinkId id, bool lost) {
   broadcast_.on_link_gone(id);
   if (lost && link.in_ring()) joining_.remember({link.node, link.candidates});
   if (lost) dht_.on_link_lost();
+  if (lost) liveness_.on_lost(link);
   near_.update();
   if (link.near()) {
-    if (lost) liveness_.raise_alarm();
     for (const Contact& contact : link.near_list)
       if (contact.node != link.node) near_.consider(contact);
     near_.reconsider();

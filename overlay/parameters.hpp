@@ -40,8 +40,10 @@ struct Parameters {
   Duration probe_timeout = Duration::seconds(1);
   Duration longest_probe_timeout = Duration::seconds(5);
   int probes = 3;  // unanswered in a row: the link is dead
-  // After a neighbour's death all links are probed, for many may have gone at once; not more often.
+  // After a neighbour's death all links are probed, for many may have gone at once, and after so
+  // many of any kind within one interval; not more often.
   Duration alarm_interval = Duration::seconds(10);
+  int alarm_losses = 3;
 
   // Links.
   std::size_t max_links = 64;                        // beside leaves
