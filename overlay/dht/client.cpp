@@ -55,9 +55,21 @@ std::uint64_t Client::begin(Order order) {
   operation->key =
       key_of(core_.verifier, core_.identity.group, order.kind, order.owner, order.name);
   operation->order = std::move(order);
+  if (is_write(operation->order.task)) give_up_earlier(operation->key);
   operations_.push_back(std::move(operation));
   core_.wake_at(core_.now());
   return operations_.back()->id;
+}
+
+// What this node put or removed there and still tries would otherwise be signed anew, for a later
+// sequence, after that which the driver wants now. A create withdraws by itself.
+void Client::give_up_earlier(const Key& key) {
+  for (std::size_t i = operations_.size(); i > 0; --i) {
+    Operation& operation = *operations_[i - 1];
+    const Task task = operation.order.task;
+    if (operation.key == key && (task == Task::kPut || task == Task::kRemove))
+      finish(operation, Result::kNoMajority, false);
+  }
 }
 
 void Client::sign(Operation& operation) {
@@ -257,6 +269,7 @@ void Client::take(Operation& operation, Asked& asked, const StoreReply& reply) {
       asked.counts = operation.order.task != Task::kCreate || reply.settled;
       break;
     case Outcome::kHeld:
+      asked.denies = reply.settled;
       if (!reply.holder.value.empty()) take(operation, asked, reply.holder);
       break;
     case Outcome::kStale:
@@ -383,7 +396,17 @@ std::optional<Result> Client::judge_create(const Operation& operation, bool all_
   const bool yields =
       !prevails(core_, {*ours, core_.signer.credential()}, {*theirs, holder->credential});
   if (yields) return Result::kHeld;
-  if (operation.order.renewal) return majority ? Result::kDone : Result::kNoMajority;
+  if (operation.order.renewal) {
+    if (majority) return Result::kDone;
+    // Replicas of two parts that met settle it among themselves, soon. If instead most of them know
+    // of the other alone, round after round, then none of ours came near the key: it stays theirs.
+    const auto denials =
+        static_cast<std::size_t>(std::count_if(operation.asked.begin(), operation.asked.end(),
+                                               [](const Asked& asked) { return asked.denies; }));
+    if (denials * 2 <= operation.asked.size()) return Result::kNoMajority;
+    const bool last_round = operation.rounds + 1 >= parameters_.rounds;
+    return last_round ? std::optional(Result::kHeld) : std::nullopt;
+  }
   const bool contested = operation.stored && operation.rounds == 0;
   return contested ? std::nullopt : std::optional(Result::kHeld);
 }

@@ -84,6 +84,7 @@ class Client {
     bool answered = false;
     std::size_t pages = 0;                // of its answer, so far
     bool counts = false;                  // towards the majority
+    bool denies = false;                  // it would know, and another lives there
     std::vector<std::uint64_t> versions;  // that it has
 
     [[nodiscard]] bool waits() const { return request != 0 || credential_request != 0; }
@@ -139,6 +140,7 @@ class Client {
   [[nodiscard]] std::optional<Result> judge_create(const Operation& operation, bool all_ended,
                                                    bool majority) const;
   void try_again(Operation& operation);
+  void give_up_earlier(const Key& key);
   void finish(Operation& operation, Result result, bool majority);
   void read_values(const Operation& operation, Done& done);
   void repair(const Operation& operation);

@@ -27,11 +27,8 @@ std::uint64_t Dht::begin(Order order) {
     core_.drops.add(Drop::kOperationsFull);
     return 0;
   }
-  if (order.task == Task::kRemove) {
-    upkeep_.forget(order);
-  } else if (order.task != Task::kGet && !upkeep_.add(order)) {
-    return 0;
-  }
+  const bool kept = order.task == Task::kGet || upkeep_.add(order);
+  if (!kept && order.task != Task::kRemove) return 0;
   return client_.begin(std::move(order));
 }
 

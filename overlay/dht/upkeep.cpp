@@ -14,6 +14,10 @@ bool is_subscription(const Order& order) {
   return order.task == Task::kSubscribe;
 }
 
+bool is_removal(const Order& order) {
+  return order.task == Task::kRemove;
+}
+
 // As many of each side as the neighbourhood of a key has.
 std::vector<NodeId> nearest_nodes(const Core& core) {
   const std::vector<NodeId> known = core.links.nodes_around(core.self());
@@ -40,12 +44,7 @@ bool Upkeep::add(const Order& order) {
   Item* item = find(order);
   if (items_.empty()) stand_around_ = nearest_nodes(core_);  // nobody kept watch
   if (item == nullptr) {
-    const auto same_kind = std::count_if(items_.begin(), items_.end(), [&](const Item& each) {
-      return is_subscription(each.order) == is_subscription(order);
-    });
-    const std::size_t most =
-        is_subscription(order) ? parameters_.max_own_subscriptions : parameters_.max_published;
-    if (static_cast<std::size_t>(same_kind) >= most) {
+    if (!has_room_for(order)) {
       core_.drops.add(Drop::kOperationsFull);
       return false;
     }
@@ -55,6 +54,23 @@ bool Upkeep::add(const Order& order) {
   item->order.renewal = true;
   item->order.asker = Asker::kUpkeep;
   item->due = Instant::never();
+  item->until = is_removal(order) ? core_.now() + kLongestTtl : Instant::never();
+  return true;
+}
+
+// A removal that was made long ago gives way to what is there.
+bool Upkeep::has_room_for(const Order& order) {
+  const auto same_kind = std::count_if(items_.begin(), items_.end(), [&](const Item& each) {
+    return is_subscription(each.order) == is_subscription(order);
+  });
+  const std::size_t most =
+      is_subscription(order) ? parameters_.max_own_subscriptions : parameters_.max_published;
+  if (static_cast<std::size_t>(same_kind) < most) return true;
+  if (is_subscription(order)) return false;
+  const auto oldest = std::min_element(
+      items_.begin(), items_.end(), [](const Item& a, const Item& b) { return a.until < b.until; });
+  if (!is_removal(oldest->order)) return false;
+  items_.erase(oldest);
   return true;
 }
 
@@ -64,7 +80,8 @@ void Upkeep::forget(const Order& order) {
 
 void Upkeep::on_done(const Done& done) {
   Item* const item = find(done.order);
-  if (item == nullptr || done.order.task == Task::kGet || done.order.task == Task::kRemove) return;
+  // Another order for the same name may have taken its place.
+  if (item == nullptr || done.order.task != item->order.task) return;
   // It never was there, or is another's; a renewal that failed otherwise is tried again.
   const bool never_began = !done.order.renewal &&
                            (done.result == Result::kRefused || done.order.task == Task::kCreate) &&
@@ -74,9 +91,13 @@ void Upkeep::on_done(const Done& done) {
     return;
   }
   const Duration ttl = is_subscription(done.order) ? parameters_.subscription : done.order.ttl;
-  item->due = done.result == Result::kDone
-                  ? core_.now() + half(ttl) - core_.jitter(half(half(half(ttl))))
-                  : core_.now() + kRepeatAfter + core_.jitter(kRepeatAfter);
+  if (done.result != Result::kDone) {
+    item->due = core_.now() + kRepeatAfter + core_.jitter(kRepeatAfter);
+  } else if (is_removal(done.order)) {
+    item->due = item->until;
+  } else {
+    item->due = core_.now() + half(ttl) - core_.jitter(half(half(half(ttl))));
+  }
   core_.wake_at(item->due);
 }
 
@@ -119,6 +140,7 @@ void Upkeep::renew_soon() {
 }
 
 void Upkeep::tick() {
+  std::erase_if(items_, [&](const Item& item) { return core_.now() >= item.until; });
   for (Item& item : items_) {
     if (core_.now() >= item.due)
       item.due = client_.begin(item.order) != 0 ? Instant::never() : core_.now() + kRepeatAfter;

@@ -1,7 +1,7 @@
-// What this node has put into the DHT and wants to be told of: soft state of others, which it
-// renews at half of its time, and sooner when much of the ring is gone at once, or when its own
-// part of the ring has met a larger one: then others stand around its keys, whom no hand-over
-// reaches.
+// What this node has put into the DHT, removed, and wants to be told of: soft state of others,
+// which it renews at half of its time (a removal not), and sooner when much of the ring is gone at
+// once, or when its own part of the ring has met a larger one: then others stand around its keys,
+// whom no hand-over reaches.
 #pragma once
 
 #include <vector>
@@ -19,7 +19,7 @@ class Upkeep {
   // A value that the driver puts, creates or removes; a key that it wants to be told of. False: no
   // room for another.
   bool add(const Order& order);
-  void forget(const Order& order);  // a removal, or a create that failed
+  void forget(const Order& order);  // a create that failed, a subscription that ends
   void on_done(const Done& done);
   // A link died without a goodbye.
   void on_link_lost();
@@ -36,8 +36,11 @@ class Upkeep {
   struct Item {
     Order order;
     Instant due = Instant::never();  // never while an operation is under way
+    // Of a removal: then what it removed is over wherever it was.
+    Instant until = Instant::never();
   };
   [[nodiscard]] Item* find(const Order& order);
+  [[nodiscard]] bool has_room_for(const Order& order);
   void renew_soon();
 
   Core& core_;
